@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hw_iommu.h - the IOMMU as silicon: it walks tables in memory that somebody wrote, remembers
+ * translations, and records faults.
+ *
+ * Format: AMD I/O Virtualization Technology specification (48882): device table entries of 256 bits
+ * indexed by device id, I/O page tables ("v1") with 512 8-byte entries a level, next-level field,
+ * level-skipping, and pages of any power of two by the 7h encoding.  kernel/iommu/pt writes them;
+ * writer and walker share only the bit names of kernel/lib/amd_iommu_bits.h.
+ *
+ * An iotlb is one engine's cache.  Its lock is held while bytes move, so an invalidation that has
+ * taken and dropped the lock of each iotlb knows that no transfer still uses what it invalidated.
+ */
+#ifndef HW_IOMMU_HW_IOMMU_H
+#define HW_IOMMU_HW_IOMMU_H
+
+#include "kernel/lib/types.h"
+
+struct hw_iommu;
+struct iotlb;
+
+/* The memory bus that the unit and its devices are masters on: machine/ plugs in kernel/mm's. */
+struct hw_bus_ops {
+	int (*read)(u64 pa, void *buf, size_t len);	/* 0; -EFAULT */
+	int (*write)(u64 pa, const void *buf, size_t len);
+	void *(*host_ptr)(u64 pa);	/* plain memory; NULL: use read and write */
+	int (*copy)(void *dst, const void *src, size_t len); /* guarded: 0; -EFAULT */
+};
+
+enum hw_iommu_fault_reason {
+	HW_IOMMU_FAULT_DTE_INVALID = 1, /* device table entry not valid */
+	HW_IOMMU_FAULT_BLOCKED,		/* entry without translation and without permission */
+	HW_IOMMU_FAULT_NOT_PRESENT,
+	HW_IOMMU_FAULT_PERMISSION,
+	HW_IOMMU_FAULT_RESERVED_BIT,	/* table is nonsense */
+	HW_IOMMU_FAULT_BUS,		/* translated, but memory did not answer */
+};
+
+struct hw_iommu_fault {
+	u64 iova;
+	u16 devid, domid;
+	u8 reason;
+	bool write;
+	unsigned level;		/* where the walk stopped */
+};
+
+struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus);
+void hw_iommu_destroy(struct hw_iommu *iommu);
+
+/* registers: implement struct iommu_hw_ops of kernel/iommu/iommu.h (machine/ joins them) */
+void hw_iommu_set_device_table(void *iommu, u64 base, u32 entries);
+void hw_iommu_invalidate_device(void *iommu, u16 devid);
+void hw_iommu_invalidate_pages(void *iommu, u16 domid, u64 iova, u64 last);
+
+/* fault records: a ring of the last 256; @fn is called for each new one, no lock held */
+void hw_iommu_set_fault_handler(struct hw_iommu *iommu, void (*fn)(void *arg, const struct hw_iommu_fault *), void *arg);
+size_t hw_iommu_faults(struct hw_iommu *iommu, struct hw_iommu_fault *ret, size_t max);
+u64 hw_iommu_fault_count(struct hw_iommu *iommu);
+
+struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid);
+void iotlb_destroy(struct iotlb *iotlb);
+/**
+ * iotlb_access - move bytes between @buf and [iova, iova+len)
+ * Return: 0; -EFAULT with a fault record; -EIO if @buf failed.
+ */
+int iotlb_access(struct iotlb *iotlb, u64 iova, void *buf, size_t len_bytes, bool write);
+/** iotlb_translate - for benches and tests: 0 and the physical address; -EFAULT (recorded if @record). */
+int iotlb_translate(struct iotlb *iotlb, u64 iova, bool write, bool record, u64 *ret_pa);
+struct iotlb_stats { u64 hits, misses, bytes_read, bytes_written, faults; };
+void iotlb_stats_get(struct iotlb *iotlb, struct iotlb_stats *ret);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * file.h - an open file of ours, and what can be done with it.
+ *
+ * A struct file is what open() makes; descriptors point to it (dup makes a second descriptor of the
+ * same file, mappings hold it too).  When the last reference goes, release() runs before fput()
+ * returns, on the thread that dropped it.
+ */
+#ifndef KERNEL_FS_FILE_H
+#define KERNEL_FS_FILE_H
+
+#include <stdatomic.h>
+
+#include "kernel/lib/types.h"
+
+struct file;
+struct vm_area;
+
+/* What a file is: a request code means different things on different kinds (trace.c needs it too). */
+enum file_kind {
+	FILE_VFIO_CONTAINER,
+	FILE_VFIO_GROUP,
+	FILE_VFIO_DEVICE,
+	FILE_IOMMUFD,
+	FILE_SYSFS,	/* an attribute: /sys/bus/pci/drivers/vfio-pci/bind */
+	FILE_KVM_DEVICE,
+	FILE_OTHER,
+};
+
+/*
+ * All optional; what Linux answers where one is missing: ioctl ENOTTY, read and write EINVAL, mmap
+ * ENODEV.  Each runs on the calling program's thread, no lock held, current_mm() set.  Return values
+ * are 0, a count or -errno.
+ */
+struct file_operations {
+	enum file_kind kind;
+	/** release - the last reference is gone; never fails; must not use the descriptor number. */
+	void (*release)(struct file *file);
+	long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
+	/** read, write - @pos is the file position or the offset of pread; advance *@pos by the result. */
+	ssize_t (*read)(struct file *file, char __user *buf, size_t len, u64 *pos);
+	ssize_t (*write)(struct file *file, const char __user *buf, size_t len, u64 *pos);
+	/** mmap - check the request in @vma and set vma->ops and private_data; make no mapping. */
+	int (*mmap)(struct file *file, struct vm_area *vma, int map_flags);
+	/** fdinfo - text that /proc/self/fdinfo shows behind the usual lines. */
+	int (*fdinfo)(struct file *file, char *buf, size_t size);
+};
+
+struct file {
+	const struct file_operations *f_op;	/* immutable while referenced */
+	void *private_data;			/* of the module that opened it; immutable or guarded by it */
+	const char *path;	/* what readlink(/proc/self/fd/N) says: "/dev/vfio/vfio", "anon_inode:[vfio-device]"; owned, strdup'ed */
+	unsigned int f_flags;	/* O_ACCMODE, O_NONBLOCK..., as open() was given */
+	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
+	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
+	_Atomic u64 f_pos;
+	int backing_fd;		/* >= 0: a real descriptor to hand out dups of (group lock file, attribute); -1: the front end makes one; closed at the last put if it is still ours */
+	atomic_int refs;	/* 0: free slot of the type-stable pool */
+	struct file *next_free;	/* pool only */
+};
+
+/**
+ * file_alloc - a file with one reference, kind and private data set
+ * @path: copied
+ * Return: the file; NULL if memory is short.  On failure @private_data is still the caller's.
+ */
+struct file *file_alloc(const struct file_operations *ops, void *private_data, const char *path,
+			unsigned int f_flags);
+struct file *fget_file(struct file *file);
+/** fput - drop one reference; runs release() if it was the last.  NULL is accepted. */
+void fput(struct file *file);
+
+/* ---- descriptors (fdtable.c) --------------------------------------------------------------- */
+
+/**
+ * fget - the file behind a descriptor, with a reference; NULL if the descriptor is not one of ours
+ * Any thread, any lock; no system call; wait-free in the common case.
+ */
+struct file *fget(int fd);
+/** fd_is_ours - a hint without a reference, for wrappers that pass most descriptors on. */
+bool fd_is_ours(int fd);
+/**
+ * fd_install - descriptor @fd (a real one, open) now means @file; takes over the caller's reference
+ * If @fd meant another file of ours, that one is put.  Return: 0; -EMFILE beyond what the table holds.
+ */
+int fd_install(int fd, struct file *file);
+/** fd_uninstall - @fd means nothing of ours any more; puts the file.  No effect for other descriptors. */
+void fd_uninstall(int fd);
+/** fd_uninstall_range - the same for [first, last], as close_range. */
+void fd_uninstall_range(unsigned first, unsigned last);
+
+/*
+ * Where real descriptors come from: the front end registers this once.  alloc returns a new real
+ * descriptor (close-on-exec if @cloexec) named @name for /proc, or -errno; it does not install.
+ */
+struct fd_host_ops {
+	int (*alloc)(const char *name, bool cloexec);
+	void (*free)(int fd);
+};
+void fd_host_register(const struct fd_host_ops *ops);
+/**
+ * fd_publish - give the program a new descriptor for @file (GROUP_GET_DEVICE_FD)
+ * Takes over the caller's reference on success.
+ * Return: the descriptor; -EMFILE, -ENFILE, -ENOMEM and then the reference is still the caller's.
+ */
+int fd_publish(struct file *file, bool cloexec);
+
+/*
+ * Descriptors of our own inside the program (dups of its eventfds, the machine's directory): moved
+ * out of the way to high numbers, close-on-exec, and shielded: close(), close_range() and dup2() by
+ * the program do not reach them.
+ */
+/** fd_private - move @fd up and shield it.  Return: the new number (the old is closed); -errno (the old is still open). */
+int fd_private(int fd);
+/** fd_private_close - close one of them. */
+void fd_private_close(int fd);
+bool fd_is_private(int fd);
+/** fd_private_next - the lowest private descriptor >= @fd; -1 if none (for close_range). */
+int fd_private_next(int fd);
+
+#endif

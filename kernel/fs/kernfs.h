@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kernfs.h - the machine's directory: /sys and /dev as real files.
+ *
+ * A machine is a directory; below it sys/ and dev/ hold real directories, files and symlinks that
+ * programs read after the front end has put the directory's name before theirs.  What is bound to
+ * what *is* that tree: a driver link that exists says that the device is bound, for every process of
+ * the machine.  It is changed only with the tree lock held (a file lock, so it excludes other
+ * processes too).
+ *
+ * Each process keeps in memory only what a file cannot hold: who answers a write to an attribute.
+ *
+ * Modes.  A tree is *created* once (`softvfio run` makes the files) and *attached* by every process
+ * that finds it there: then kernfs_create_*() register operations and leave what exists alone.
+ *
+ * Paths are below the machine's directory, without a leading slash: "sys/bus/pci/drivers".
+ */
+#ifndef KERNEL_FS_KERNFS_H
+#define KERNEL_FS_KERNFS_H
+
+#include "kernel/lib/types.h"
+
+struct file;
+
+struct kernfs_ops {
+	/** show - fill @buf (PAGE_SIZE bytes).  Return: length; -errno.  NULL: the file's own content is the answer, or EIO if mode has no r. */
+	ssize_t (*show)(void *priv, char *buf);
+	/** store - a program wrote @len bytes (NUL follows).  No lock held.  Return: bytes taken; -errno, reason given. */
+	ssize_t (*store)(void *priv, const char *buf, size_t len);
+	/** bin_read, bin_write - for binary attributes (config): at @off.  Return: bytes; -errno. */
+	ssize_t (*bin_read)(void *priv, void *buf, size_t len, u64 off);
+	ssize_t (*bin_write)(void *priv, const void *buf, size_t len, u64 off);
+};
+
+/** kernfs_open - use @dir (absolute); @create: make it and sys/, dev/ in it.  Return: 0; -errno, reason given. */
+int kernfs_open(const char *dir, bool create);
+void kernfs_close(void);
+/** kernfs_root - the absolute directory; NULL before kernfs_open(). */
+const char *kernfs_root(void);
+/** kernfs_creating - true while the tree is being made rather than attached. */
+bool kernfs_creating(void);
+void kernfs_created(void);
+
+/** kernfs_lock, kernfs_unlock - exclude threads and processes (rank LOCK_TREE); not recursive. */
+void kernfs_lock(void);
+void kernfs_unlock(void);
+/** kernfs_generation - changes whenever any process changed bindings; one load from shared memory. */
+u64 kernfs_generation(void);
+void kernfs_generation_bump(void);
+
+/* Make nodes; parents are made as needed; in attach mode existing ones are left alone.  0 or -errno. */
+int kernfs_create_dir(const char *path);
+/** @content: initial bytes; NULL with ops.show: asked from show().  @ops: copied pointer, may be NULL. */
+int kernfs_create_file(const char *path, u32 mode, const void *content, size_t len,
+		       const struct kernfs_ops *ops, void *priv);
+/** @target: as readlink() will show it, relative as in sysfs; kernfs_link_to() works it out. */
+int kernfs_create_link(const char *path, const char *target);
+int kernfs_link_to(const char *path, const char *to_path);
+/** kernfs_remove - a file, a link, or a directory with all in it; forgets the ops below it.  No error if absent. */
+void kernfs_remove(const char *path);
+
+/* Look at and change the tree itself (not through ops). */
+bool kernfs_exists(const char *path);
+ssize_t kernfs_read(const char *path, void *buf, size_t size);
+int kernfs_write(const char *path, const void *buf, size_t len);
+/** kernfs_readlink_name - last component of a link's target ("vfio-pci").  Return: length; -ENOENT. */
+ssize_t kernfs_readlink_name(const char *path, char *buf, size_t size);
+
+/**
+ * kernfs_open_attr - a program opens a node that has ops
+ * Return: a file (FILE_SYSFS); NULL if the node has no ops: open the real file instead; ERR_PTR.
+ */
+struct file *kernfs_open_attr(const char *path, unsigned int f_flags);
+/**
+ * kernfs_attr_flush - carry out what was written to the backing file behind our back (stdio of a
+ * program writes with libc's own write): called by the front end after fflush() and on last close
+ * Return: 0 or the -errno of store().
+ */
+int kernfs_attr_flush(struct file *file);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mutex.h - a lock that knows its place.
+ *
+ * Every lock of the kernel has a rank from the one list below.  A thread may take a lock only if its
+ * rank is above those of all locks it holds (equal ranks: never both at once, except where a _nested
+ * function says in which order).  Builds with -Dlockdep=true check that at each mutex_lock() and
+ * abort with both ranks; other builds are a bare pthread mutex.
+ */
+#ifndef KERNEL_LIB_MUTEX_H
+#define KERNEL_LIB_MUTEX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Outermost first. */
+enum lock_rank {
+	LOCK_MACHINE = 1,      /* machine.c: which machine this process has */
+	LOCK_TREE,	       /* kernfs.c: the machine's directory, held across processes */
+	LOCK_DEVICE,	       /* base/: binding of a device */
+	LOCK_VFIO_GROUP,       /* group.c: vfio_group.group_lock */
+	LOCK_VFIO_CONTAINER,   /* container.c: vfio_container.group_lock */
+	LOCK_VFIO_DEVICE_SET,  /* vfio_main.c: vfio_device_set.lock */
+	LOCK_TYPE1,	       /* vfio_iommu_type1.c: vfio_iommu.lock */
+	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate */
+	LOCK_VFIO_PCI_MEMORY,  /* vfio_pci_core.c: memory_lock */
+	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
+	LOCK_VIRQFD,	       /* virqfd.c */
+	LOCK_VFIO_PCI_INTX,    /* vfio_pci_intrs.c: irqlock */
+	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
+	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
+	LOCK_HW_MODEL,	       /* hw/<model>: a device model's own state */
+	LOCK_HW_MODEL_QUEUE,   /* hw/<model>: an inner one */
+	LOCK_HW_CONFIG,	       /* hw/core: config space */
+	LOCK_HW_IRQ,	       /* hw/core: MSI-X table, pending bits, pin */
+	LOCK_HW_IOMMU,	       /* hw/iommu: device table, list of IOTLBs */
+	LOCK_HW_IOTLB,	       /* hw/iommu: one engine's translations; held while bytes move */
+	LOCK_PCI_MSI,	       /* pci/msi.c: message to handler */
+	LOCK_VFIO_PCI_TRIGGER, /* vfio_pci_intrs.c: eventfd of a vector, read by interrupt handlers */
+	LOCK_VMA,	       /* mm/vma.c */
+	LOCK_FDTABLE,	       /* fs/fdtable.c */
+	LOCK_EVENTFD,	       /* fs/eventfd.c */
+	LOCK_LOG,	       /* lib/, trace */
+};
+
+struct mutex {
+	pthread_mutex_t m;
+#ifdef LOCKDEP
+	enum lock_rank rank;
+	unsigned long owner; /* pthread_self() of the holder; 0 if free */
+#endif
+};
+
+#ifdef LOCKDEP
+#define MUTEX_INITIALIZER(rank_) { .m = PTHREAD_MUTEX_INITIALIZER, .rank = (rank_) }
+void mutex_init(struct mutex *lock, enum lock_rank rank);
+void mutex_destroy(struct mutex *lock);
+void mutex_lock(struct mutex *lock);
+bool mutex_trylock(struct mutex *lock);
+void mutex_unlock(struct mutex *lock);
+void lockdep_assert_held(struct mutex *lock);
+#else
+#define MUTEX_INITIALIZER(rank_) { .m = PTHREAD_MUTEX_INITIALIZER }
+static inline void mutex_init(struct mutex *lock, enum lock_rank rank)
+{
+	(void)rank;
+	pthread_mutex_init(&lock->m, NULL);
+}
+static inline void mutex_destroy(struct mutex *lock) { pthread_mutex_destroy(&lock->m); }
+static inline void mutex_lock(struct mutex *lock) { pthread_mutex_lock(&lock->m); }
+static inline bool mutex_trylock(struct mutex *lock) { return pthread_mutex_trylock(&lock->m) == 0; }
+static inline void mutex_unlock(struct mutex *lock) { pthread_mutex_unlock(&lock->m); }
+static inline void lockdep_assert_held(struct mutex *lock) { (void)lock; }
+#endif
+
+#endif

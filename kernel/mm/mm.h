@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mm.h - a program's memory, and the addresses under which the memory bus knows it.
+ *
+ * Nothing in the kernel assumes that the program is this process: all of its memory is reached
+ * through a struct mm.  Today the one mm that exists in a process is its own (mm_self).
+ *
+ * Physical addresses.  Page tables hold 52-bit physical addresses.  The top 5 bits are a slot, the
+ * low 47 an address within it:
+ *
+ *	slot 0		the kernel's own memory (page tables): the address is a host pointer
+ *	slot 1..30	one mm each: the address is the program's virtual address
+ *	slot 31		the bus window of device BARs (PHYS_MMIO): the address is a bus address
+ *
+ * So a range of a program's memory is contiguous on the bus, as if it were backed by one huge page;
+ * what a program can see of that is what a machine with plenty of huge pages shows.
+ *
+ * Pins.  A pinned range stays reachable at its physical address until unpinned.  If the program
+ * unmaps it meanwhile, DMA there is refused as a fault instead of hitting what is mapped later.
+ */
+#ifndef KERNEL_MM_MM_H
+#define KERNEL_MM_MM_H
+
+#include "kernel/lib/types.h"
+
+#define PHYS_SLOT_SHIFT 47
+#define PHYS_SLOTS 32
+#define PHYS_SLOT_KERNEL 0
+#define PHYS_SLOT_MMIO 31
+#define PHYS_OFFSET_MASK ((1ull << PHYS_SLOT_SHIFT) - 1)
+
+struct mm;
+struct vm_area;
+
+/* ---- the program's memory as an ioctl sees it ---- */
+
+/** current_mm - the memory of the program whose call this thread carries out. */
+struct mm *current_mm(void);
+/** mm_self - this process's own memory; made at the first call, never freed. */
+struct mm *mm_self(void);
+
+/**
+ * copy_from_user, copy_to_user - move bytes between kernel and the calling program
+ * Any thread, no lock that a BAR access of any device takes.  A user pointer into a trapped BAR is
+ * carried out as accesses to that BAR.
+ * Return: 0; -EFAULT.
+ */
+int copy_from_user(void *dst, const void __user *src, size_t len_bytes);
+int copy_to_user(void __user *dst, const void *src, size_t len_bytes);
+int clear_user(void __user *dst, size_t len_bytes);
+/** strncpy_from_user - Return: length without the NUL; -EFAULT; -ENAMETOOLONG if @size is not enough. */
+long strncpy_from_user(char *dst, const char __user *src, size_t size);
+
+/* ---- pinning for DMA ---- */
+
+/**
+ * mm_pin - make [uva, uva+len) reachable by devices
+ * @uva, @len_bytes: page aligned, no overflow, len not 0
+ * @write: the device may write: pages are made private and writable as a write would
+ * @ret_phys: physical address of the first byte; the whole range is contiguous
+ *
+ * The range may be the mapping of one device BAR (then the address is in PHYS_SLOT_MMIO), or ordinary
+ * memory, not a mix.  May block while pages come in.  Takes LOCK_VMA inside.
+ * Return: 0; -EFAULT if a page is not mapped or not accessible that way (or a BAR whose memory
+ * decoding is off); -ENOMEM.
+ */
+int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys);
+void mm_unpin(struct mm *mm, u64 uva, u64 len_bytes);
+
+/* ---- the memory bus: what a physical address reaches ---- */
+
+/**
+ * struct phys_slot_ops - who answers for a slot that is not plain memory
+ * read, write: 0; -EFAULT if nothing is there.  Any thread; the caller holds no lock above LOCK_HW_MODEL.
+ */
+struct phys_slot_ops {
+	int (*read)(void *ctx, u64 off, void *buf, size_t len_bytes);
+	int (*write)(void *ctx, u64 off, const void *buf, size_t len_bytes);
+};
+
+/** phys_slot_register - used once per process for PHYS_SLOT_MMIO, by the machine. */
+void phys_slot_register(unsigned slot, const struct phys_slot_ops *ops, void *ctx);
+
+/**
+ * phys_read, phys_write - what a bus master does with a physical address
+ * Return: 0; -EFAULT if memory is not there (any more).
+ */
+int phys_read(phys_addr_t pa, void *buf, size_t len_bytes);
+int phys_write(phys_addr_t pa, const void *buf, size_t len_bytes);
+/**
+ * phys_host_ptr - the host address of plain memory, to be used with guard_copy() only
+ * Return: NULL if the slot is reached by ops.
+ */
+void *phys_host_ptr(phys_addr_t pa);
+/** virt_to_phys - of kernel memory (page tables). */
+static inline phys_addr_t virt_to_phys(const void *p) { return (phys_addr_t)(uintptr_t)p; }
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vma.h - the mappings of our files in a program's address space.
+ *
+ * One vm_area for each range of addresses at which a program has mapped a file of ours (a BAR).  The
+ * front end makes the real mapping and keeps this list true on mmap, munmap, mprotect and mremap;
+ * the fault handler asks it who answers for an address; mm_pin() asks it whether an address is a BAR.
+ *
+ * Reference counts: the list holds one; vma_find() gives one more.  A vm_area keeps its file alive.
+ */
+#ifndef KERNEL_MM_VMA_H
+#define KERNEL_MM_VMA_H
+
+#include <bsd/sys/tree.h>
+#include <stdatomic.h>
+
+#include "kernel/mm/mm.h"
+
+struct file;
+
+struct vm_operations {
+	/**
+	 * access - one trapped load or store
+	 * @off: bytes from the start of the file's mapping offset (vm_area.pgoff_bytes added already)
+	 * @buf: value in memory order; 1 to 64 bytes
+	 * Return: 0; -EFAULT if the program must get SIGBUS (memory decoding off, device gone).
+	 */
+	int (*access)(struct vm_area *vma, u64 off, void *buf, unsigned len_bytes, bool write);
+	/**
+	 * direct - the memory behind page-aligned @off, if the program may use it without a trap
+	 * @ret_fd, @ret_off: file and offset to map; @ret_prot: PROT_READ for read-direct, PROT_READ|PROT_WRITE
+	 *	for direct, 0 for trapped
+	 * @ret_len: bytes, from @off on, for which the answer holds
+	 */
+	void (*direct)(struct vm_area *vma, u64 off, int *ret_fd, u64 *ret_off, int *ret_prot, u64 *ret_len);
+	/** phys - physical address of @off for peer-to-peer DMA.  Return: 0; -EFAULT (decoding off). */
+	int (*phys)(struct vm_area *vma, u64 off, phys_addr_t *ret_phys);
+};
+
+struct vm_area {
+	u64 start, last;	/* addresses in the program; under LOCK_VMA */
+	u64 pgoff_bytes;	/* file offset of @start */
+	int prot;		/* PROT_ bits that the program asked for */
+	const struct vm_operations *ops; /* set by file_operations.mmap */
+	void *private_data;	/* likewise */
+	struct file *file;	/* holds a reference */
+	atomic_int refs;
+	RB_ENTRY(vm_area) node;
+};
+
+/** vma_alloc - a vm_area not yet in the list; takes a reference on @file.  NULL if memory is short. */
+struct vm_area *vma_alloc(struct file *file, u64 start, u64 len_bytes, u64 pgoff_bytes, int prot);
+/** vma_insert - put it into the list: the list takes over the caller's reference.  The range must be free: vma_remove() it first. */
+void vma_insert(struct mm *mm, struct vm_area *vma);
+/**
+ * vma_remove - forget what lies in [start, start+len): whole areas, heads, tails, middles (then one
+ * area becomes two).  Return: 0; -ENOMEM with nothing changed.
+ */
+int vma_remove(struct mm *mm, u64 start, u64 len_bytes);
+/** vma_find - the area that holds @addr, with a reference; NULL.  Cheap when there are no areas. */
+struct vm_area *vma_find(struct mm *mm, u64 addr);
+/** vma_find_first - the first area that touches [start, last], with a reference; NULL. */
+struct vm_area *vma_find_first(struct mm *mm, u64 start, u64 last);
+void vma_put(struct vm_area *vma);
+/**
+ * vma_for_each_private - call @fn for every area with that private_data, LOCK_VMA held: used to revoke
+ * mappings.  @fn takes no lock.
+ */
+void vma_for_each_private(struct mm *mm, const void *private_data, void (*fn)(struct vm_area *, void *), void *arg);
+
+#endif

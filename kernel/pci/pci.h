@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pci.h - the PCI bus as drivers see it: devices, config space, BARs, interrupts, reset.
+ *
+ * struct pci_hw_ops is the slot that hardware is plugged into; machine/ does that.
+ */
+#ifndef KERNEL_PCI_PCI_H
+#define KERNEL_PCI_PCI_H
+
+#include "kernel/base/device.h"
+#include "kernel/lib/types.h"
+
+#define PCI_STD_NUM_BARS 6
+#define PCI_ROM_RESOURCE 6
+#define PCI_NUM_RESOURCES 7
+#define PCI_DEVFN_(slot, func) ((((slot)&0x1f) << 3) | ((func)&7))
+
+struct pci_dev;
+
+enum pci_page_kind { PCI_PAGE_TRAPPED, PCI_PAGE_READ_DIRECT, PCI_PAGE_DIRECT }; /* as hw.h */
+
+/* What sits in the slot.  Each op may be called by any thread; @hw is the pointer given at registration. */
+struct pci_hw_ops {
+	/* 1, 2 or 4 bytes, naturally aligned, inside cfg_size */
+	u32 (*config_read)(void *hw, unsigned off, unsigned len);
+	void (*config_write)(void *hw, unsigned off, unsigned len, u32 val);
+	/* 1, 2, 4 or 8 bytes, naturally aligned, inside the BAR; index PCI_ROM_RESOURCE is the ROM.  Not
+	 * checked against memory decoding: the caller does that. */
+	u64 (*bar_read)(void *hw, unsigned bar, u64 off, unsigned len);
+	void (*bar_write)(void *hw, unsigned bar, u64 off, unsigned len, u64 val);
+	/** bar_page - how page-aligned @off may be mapped, for how many bytes on that holds, and the file that backs it */
+	enum pci_page_kind (*bar_page)(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off, u64 *ret_len);
+	/** reset - function level reset (@bus false) or as part of a bus reset */
+	void (*reset)(void *hw, bool bus);
+};
+
+struct resource {
+	u64 start;	/* bus address given at boot; 0 with size 0: absent */
+	u64 size_bytes;
+	u32 flags;	/* IORESOURCE_ bits as sysfs "resource" prints them */
+};
+#define IORESOURCE_IO 0x00000100u
+#define IORESOURCE_MEM 0x00000200u
+#define IORESOURCE_PREFETCH 0x00002000u
+#define IORESOURCE_READONLY 0x00004000u
+#define IORESOURCE_SIZEALIGN 0x00040000u
+#define IORESOURCE_MEM_64 0x00100000u
+
+struct pci_dev {
+	struct device dev;
+	u16 domain;
+	u8 bus, devfn;
+	u16 vendor, device, subsystem_vendor, subsystem_device;
+	u32 class; /* 24 bits */
+	u8 revision, hdr_type, pin;
+	unsigned cfg_size;	/* 256 or 4096 */
+	u8 msi_cap, msix_cap, pcie_cap, pm_cap; /* offsets; 0 absent */
+	bool has_flr;
+	struct pci_dev *bridge;	/* upstream root port; NULL on the root bus */
+	struct resource resource[PCI_NUM_RESOURCES];
+	const struct pci_hw_ops *hw_ops;	/* immutable */
+	void *hw;
+	int enable_cnt;		/* under dev.lock */
+	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled */
+	void (*intx_handler)(void *arg); /* msi.c, under LOCK_PCI_MSI */
+	void *intx_arg;
+};
+#define to_pci_dev(d) container_of((d), struct pci_dev, dev)
+
+struct pci_device_id {
+	u32 vendor, device, subvendor, subdevice, class, class_mask; /* PCI_ANY_ID matches all */
+	bool override_only;	/* matches only through driver_override */
+};
+#define PCI_ANY_ID (~0u)
+
+struct pci_driver {
+	struct device_driver driver; /* .id_table: array of pci_device_id ending with vendor 0 */
+	int (*probe)(struct pci_dev *pdev);
+	void (*remove)(struct pci_dev *pdev);
+	TAILQ_HEAD(, pci_dynid) dynids; /* under the tree lock */
+};
+#define to_pci_driver(d) container_of((d), struct pci_driver, driver)
+
+extern struct bus_type pci_bus_type;
+int pci_bus_init(void); /* bus_register + /sys/bus/pci/{slots,...} */
+
+/**
+ * pci_device_add - enlist a device whose name, domain, bus, devfn, bridge, hw_ops and hw are set
+ * Reads ids, capabilities and BAR sizes through config space, gives BARs bus addresses, registers the
+ * device with its attributes (vendor device subsystem_* class revision irq config resource resourceN
+ * enable numa_node local_cpus local_cpulist modalias msi_bus broken_parity_status consistent_dma_mask_bits
+ * dma_mask_bits d3cold_allowed ari_enabled power_state max_link_speed..., reset, reset_method,
+ * driver_override, remove, rescan, uevent).  Tree lock held.  @no_probe: leave it without a driver.
+ */
+int pci_device_add(struct pci_dev *pdev, bool no_probe);
+void pci_device_remove(struct pci_dev *pdev);
+struct pci_dev *pci_get_device_by_name(const char *bdf);
+int pci_register_driver(struct pci_driver *drv);
+void pci_unregister_driver(struct pci_driver *drv);
+/** pci_host_driver_register - a stand-in for a kernel driver ("nvme", "edu", "pcieport") that only takes devices. */
+int pci_host_driver_register(const char *name, const struct pci_device_id *ids);
+
+/* ---- config space: raw, as hardware has it.  Any thread.  0, or -EFAULT for a place that is not there. ---- */
+int pci_read_config_byte(struct pci_dev *pdev, unsigned off, u8 *val);
+int pci_read_config_word(struct pci_dev *pdev, unsigned off, u16 *val);
+int pci_read_config_dword(struct pci_dev *pdev, unsigned off, u32 *val);
+int pci_write_config_byte(struct pci_dev *pdev, unsigned off, u8 val);
+int pci_write_config_word(struct pci_dev *pdev, unsigned off, u16 val);
+int pci_write_config_dword(struct pci_dev *pdev, unsigned off, u32 val);
+unsigned pci_find_capability(struct pci_dev *pdev, u8 id);	/* 0 absent */
+unsigned pci_find_ext_capability(struct pci_dev *pdev, u16 id);
+
+/* ---- device ---- */
+int pci_enable_device(struct pci_dev *pdev);	/* counts; switches decoding on at the first */
+void pci_disable_device(struct pci_dev *pdev);	/* switches bus mastering off at the last */
+void pci_set_master(struct pci_dev *pdev);
+void pci_clear_master(struct pci_dev *pdev);
+/** pci_save_state, pci_restore_state - the header and writable capability registers, around a reset. */
+struct pci_saved_state { u8 *bytes; unsigned len; };
+int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret);
+void pci_restore_state(struct pci_dev *pdev, struct pci_saved_state *state); /* frees */
+/** pci_reset_function - by FLR, else PM, else bus if alone on it.  State is saved and restored.  0; -ENOTTY no way. */
+int pci_reset_function(struct pci_dev *pdev);
+bool pci_reset_supported(struct pci_dev *pdev);
+
+/* ---- interrupts (msi.c) ---- */
+/**
+ * pci_alloc_irq_vectors - enable MSI (@msix false) or MSI-X with @nvec vectors, all without handlers
+ * Programs the capability or table, with messages that come back to pci_msi_receive().
+ * Return: 0; -ENOSPC more than the device has; -EINVAL already enabled; -ENOMEM.
+ */
+int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec);
+void pci_free_irq_vectors(struct pci_dev *pdev);
+unsigned pci_msi_vec_count(struct pci_dev *pdev);
+unsigned pci_msix_vec_count(struct pci_dev *pdev);
+/**
+ * pci_request_irq - call @handler(@arg) on each message of @vector; pci_free_irq waits for a running one
+ * The handler runs on a device thread or inside a BAR access; it takes only locks above LOCK_PCI_MSI.
+ */
+int pci_request_irq(struct pci_dev *pdev, unsigned vector, void (*handler)(void *arg), void *arg);
+void pci_free_irq(struct pci_dev *pdev, unsigned vector);
+/** pci_restore_msi - write messages again after a reset wiped them. */
+void pci_restore_msi(struct pci_dev *pdev);
+/** pci_msi_receive - hardware wrote @data to @addr in the interrupt window.  Any thread. */
+void pci_msi_receive(u64 addr, u32 data);
+/** pci_request_intx - call @handler whenever the pin's level goes (or is, after unmasking) high. */
+int pci_request_intx(struct pci_dev *pdev, void (*handler)(void *arg), void *arg);
+void pci_free_intx(struct pci_dev *pdev);
+/** pci_intx_receive - hardware's pin goes high, as gated by INTx disable in the command register. */
+void pci_intx_receive(struct pci_dev *pdev);
+/** pci_intx - the INTx disable bit: @enable clears it. */
+void pci_intx(struct pci_dev *pdev, bool enable);
+/** pci_intx_pending - status register bit 3. */
+bool pci_intx_pending(struct pci_dev *pdev);
+
+#endif

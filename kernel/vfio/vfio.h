@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio.h - between the VFIO core, its IOMMU backends and its bus drivers.
+ *
+ * container (/dev/vfio/vfio)  one I/O address space, kept by a backend (type1)
+ * group     (/dev/vfio/N)     an IOMMU group; joins a container; one open file at a time
+ * device    (anonymous)	      got from its group once the container has a backend
+ *
+ * Lifetimes: an open device file keeps the group file's container attachment alive; the container's
+ * backend goes when its last group leaves.
+ */
+#ifndef KERNEL_VFIO_VFIO_H
+#define KERNEL_VFIO_VFIO_H
+
+#include <bsd/sys/queue.h>
+#include <linux/vfio.h>
+
+#include "kernel/fs/eventfd.h"
+#include "kernel/fs/file.h"
+#include "kernel/lib/mutex.h"
+#include "kernel/lib/types.h"
+
+struct device;
+struct iommu_group;
+struct vfio_container;
+struct vfio_device;
+struct vfio_group;
+struct vm_area;
+
+/* ---- bus drivers below ---- */
+
+struct vfio_device_ops {
+	const char *name;
+	/** open_device - first open: enable the device.  close_device - last close.  Under the device set's lock. */
+	int (*open_device)(struct vfio_device *vdev);
+	void (*close_device)(struct vfio_device *vdev);
+	ssize_t (*read)(struct vfio_device *vdev, char __user *buf, size_t count, u64 *pos);
+	ssize_t (*write)(struct vfio_device *vdev, const char __user *buf, size_t count, u64 *pos);
+	long (*ioctl)(struct vfio_device *vdev, unsigned int cmd, unsigned long arg);
+	int (*mmap)(struct vfio_device *vdev, struct vm_area *vma, int map_flags);
+	/** match - does the string of GROUP_GET_DEVICE_FD mean this device?  1, 0 or -errno. */
+	int (*match)(struct vfio_device *vdev, const char *buf);
+	/** request - the kernel wants the device back; @count is how often it asked. */
+	void (*request)(struct vfio_device *vdev, unsigned count);
+	/** device_feature - one of VFIO_DEVICE_FEATURE's numbers; -ENOTTY unknown */
+	int (*device_feature)(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz);
+};
+
+struct vfio_device_set; /* devices that a bus reset hits together; vfio_main.c */
+
+struct vfio_device {
+	struct device *dev;
+	const struct vfio_device_ops *ops;
+	struct vfio_group *group;
+	struct vfio_device_set *dev_set;
+	unsigned open_count;	/* under dev_set lock */
+	atomic_int refs;
+	unsigned index;		/* vfioN */
+	TAILQ_ENTRY(vfio_device) group_next;	/* group's device_lock */
+	TAILQ_ENTRY(vfio_device) dev_set_next;
+};
+
+/**
+ * vfio_register_group_dev - a bus driver's probe announces a device; makes /dev/vfio/<group> with the
+ * first of its group, and /sys/.../vfio-dev/vfioN.  Tree lock held.  0; -EINVAL no group; -EBUSY; -ENOMEM.
+ * @dev_set_id: devices with the same pointer share a device set (the bus).
+ */
+int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const struct vfio_device_ops *ops, void *dev_set_id);
+/** vfio_unregister_group_dev - waits until no program has it open, asking with ops.request meanwhile. */
+void vfio_unregister_group_dev(struct vfio_device *vdev);
+struct mutex *vfio_device_set_lock(struct vfio_device *vdev);
+
+/* ---- helpers for info calls (vfio_main.c) ---- */
+
+struct vfio_info_cap { void *buf; size_t size; };
+/** vfio_info_add_capability - append a capability (header first) to the chain.  0; -ENOMEM (chain freed). */
+int vfio_info_add_capability(struct vfio_info_cap *caps, const struct vfio_info_cap_header *cap, size_t size);
+/** vfio_info_cap_shift - make chain offsets relative to the start of the ioctl's struct. */
+void vfio_info_cap_shift(struct vfio_info_cap *caps, size_t offset);
+/**
+ * vfio_info_cap_finish - what every info ioctl does last: copy @info and, if argsz has room, the chain
+ * @info_len: bytes of the struct to copy;  @argsz_field, @cap_offset_field: in @info;  frees the chain.
+ * Return: 0; -EFAULT.
+ */
+int vfio_info_cap_finish(void __user *arg, void *info, size_t info_len, u32 argsz, u32 *argsz_field,
+			 u32 *cap_offset_field, struct vfio_info_cap *caps);
+/** vfio_set_irqs_validate_and_prepare - header checks of SET_IRQS.  0 and *@ret_data_size; -EINVAL. */
+int vfio_set_irqs_validate_and_prepare(const struct vfio_irq_set *hdr, u32 num_irqs, u32 max_irq_type, size_t *ret_data_size);
+/** vfio_check_feature - flags and argsz of a feature.  1 go on; 0 it was a probe that succeeds; -EINVAL. */
+int vfio_check_feature(u32 flags, size_t argsz, u32 supported_ops, size_t minsz);
+
+/* ---- virqfd.c: an eventfd that calls us ---- */
+struct virqfd;
+/**
+ * vfio_virqfd_enable - call @handler(@opaque, @data) on a thread of ours when the program signals @fd
+ * @pvirqfd: where the caller keeps it, guarded by virqfd.c.  Return: 0; -EBUSY *@pvirqfd in use;
+ * -EBADF, -EINVAL as eventfd_ctx_fdget(); -ENOMEM.
+ */
+int vfio_virqfd_enable(void *opaque, void (*handler)(void *opaque, void *data), void *data, struct virqfd **pvirqfd, int fd);
+/** vfio_virqfd_disable - stop it; on return the handler is not running and will not run.  NULL inside is accepted. */
+void vfio_virqfd_disable(struct virqfd **pvirqfd);
+
+/* ---- IOMMU backends (container.c) ---- */
+
+struct vfio_iommu_driver_ops {
+	const char *name;
+	/** open - @type: what SET_IOMMU was given.  ERR_PTR(-EINVAL) if it is not one of this backend's. */
+	void *(*open)(unsigned long type);
+	void (*release)(void *iommu_data);
+	long (*ioctl)(void *iommu_data, unsigned int cmd, unsigned long arg);
+	/** check_extension - also called with NULL before SET_IOMMU. */
+	long (*check_extension)(void *iommu_data, unsigned long arg);
+	int (*attach_group)(void *iommu_data, struct iommu_group *group);
+	void (*detach_group)(void *iommu_data, struct iommu_group *group);
+};
+int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
+void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
+
+/* ---- module init, in this order, tree lock held; each is undone by its _exit ---- */
+int vfio_init(void);		/* core, /dev/vfio/vfio, /sys/class/vfio*, /sys/module/vfio */
+void vfio_exit(void);
+int vfio_iommu_type1_init(void);
+void vfio_iommu_type1_exit(void);
+int vfio_pci_init(void);	/* registers the pci_driver "vfio-pci" */
+void vfio_pci_exit(void);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * machine.h - which devices there are, and how silicon and kernel are joined.
+ *
+ * A machine is a directory (kernel/fs/kernfs.h) with a file machine.ini in it that says what it is
+ * made of, the trees sys/ and dev/, and stores/ (media of devices).  It is created once, by
+ * `softvfio run`; each program run on it attaches: it builds its own instances of the devices when
+ * it first touches a VFIO node or a binding attribute.
+ *
+ * machine.ini (inih syntax):
+ *
+ *	[machine]
+ *	iommu = amd
+ *	[device 0000:01:00.0]	; addresses are given at creation if the user gave none
+ *	model = nvme
+ *	driver = vfio-pci	; or none, or a host driver's name
+ *	group = 0
+ *	size = 64M		; every other key is the model's
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include "kernel/lib/types.h"
+
+struct machine_config;
+
+struct machine_config *machine_config_new(void);
+void machine_config_free(struct machine_config *cfg);
+/** machine_config_load - add what a file says.  0; -errno, reason "FILE:LINE: ..." for explain_take(). */
+int machine_config_load(struct machine_config *cfg, const char *file);
+/** machine_config_add - "-d" text: MODEL[,key=value...].  0; -EINVAL with reason. */
+int machine_config_add(struct machine_config *cfg, const char *text);
+/** machine_config_save - write machine.ini into @dir. */
+int machine_config_save(const struct machine_config *cfg, const char *dir);
+
+/**
+ * machine_create - make the directory's trees from @cfg: all devices built once, initial drivers bound,
+ * then destroyed again.  @dir exists and is empty.  0; -errno with reason.
+ */
+int machine_create(const char *dir, struct machine_config *cfg);
+/**
+ * machine_attach_lazy - this process is a program on the machine in @dir: only remember that.
+ * machine_attach - build it now (idempotent; any thread).  0; -errno with reason.
+ */
+int machine_attach_lazy(const char *dir);
+int machine_attach(void);
+/** machine_destroy - remove the directory (private machines). */
+void machine_destroy(const char *dir);
+/** machine_dir - NULL if this process is on no machine. */
+const char *machine_dir(void);
+
+struct machine_stats { u64 dma_read_bytes, dma_written_bytes, dma_faults, interrupts, bar_accesses; };
+/** machine_stats_get - sums over devices; zeros before attach. */
+void machine_stats_get(struct machine_stats *ret);
+
+#endif
