@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# A thin front of meson; tools/demo and tools/check also install what is missing.
+BUILD ?= build
+DESTDIR ?=
+PREFIX ?= /usr/local
+
+all:
+	tools/build $(BUILD) --prefix $(PREFIX)
+demo:
+	tools/demo
+check:
+	tools/check
+bench: all
+	bench/run $(BUILD)
+install: all
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+clean:
+	rm -rf $(BUILD)
+.PHONY: all demo check bench install clean

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cli.h - the command softvfio, one file a subcommand.
+ *
+ * Each cmd_NAME gets its own argc and argv (argv[0] is the subcommand) and returns an exit status:
+ * 0, 2 for a mistake of the user's (one line on stderr, made with cli_error), and for `run` the
+ * program's own.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#define CLI_USAGE_ERROR 2
+
+int cmd_run(int argc, char **argv);
+int cmd_devices(int argc, char **argv);
+
+/** cli_error - "softvfio: ...", one line on stderr.  Return: CLI_USAGE_ERROR, to be returned at once. */
+int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

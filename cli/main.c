@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* main.c - chooses the subcommand; the words of --help and --version. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "run", cmd_run },
+	{ "devices", cmd_devices },
+};
+
+static const char usage[] =
+	"usage: softvfio run [OPTION]... [--] PROGRAM [ARG]...   run a program on an emulated VFIO machine\n"
+	"       softvfio devices                                  list the device models and their keys\n"
+	"\n"
+	"  -d, --device MODEL[,KEY=VALUE]...  add a device; addr=, group= and driver= (default vfio-pci) are\n"
+	"                                     the machine's keys, all others the model's\n"
+	"  -m, --machine-file FILE            add the devices of a machine file\n"
+	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"
+	"      --explain                      say why each failing call failed\n"
+	"      --trace[=FILE]                 print each VFIO call, decoded\n"
+	"      --stats                        at the end, sum up calls, DMA and interrupts\n"
+	"  -h, --help    -V, --version\n"
+	"\n"
+	"softvfio(1) tells more.\n";
+
+int cli_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("softvfio: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return CLI_USAGE_ERROR;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return CLI_USAGE_ERROR;
+	}
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")) {
+		puts("softvfio " SOFTVFIO_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	return cli_error("no command '%s'; try softvfio --help", argv[1]);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * run.c - `softvfio run`: make a machine, start a program on it, clean up behind it.
+ *
+ * The machine is a directory (machine/machine.h).  A private one stands in the directory for
+ * temporary files and is removed when the program has ended; --machine DIR keeps one.  The program
+ * finds it through its environment, where the front end library looks:
+ *
+ *	LD_PRELOAD		the front end, behind whatever the user preloads
+ *	SOFTVFIO_MACHINE	the machine's directory
+ *	SOFTVFIO_EXPLAIN	1: print reasons
+ *	SOFTVFIO_TRACE		a file to append traces to, or the number of a descriptor
+ *	SOFTVFIO_STATS		a file to which each process appends its totals when it ends
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "kernel/lib/explain.h"
+#include "machine/machine.h"
+
+struct run_options {
+	struct machine_config *config;
+	bool has_devices;
+	const char *keep_dir;
+	const char *trace;	/* file, or "2"; NULL off */
+	bool explain, stats;
+	char **program;
+};
+
+static const struct option long_options[] = {
+	{ "device", required_argument, NULL, 'd' },
+	{ "machine-file", required_argument, NULL, 'm' },
+	{ "machine", required_argument, NULL, 'M' },
+	{ "explain", no_argument, NULL, 'e' },
+	{ "trace", optional_argument, NULL, 't' },
+	{ "stats", no_argument, NULL, 's' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char *reason_or(int err)
+{
+	const char *reason = explain_take();
+
+	return reason ? reason : strerror(-err);
+}
+
+static char *absolute(const char *path)
+{
+	char *abs = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	char *cwd = getcwd(NULL, 0);
+	if (!cwd || asprintf(&abs, "%s/%s", cwd, path) < 0)
+		abs = NULL;
+	free(cwd);
+	return abs;
+}
+
+/* One option.  Return: 0 or an exit status. */
+static int take_option(struct run_options *o, int c, char **argv)
+{
+	int err;
+
+	switch (c) {
+	case 'd':
+	case 'm':
+		explain_begin();
+		err = c == 'd' ? machine_config_add(o->config, optarg) : machine_config_load(o->config, optarg);
+		if (err)
+			return cli_error("-%c %s: %s", c, optarg, reason_or(err));
+		o->has_devices = true;
+		return 0;
+	case 'M':
+		o->keep_dir = optarg;
+		return 0;
+	case 'e':
+		o->explain = true;
+		return 0;
+	case 't':
+		o->trace = optarg ? optarg : "2";
+		return 0;
+	case 's':
+		o->stats = true;
+		return 0;
+	case ':':
+		return cli_error("run: %s needs a value", argv[optind - 1]);
+	default:
+		return cli_error("run: no option '%s'; try softvfio --help", argv[optind - 1]);
+	}
+}
+
+static int parse(struct run_options *o, int argc, char **argv)
+{
+	int c, status;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+:d:m:", long_options, NULL)) != -1) {
+		status = take_option(o, c, argv);
+		if (status)
+			return status;
+	}
+	if (optind == argc)
+		return cli_error("run: which program?");
+	o->program = argv + optind;
+	return 0;
+}
+
+/* The front end library: beside this program in a build tree, else where it is installed. */
+static int find_front_end(char *path, size_t size)
+{
+	static const char *const places[] = { "%s/front/preload/%s", "%s/../%s/softvfio/%s", NULL };
+	char exe[PATH_MAX];
+	const char *lib = "libsoftvfio-preload.so";
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (n < 0)
+		return -errno;
+	exe[n] = '\0';
+	*strrchr(exe, '/') = '\0';
+	if ((size_t)snprintf(path, size, places[0], exe, lib) < size && !access(path, R_OK))
+		return 0;
+	if ((size_t)snprintf(path, size, places[1], exe, SOFTVFIO_LIBDIR, lib) < size && !access(path, R_OK))
+		return 0;
+	return -ENOENT;
+}
+
+/* A program that no preload library can reach should not fail in silence. */
+static void warn_if_static(const char *program)
+{
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
+	bool is_static = true;
+	int fd = open(program, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (read(fd, &eh, sizeof(eh)) != sizeof(eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG))
+		is_static = false;
+	for (int i = 0; is_static && i < eh.e_phnum; i++)
+		if (pread(fd, &ph, sizeof(ph), eh.e_phoff + (off_t)i * eh.e_phentsize) != sizeof(ph) ||
+		    ph.p_type == PT_INTERP)
+			is_static = false;
+	close(fd);
+	if (is_static)
+		fprintf(stderr, "softvfio: %s is statically linked: it cannot see this machine\n", program);
+}
+
+static void look_for_static(const char *name)
+{
+	char path[PATH_MAX];
+	const char *dir = getenv("PATH");
+
+	if (strchr(name, '/')) {
+		warn_if_static(name);
+		return;
+	}
+	while (dir && *dir) {
+		size_t len = strcspn(dir, ":");
+
+		snprintf(path, sizeof(path), "%.*s/%s", (int)len, dir, name);
+		if (!access(path, X_OK)) {
+			warn_if_static(path);
+			return;
+		}
+		dir += len + (dir[len] == ':');
+	}
+}
+
+/* Put @value behind what the variable holds already. */
+static void append_env(const char *name, const char *value, char sep)
+{
+	const char *old = getenv(name);
+	char *joined;
+
+	if (!old || !*old)
+		setenv(name, value, 1);
+	else if (asprintf(&joined, "%s%c%s", old, sep, value) >= 0) {
+		setenv(name, joined, 1);
+		free(joined);
+	}
+}
+
+static int set_environment(const struct run_options *o, const char *dir, const char *stats)
+{
+	char lib[PATH_MAX];
+
+	if (find_front_end(lib, sizeof(lib)))
+		return cli_error("the front end library libsoftvfio-preload.so is not there: is the installation complete?");
+	append_env("LD_PRELOAD", lib, ':');
+	append_env("ASAN_OPTIONS", "verify_asan_link_order=0", ':');
+	setenv("SOFTVFIO_MACHINE", dir, 1);
+	if (o->explain)
+		setenv("SOFTVFIO_EXPLAIN", "1", 1);
+	if (o->trace) {
+		char *file = strcmp(o->trace, "2") ? absolute(o->trace) : strdup("2");
+
+		if (!file)
+			return cli_error("%s", strerror(ENOMEM));
+		int fd = strcmp(file, "2") ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : 2;
+		if (fd < 0)
+			return cli_error("--trace=%s: %s", o->trace, strerror(errno));
+		if (fd > 2)
+			close(fd);
+		setenv("SOFTVFIO_TRACE", file, 1);
+		free(file);
+	}
+	if (stats)
+		setenv("SOFTVFIO_STATS", stats, 1);
+	return 0;
+}
+
+/* Signals meant for the program reach it: it is in our process group; others are passed on. */
+static pid_t child;
+
+static void pass_on(int sig)
+{
+	if (child > 0)
+		kill(child, sig);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return cli_error("waiting for the program: %s", strerror(errno));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run_program(const struct run_options *o, const char *dir, const char *stats)
+{
+	int status = set_environment(o, dir, stats);
+
+	if (status)
+		return status;
+	look_for_static(o->program[0]);
+	child = fork();
+	if (child < 0)
+		return cli_error("fork: %s", strerror(errno));
+	if (child == 0) {
+		execvp(o->program[0], o->program);
+		status = errno;
+		cli_error("%s: %s", o->program[0], strerror(status));
+		_exit(status == ENOENT ? 127 : 126);
+	}
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGTERM, pass_on);
+	signal(SIGHUP, pass_on);
+	return wait_for(child);
+}
+
+/* Each process left a line "calls=N failed=N ..." ; say the sums in one sentence. */
+static void print_stats(const char *file)
+{
+	static const char *const names[] = { "calls", "failed", "mmio", "dma_read", "dma_written", "dma_faults", "irqs" };
+	unsigned long long sum[sizeof(names) / sizeof(names[0])] = { 0 };
+	char line[512];
+	FILE *f = fopen(file, "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			char key[32];
+
+			snprintf(key, sizeof(key), " %s=", names[i]);
+			const char *at = strstr(line, key);
+			if (at)
+				sum[i] += strtoull(at + strlen(key), NULL, 10);
+		}
+	if (f)
+		fclose(f);
+	fprintf(stderr,
+		"softvfio: %llu calls (%llu failed), %llu trapped register accesses, "
+		"DMA %llu bytes read, %llu written, %llu faults, %llu interrupts\n",
+		sum[0], sum[1], sum[2], sum[3], sum[4], sum[5], sum[6]);
+}
+
+static int run_on_private_machine(const struct run_options *o)
+{
+	char dir[PATH_MAX], stats[PATH_MAX + 8];
+	const char *tmp = getenv("TMPDIR");
+	int err, status;
+
+	snprintf(dir, sizeof(dir), "%s/softvfio-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
+	if (!mkdtemp(dir))
+		return cli_error("%s: %s", dir, strerror(errno));
+	explain_begin();
+	err = machine_create(dir, o->config);
+	if (err) {
+		status = cli_error("%s", reason_or(err));
+	} else {
+		snprintf(stats, sizeof(stats), "%s/stats", dir);
+		status = run_program(o, dir, o->stats ? stats : NULL);
+		if (o->stats)
+			print_stats(stats);
+	}
+	machine_destroy(dir);
+	return status;
+}
+
+static bool is_machine(const char *dir)
+{
+	char file[PATH_MAX];
+
+	return (size_t)snprintf(file, sizeof(file), "%s/machine.ini", dir) < sizeof(file) && !access(file, R_OK);
+}
+
+static int run_on_kept_machine(const struct run_options *o)
+{
+	char *dir = absolute(o->keep_dir), stats[PATH_MAX + 8];
+	int err = 0, status;
+
+	if (!dir)
+		return cli_error("%s", strerror(ENOMEM));
+	if (is_machine(dir)) {
+		if (o->has_devices)
+			return cli_error("--machine %s is already built: -d and -m are for a new one", dir);
+	} else {
+		if (mkdir(dir, 0755) && errno != EEXIST)
+			return cli_error("--machine %s: %s", dir, strerror(errno));
+		if (rmdir(dir) || mkdir(dir, 0755))
+			return cli_error("--machine %s: is no machine, and not an empty directory", dir);
+		explain_begin();
+		err = machine_create(dir, o->config);
+	}
+	if (err) {
+		status = cli_error("%s", reason_or(err));
+	} else {
+		snprintf(stats, sizeof(stats), "%s/stats", dir);
+		unlink(stats);
+		status = run_program(o, dir, o->stats ? stats : NULL);
+		if (o->stats)
+			print_stats(stats);
+	}
+	free(dir);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_options o = { 0 };
+	int status;
+
+	explain_enable(); /* our own mistakes have reasons too */
+	o.config = machine_config_new();
+	if (!o.config)
+		return cli_error("%s", strerror(ENOMEM));
+	status = parse(&o, argc, argv);
+	if (!status)
+		status = o.keep_dir ? run_on_kept_machine(&o) : run_on_private_machine(&o);
+	machine_config_free(o.config);
+	return status;
+}
