@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_bench.c - what calls, mappings, trapped accesses and interrupts cost a program.
+ *
+ * usage: vfio_bench [EDU]    a PCI address; uAPI only: it would run on a real /dev/vfio too
+ *	  vfio_bench --segv   print the yardstick alone, in nanoseconds
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "examples/vfio_user.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define MIB (1ul << 20)
+#define GIB (1ul << 30)
+
+static double getppid_ns, eventfd_ns, segv_ns;
+
+/* The bare round trip: a load faults, the handler steps over it. */
+static void step_over(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
+}
+
+/* In a program under the front end this handler would come second: ask the kernel for it directly. */
+struct kernel_sigaction {
+	void (*handler)(int, siginfo_t *, void *);
+	unsigned long flags;
+	void (*restorer)(void);
+	unsigned long mask;
+};
+extern void bare_restorer(void);
+__asm__(".text\n.globl bare_restorer\nbare_restorer:\n\tmov $15, %eax\n\tsyscall\n");
+
+static double measure_segv(void)
+{
+	struct kernel_sigaction bare = { .handler = step_over, .flags = SA_SIGINFO | SA_NODEFER | 0x04000000,
+					 .restorer = bare_restorer }, old;
+	double ns;
+
+	if (syscall(SYS_rt_sigaction, SIGSEGV, &bare, &old, 8))
+		die("rt_sigaction");
+	ns = BENCH(2000, __asm__ volatile("movl (%%rax), %%ecx" : : "a"(8) : "rcx", "memory"));
+	syscall(SYS_rt_sigaction, SIGSEGV, &old, NULL, 8);
+	return ns;
+}
+
+static void yardsticks(void)
+{
+	const int efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	const uint64_t one = 1;
+
+	getppid_ns = BENCH(20000, syscall(SYS_getppid));
+	eventfd_ns = BENCH(20000, if (syscall(SYS_write, efd, &one, 8) != 8) die("eventfd"));
+	segv_ns = measure_segv();
+	bench_yardstick("yardstick: getppid", getppid_ns);
+	bench_yardstick("yardstick: eventfd write", eventfd_ns);
+	bench_yardstick("yardstick: bare SIGSEGV round trip", segv_ns);
+	close(efd);
+}
+
+static void bench_info(struct vfio_dev *dev)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_iommu_type1_info iommu = { .argsz = sizeof(iommu) };
+
+	bench_ratio("DEVICE_GET_INFO", BENCH(20000, ioctl(dev->device, VFIO_DEVICE_GET_INFO, &info)), getppid_ns,
+		    "getppid", 0.3);
+	bench_ratio("IOMMU_GET_INFO", BENCH(20000, ioctl(dev->container, VFIO_IOMMU_GET_INFO, &iommu)), getppid_ns,
+		    "getppid", 0.3);
+}
+
+static void map_unmap(struct vfio_dev *dev, void *mem, uint64_t iova, size_t size)
+{
+	vfio_map(dev, mem, iova, size);
+	vfio_unmap(dev, iova, size);
+}
+
+static size_t heap_bytes(void)
+{
+	long pages = 0, dummy = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f || fscanf(f, "%ld %ld", &dummy, &pages) != 2)
+		die("/proc/self/statm");
+	fclose(f);
+	return (size_t)pages * 4096;
+}
+
+static void bench_map(struct vfio_dev *dev)
+{
+	enum { MANY = 60000 };
+	char *mem = mmap(NULL, 2 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before, after;
+	double bare;
+
+	if (mem == MAP_FAILED)
+		die("memory");
+	mem = (char *)(((uintptr_t)mem + GIB - 1) & ~(GIB - 1));
+	madvise(mem, GIB, MADV_HUGEPAGE);
+	memset(mem, 1, GIB);
+	bench_ratio("MAP+UNMAP 4 KiB", BENCH(5000, map_unmap(dev, mem, 1ul << 40, 4096)), getppid_ns, "getppid", 4);
+
+	bare = BENCH(200, madvise(mem, 2 * MIB, MADV_POPULATE_WRITE));
+	bench_yardstick("yardstick: populate of 2 MiB", bare);
+	double map = 0;
+	for (int i = 0; i < 200; i++) {
+		const double start = bench_now_ns();
+		vfio_map(dev, mem, 1ul << 40, 2 * MIB);
+		map += (bench_now_ns() - start) / 200;
+		vfio_unmap(dev, 1ul << 40, 2 * MIB);
+	}
+	bench_ratio("MAP 2 MiB", map, bare, "populate", 1.5);
+	bare = BENCH(3, madvise(mem, GIB, MADV_POPULATE_WRITE));
+	bench_yardstick("yardstick: populate of 1 GiB", bare);
+	map = 0;
+	for (int i = 0; i < 20; i++) {
+		const double start = bench_now_ns();
+		vfio_map(dev, mem, 1ul << 40, GIB);
+		map += (bench_now_ns() - start) / 20;
+		vfio_unmap(dev, 1ul << 40, GIB);
+	}
+	bench_ratio("MAP 1 GiB", map, bare, "populate", 1.5);
+
+	before = heap_bytes();
+	for (uint64_t i = 0; i < MANY; i++)
+		vfio_map(dev, mem + i * 4096, (1ul << 41) + i * 4096, 4096);
+	after = heap_bytes();
+	bench_limit("bookkeeping per mapping", (double)(after - before) / MANY, "bytes", 160);
+	bench_ratio("MAP+UNMAP 4 KiB with 60,000 others", BENCH(5000, map_unmap(dev, mem, 1ul << 40, 4096)), getppid_ns,
+		    "getppid", 4);
+	vfio_unmap(dev, 1ul << 41, MANY * 4096ul);
+	munmap(mem, GIB);
+}
+
+static void bench_mmio(struct vfio_dev *dev)
+{
+	volatile uint32_t *regs = vfio_bar(dev, 0);
+	const int efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	double load, store, raise;
+
+	load = BENCH(2000, (void)regs[1]);
+	store = BENCH(2000, regs[1] = 5);
+	bench_ratio("trapped load", load, segv_ns, "SIGSEGV", 1.15);
+	bench_ratio("trapped store", store, segv_ns, "SIGSEGV", 1.15);
+	vfio_enable_master(dev);
+	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, efd);
+	/* raising is a store too: what remains is the interrupt */
+	raise = BENCH(2000, regs[0x60 / 4] = 1);
+	bench_ratio("interrupt (MSI to eventfd)", raise - store, eventfd_ns, "eventfd", 1.3);
+	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, -1);
+	munmap((void *)regs, dev->regions[0].size);
+	close(efd);
+}
+
+int main(int argc, char **argv)
+{
+	struct vfio_dev dev;
+
+	if (argc > 1 && !strcmp(argv[1], "--segv")) {
+		printf("%.1f\n", measure_segv());
+		return 0;
+	}
+	vfio_open(&dev, argc > 1 ? argv[1] : "0000:01:00.0");
+	yardsticks();
+	bench_info(&dev);
+	bench_map(&dev);
+	bench_mmio(&dev);
+	vfio_close(&dev);
+	return 0;
+}
