@@ -19,16 +19,24 @@ struct cdev {
 	u64 rdev;
 	/**
 	 * open - a program opens the node.  @f_flags as given to open().
+	 * cdev_del() waits for it, so it must not take the tree lock.
 	 * Return: a file with one reference (path, mode and rdev are filled in by the caller); ERR_PTR.
 	 */
 	struct file *(*open)(struct cdev *cdev, unsigned int f_flags);
 	void *private_data;
 	struct cdev *next; /* chrdev.c */
+	unsigned opening;  /* chrdev.c: opens under way */
 };
 
-/** cdev_add - make the node known and, if @create_node, its file in the tree.  Return: 0; -EEXIST; -errno of the tree. */
+/**
+ * cdev_add - make the node known and, if @create_node, its file in the tree.  Return: 0; -EEXIST; -errno of
+ * the tree.
+ */
 int cdev_add(struct cdev *cdev, bool create_node);
-/** cdev_del - forget it; @remove_node: remove the file too.  Open files go on. */
+/**
+ * cdev_del - forget it; @remove_node: remove the file too.  Open files go on; opens under way have
+ * returned.
+ */
 void cdev_del(struct cdev *cdev, bool remove_node);
 /**
  * cdev_open - open by path below /dev, as the program's open() would

@@ -54,7 +54,7 @@ struct file {
 	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
 	_Atomic u64 f_pos;
-	int backing_fd;		/* >= 0: a real descriptor to hand out dups of (group lock file, attribute); -1: the front end makes one; closed at the last put if it is still ours */
+	int backing_fd;		/* >= 0: a real descriptor to hand out dups of (group lock file, attribute); -1: the front end makes one; closed at the last put; do_open() makes it private */
 	atomic_int refs;	/* 0: free slot of the type-stable pool */
 	struct file *next_free;	/* pool only */
 };
@@ -84,6 +84,8 @@ bool fd_is_ours(int fd);
  * If @fd meant another file of ours, that one is put.  Return: 0; -EMFILE beyond what the table holds.
  */
 int fd_install(int fd, struct file *file);
+/* Told of each installation, if set (before threads): --trace learns which number an open() became. */
+extern void (*fd_installed)(int fd, struct file *file);
 /** fd_uninstall - @fd means nothing of ours any more; puts the file.  No effect for other descriptors. */
 void fd_uninstall(int fd);
 /** fd_uninstall_range - the same for [first, last], as close_range. */
@@ -97,7 +99,7 @@ struct fd_host_ops {
 	int (*alloc)(const char *name, bool cloexec);
 	void (*free)(int fd);
 };
-void fd_host_register(const struct fd_host_ops *ops);
+void fd_host_register(const struct fd_host_ops *ops);	/* before that: memfds, which will do for tests */
 /**
  * fd_publish - give the program a new descriptor for @file (GROUP_GET_DEVICE_FD)
  * Takes over the caller's reference on success.
@@ -112,6 +114,8 @@ int fd_publish(struct file *file, bool cloexec);
  */
 /** fd_private - move @fd up and shield it.  Return: the new number (the old is closed); -errno (the old is still open). */
 int fd_private(int fd);
+/** fd_private_dup - a private descriptor of the same open file; @fd stays the caller's.  Return: the number; -errno. */
+int fd_private_dup(int fd);
 /** fd_private_close - close one of them. */
 void fd_private_close(int fd);
 bool fd_is_private(int fd);

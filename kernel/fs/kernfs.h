@@ -22,18 +22,39 @@
 
 struct file;
 
+/*
+ * Lifetime of @priv.  kernfs_remove() waits until no show, bin_read or bin_write of what it removes is
+ * running, so these must not take the tree lock.  A store may take it, so removal does not wait for it:
+ * a store locks the tree first, then asks kernfs_active(), and only then looks at @priv.
+ */
 struct kernfs_ops {
-	/** show - fill @buf (PAGE_SIZE bytes).  Return: length; -errno.  NULL: the file's own content is the answer, or EIO if mode has no r. */
+	/**
+	 * show - fill @buf (PAGE_SIZE bytes).  Return: length; -errno.  NULL: the file's own content is the
+	 * answer.
+	 */
 	ssize_t (*show)(void *priv, char *buf);
-	/** store - a program wrote @len bytes (NUL follows).  No lock held.  Return: bytes taken; -errno, reason given. */
+	/**
+	 * store - a program wrote @len bytes (NUL follows).  No lock held.  Return: bytes taken; -errno,
+	 * reason given.
+	 */
 	ssize_t (*store)(void *priv, const char *buf, size_t len);
-	/** bin_read, bin_write - for binary attributes (config): at @off.  Return: bytes; -errno. */
+	/**
+	 * bin_read, bin_write - for binary attributes (config): at @off, inside the size given at creation.
+	 * Return: bytes; -errno.
+	 */
 	ssize_t (*bin_read)(void *priv, void *buf, size_t len, u64 off);
 	ssize_t (*bin_write)(void *priv, const void *buf, size_t len, u64 off);
 };
 
-/** kernfs_open - use @dir (absolute); @create: make it and sys/, dev/ in it.  Return: 0; -errno, reason given. */
+/**
+ * kernfs_open - use @dir (absolute); @create: make it and sys/, dev/ in it.  Return: 0; -errno, reason
+ * given.
+ */
 int kernfs_open(const char *dir, bool create);
+/**
+ * kernfs_close - from now on the tree is left alone: whatever is torn down afterwards is only forgotten.
+ * No attribute answers any more.
+ */
 void kernfs_close(void);
 /** kernfs_root - the absolute directory; NULL before kernfs_open(). */
 const char *kernfs_root(void);
@@ -44,31 +65,60 @@ void kernfs_created(void);
 /** kernfs_lock, kernfs_unlock - exclude threads and processes (rank LOCK_TREE); not recursive. */
 void kernfs_lock(void);
 void kernfs_unlock(void);
+/** kernfs_assert_locked - with -Dlockdep: abort unless this thread holds the tree lock. */
+void kernfs_assert_locked(void);
+/** kernfs_active - in a store(), tree lock held: is the attribute that was written to still there? */
+bool kernfs_active(void);
+/**
+ * kernfs_follow - while on, memory is being made to follow what another process did to the tree:
+ * kernfs_remove() forgets operations but leaves files alone, kernfs_write() does nothing.  Tree lock held.
+ */
+void kernfs_follow(bool on);
 /** kernfs_generation - changes whenever any process changed bindings; one load from shared memory. */
 u64 kernfs_generation(void);
 void kernfs_generation_bump(void);
 
 /* Make nodes; parents are made as needed; in attach mode existing ones are left alone.  0 or -errno. */
 int kernfs_create_dir(const char *path);
-/** @content: initial bytes; NULL with ops.show: asked from show().  @ops: copied pointer, may be NULL. */
+/**
+ * kernfs_create_file - @content: initial bytes; NULL with ops.show: asked from show(); NULL with @len: a
+ * sparse file of that size.  @ops: copied pointer, may be NULL; those of an earlier node are replaced.
+ */
 int kernfs_create_file(const char *path, u32 mode, const void *content, size_t len,
 		       const struct kernfs_ops *ops, void *priv);
 /** @target: as readlink() will show it, relative as in sysfs; kernfs_link_to() works it out. */
 int kernfs_create_link(const char *path, const char *target);
 int kernfs_link_to(const char *path, const char *to_path);
-/** kernfs_remove - a file, a link, or a directory with all in it; forgets the ops below it.  No error if absent. */
+/**
+ * kernfs_remove - a file, a link, or a directory with all in it; forgets the ops below it.  No error if
+ * absent.
+ */
 void kernfs_remove(const char *path);
 
 /* Look at and change the tree itself (not through ops). */
 bool kernfs_exists(const char *path);
+/** kernfs_read - the first @size bytes of a file; no NUL is added.  Return: bytes; -errno. */
 ssize_t kernfs_read(const char *path, void *buf, size_t size);
+/**
+ * kernfs_write - put new content in the place of the old, whole or not at all; the mode stays.  0; -ENOENT;
+ * -errno.
+ */
 int kernfs_write(const char *path, const void *buf, size_t len);
+/** kernfs_write_state - the same for a file of our own, made if new: "state.d/pci/ids". */
+int kernfs_write_state(const char *path, const void *buf, size_t len);
+/**
+ * kernfs_for_each - the names in a directory, "." and ".." left out, until @fn is not 0, which is returned.
+ * -errno.
+ */
+int kernfs_for_each(const char *path, int (*fn)(void *arg, const char *name), void *arg);
 /** kernfs_readlink_name - last component of a link's target ("vfio-pci").  Return: length; -ENOENT. */
 ssize_t kernfs_readlink_name(const char *path, char *buf, size_t size);
 
 /**
- * kernfs_open_attr - a program opens a node that has ops
- * Return: a file (FILE_SYSFS); NULL if the node has no ops: open the real file instead; ERR_PTR.
+ * kernfs_open_attr - a program opens something below the machine's directory
+ * As in sysfs the mode binds root too: -EACCES for writing what is read-only, reading what is
+ * write-only, or creating a file below sys/.  The file's descriptor is a memfd named as the path.
+ * Return: a file (FILE_SYSFS); NULL if the real file can answer: open that instead; ERR_PTR.
  */
 struct file *kernfs_open_attr(const char *path, unsigned int f_flags);
 /**

@@ -26,6 +26,8 @@ extern bool explain_enabled; /* set once, before threads */
 /** explain_reason - note why the call under way fails.  Return: @err.  Use fail(). */
 int explain_reason(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
+/* cmocka has a macro of that name too; our tests include it first and use asserts only. */
+#undef fail
 #define fail(err, ...) (__builtin_expect(explain_enabled, 0) ? explain_reason((err), __VA_ARGS__) : (err))
 
 /** explain_note - a call that succeeds but looks like a mistake (UNMAP that found nothing). */
@@ -43,12 +45,16 @@ void explain_begin(void);
  * later ones joined by "; ".  Return: text valid until the next call on this thread; NULL if none.
  */
 const char *explain_take(void);
+/** explain_take_notes - only what explain_note() said: a success may have reasons of a detour that was recovered. */
+const char *explain_take_notes(void);
 
-/** explain_set_sink - where explain_event() goes; NULL is stderr.  @line has no newline. */
+/** explain_set_sink - where events and explained calls go; NULL is stderr.  @line has no newline. */
 void explain_set_sink(void (*sink)(const char *line));
+/** explain_print - one whole line ("softvfio: ...", no newline) to the sink. */
+void explain_print(const char *line);
 
 /**
- * explain_error - for tools of our own: remember the reason even if --explain is off, so that
+ * explain_enable - for --explain, and for tools of our own that want the reason even without it, so that
  * `softvfio: -d edu,foo=1: edu has no key foo` can be printed.  Sets explain_enabled.
  */
 void explain_enable(void);

@@ -38,8 +38,13 @@ long guard_strncpy(char *dst, const char *src, size_t size);
  * install the handler with SA_NODEFER); returns false if not.
  */
 bool guard_fault(void);
+/** guard_active - would guard_fault() leave?  For handlers that must restore the signal mask before. */
+bool guard_active(void);
 
-/** guard_install - for programs that have no handler of their own (tests, tools): install one. */
+/**
+ * guard_install - for programs that have no handler of their own (tests, tools): install one
+ * cmocka sets its own handlers before each test and each setup: there, call it in the test itself.
+ */
 void guard_install(void);
 
 #endif

@@ -38,6 +38,7 @@ enum lock_rank {
 	LOCK_PCI_MSI,	       /* pci/msi.c: message to handler */
 	LOCK_VFIO_PCI_TRIGGER, /* vfio_pci_intrs.c: eventfd of a vector, read by interrupt handlers */
 	LOCK_VMA,	       /* mm/vma.c */
+	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
 	LOCK_EVENTFD,	       /* fs/eventfd.c */
 	LOCK_LOG,	       /* lib/, trace */

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fdtable.c - which of the process's descriptors are files of ours, and which are our own.
+ *
+ * Descriptors are real: the host's kernel hands out the numbers, dup and close-on-exec and limits
+ * work by themselves.  We keep what the kernel cannot: for each number a pointer to the struct file
+ * that it means, and one bit that says "private", a descriptor of ours that the program must not see.
+ *
+ * Both are plain arrays over all numbers we can hold.  They are zero-initialised memory of which the
+ * host gives real pages only where something was written, so most of it never exists; in exchange
+ * a look-up has no table to find, no bound that changes and no lock.
+ *
+ * fget() is a load, a counted reference and a second load.  The second says that the number still
+ * means that file: then it did so while we already held the reference, and that is all a system call
+ * can promise when another thread closes the number at the same time.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "kernel/fs/file.h"
+#include "kernel/fs/file_internal.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+
+#define FD_MAX (1 << 20)
+/* A descriptor at the very top would make the host's kernel grow its own table that far. */
+#define PRIVATE_TOP (1 << 16)
+#define PRIVATE_ROOM 128
+#define WORD_BITS 64
+
+static struct file *_Atomic table[FD_MAX];
+static atomic_int table_top = -1; /* the highest number ever installed */
+
+static _Atomic u64 private_bits[FD_MAX / WORD_BITS];
+static atomic_int private_top = -1;
+
+static const struct fd_host_ops *host;
+void (*fd_installed)(int fd, struct file *file);
+
+static inline bool in_table(int fd)
+{
+	return (unsigned)fd < FD_MAX;
+}
+
+static void raise_top(atomic_int *top, int fd)
+{
+	int old = atomic_load(top);
+
+	while (old < fd && !atomic_compare_exchange_weak(top, &old, fd))
+		;
+}
+
+struct file *fget(int fd)
+{
+	struct file *file;
+
+	if (!in_table(fd))
+		return NULL;
+	for (;;) {
+		file = atomic_load_explicit(&table[fd], memory_order_acquire);
+		if (!file)
+			return NULL;
+		/* Free: the entry was changed before the last put, so the next look finds another. */
+		if (!file_get_unless_free(file))
+			continue;
+		if (likely(atomic_load_explicit(&table[fd], memory_order_acquire) == file))
+			return file;
+		fput(file);
+	}
+}
+
+bool fd_is_ours(int fd)
+{
+	return in_table(fd) && atomic_load_explicit(&table[fd], memory_order_relaxed);
+}
+
+int fd_install(int fd, struct file *file)
+{
+	if (!in_table(fd))
+		return fail(-EMFILE, "descriptor %d is beyond the %d that the table holds", fd, FD_MAX);
+	raise_top(&table_top, fd);
+	if (unlikely(fd_installed))
+		fd_installed(fd, file);
+	fput(atomic_exchange_explicit(&table[fd], file, memory_order_acq_rel));
+	return 0;
+}
+
+void fd_uninstall(int fd)
+{
+	if (fd_is_ours(fd))
+		fput(atomic_exchange_explicit(&table[fd], NULL, memory_order_acq_rel));
+}
+
+void fd_uninstall_range(unsigned first, unsigned last)
+{
+	int top = atomic_load(&table_top);
+
+	if (top < 0)
+		return;
+	last = min(last, (unsigned)top);
+	for (unsigned fd = first; fd <= last; fd++)
+		fd_uninstall((int)fd);
+}
+
+void fd_host_register(const struct fd_host_ops *ops)
+{
+	host = ops;
+}
+
+static int host_alloc(const struct file *file, bool cloexec)
+{
+	if (file->backing_fd >= 0)
+		return (int)sys_fcntl(file->backing_fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	if (host)
+		return host->alloc(file->path, cloexec);
+	return sys_memfd_create(file->path, cloexec ? MFD_CLOEXEC : 0);
+}
+
+int fd_publish(struct file *file, bool cloexec)
+{
+	int fd = host_alloc(file, cloexec);
+	int err;
+
+	if (fd < 0)
+		return fail(fd, "the host gives no descriptor for %s", file->path);
+	err = fd_install(fd, file);
+	if (!err)
+		return fd;
+	if (host && file->backing_fd < 0)
+		host->free(fd);
+	else
+		sys_close(fd);
+	return err;
+}
+
+/* ---- private descriptors ---- */
+
+bool fd_is_private(int fd)
+{
+	return in_table(fd) &&
+	       atomic_load_explicit(&private_bits[fd / WORD_BITS], memory_order_acquire) >> (fd % WORD_BITS) & 1;
+}
+
+/* Where to put them: near the program's limit, but not so far up that the host's table must grow much. */
+static int private_minimum(void)
+{
+	struct rlimit limit;
+	u64 top = PRIVATE_TOP;
+
+	if (!sys_getrlimit(RLIMIT_NOFILE, &limit))
+		top = min(top, (u64)limit.rlim_cur);
+	return top > 2 * PRIVATE_ROOM ? (int)top - PRIVATE_ROOM : (int)top / 2;
+}
+
+int fd_private_dup(int fd)
+{
+	int min_fd = private_minimum();
+	int new_fd;
+
+	for (;;) {
+		new_fd = (int)sys_fcntl(fd, F_DUPFD_CLOEXEC, min_fd);
+		if ((new_fd != -EMFILE && new_fd != -EINVAL) || min_fd == 0)
+			break;
+		min_fd /= 2;
+	}
+	if (new_fd < 0)
+		return fail(new_fd, "descriptor %d cannot be kept: the process has no number left for a copy", fd);
+	if (!in_table(new_fd)) {
+		sys_close(new_fd);
+		return fail(-EMFILE, "descriptor %d is beyond the %d that the table holds", new_fd, FD_MAX);
+	}
+	atomic_fetch_or_explicit(&private_bits[new_fd / WORD_BITS], 1ull << (new_fd % WORD_BITS),
+				 memory_order_release);
+	raise_top(&private_top, new_fd);
+	return new_fd;
+}
+
+int fd_private(int fd)
+{
+	int new_fd = fd_private_dup(fd);
+
+	if (new_fd >= 0)
+		sys_close(fd);
+	return new_fd;
+}
+
+void fd_private_close(int fd)
+{
+	u64 bit;
+
+	if (!in_table(fd))
+		return;
+	bit = 1ull << (fd % WORD_BITS);
+	/* The bit first: a number is never shielded when it is no longer ours. */
+	if (atomic_fetch_and_explicit(&private_bits[fd / WORD_BITS], ~bit, memory_order_acq_rel) & bit)
+		sys_close(fd);
+}
+
+int fd_private_next(int fd)
+{
+	int top = atomic_load(&private_top);
+	u64 word;
+
+	if (fd < 0)
+		fd = 0;
+	while (fd <= top) {
+		word = atomic_load_explicit(&private_bits[fd / WORD_BITS], memory_order_acquire) >> (fd % WORD_BITS);
+		if (word)
+			return fd + __builtin_ctzll(word);
+		fd = (fd / WORD_BITS + 1) * WORD_BITS;
+	}
+	return -1;
+}

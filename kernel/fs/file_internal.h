@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* file_internal.h - between file.c (the objects) and fdtable.c (the numbers). */
+#ifndef KERNEL_FS_FILE_INTERNAL_H
+#define KERNEL_FS_FILE_INTERNAL_H
+
+#include "kernel/fs/file.h"
+
+/** file_get_unless_free - one more reference unless there is none; safe on any pointer the pool ever gave out */
+static inline bool file_get_unless_free(struct file *file)
+{
+	int refs = atomic_load_explicit(&file->refs, memory_order_relaxed);
+
+	do {
+		if (refs <= 0)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&file->refs, &refs, refs + 1, memory_order_acquire,
+							memory_order_relaxed));
+	return true;
+}
+
+#endif
