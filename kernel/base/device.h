@@ -24,7 +24,8 @@ struct iommu_group;
 
 struct device {
 	const char *name;	/* "0000:01:00.0"; immutable */
-	const char *path;	/* in the tree: "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0"; immutable, owned */
+	/* In the tree: "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0"; immutable, owned. */
+	const char *path;
 	struct bus_type *bus;
 	struct device_driver *driver; /* under the device lock; NULL unbound */
 	void *driver_data;	/* the driver's, under its rules */
@@ -32,6 +33,7 @@ struct device {
 	struct iommu_group *iommu_group; /* immutable after registration */
 	void *iommu_priv;	/* kernel/iommu's own */
 	struct mutex lock;
+	bool found;		/* its directory was there before: this process attaches; immutable */
 	TAILQ_ENTRY(device) bus_node;
 };
 
@@ -45,6 +47,12 @@ struct device_driver {
 	/** shutdown flag: the driver may be used by programs (iommu_group ownership is for user space). */
 	bool driver_managed_dma;
 	const void *id_table;	/* the bus's own format; NULL: no static ids */
+	/**
+	 * in_use - optional: would remove() wait for a program of this process?  Then device_sync(), which
+	 * runs inside that program's calls, leaves the device bound until a later look.
+	 */
+	bool (*in_use)(struct device *dev);
+	const char *mod_name;	/* for the link drivers/<name>/module; NULL: none */
 	TAILQ_ENTRY(device_driver) bus_node;
 };
 
@@ -58,29 +66,92 @@ struct bus_type {
 	/** dma_configure, dma_cleanup - around probe: group ownership (iommu_device_use_default_domain). */
 	int (*dma_configure)(struct device *dev, struct device_driver *drv);
 	void (*dma_cleanup)(struct device *dev, struct device_driver *drv);
+	/** uevent - optional: lines of <device>/uevent behind DRIVER=.  Return: length; at most @size - 1. */
+	int (*uevent)(struct device *dev, char *buf, size_t size);
+	/**
+	 * sync - optional: another process changed something; read again what the bus keeps in files.
+	 * Return: false if it has to be called again later (a device that is gone is still in_use here).
+	 */
+	bool (*sync)(struct bus_type *bus);
+	/** rescan - optional: a program wrote 1 to /sys/bus/<name>/rescan.  Tree lock held.  0; -errno. */
+	int (*rescan)(struct bus_type *bus);
 	TAILQ_HEAD(, device) devices;	/* under the tree lock */
 	TAILQ_HEAD(, device_driver) drivers;
+	TAILQ_ENTRY(bus_type) node;	/* bus.c */
 };
 
-/** bus_register - make /sys/bus/<name> with devices/, drivers/, drivers_probe, drivers_autoprobe, rescan. */
+/**
+ * bus_register - make /sys/bus/<name> with devices/, drivers/, drivers_probe, drivers_autoprobe, uevent,
+ * and rescan if the bus can.  Tree lock held.
+ */
 int bus_register(struct bus_type *bus);
 /**
+ * bus_unregister - forget it; it has neither devices nor drivers any more.  Tree lock held.
+ * A machine has its buses and drivers for good: once it is made, a process that unregisters one leaves
+ * the tree as it is.
+ */
+void bus_unregister(struct bus_type *bus);
+/**
  * device_register - make the device's directory, bus links and attributes, and enlist it
- * In create mode drivers that match are probed unless @no_probe.  In attach mode a driver link in the
- * tree binds it in memory.  Tree lock held.
+ * A device whose directory is new gets the first driver that matches, unless @no_probe or
+ * drivers_autoprobe is 0.  One whose directory was there (attach mode) is bound in memory to what its
+ * driver link says.  With @no_probe that is left to device_initial_probe().  A driver_override set by the
+ * caller is taken over (strdup'ed memory).  Tree lock held.  Return: 0; -errno and nothing is enlisted.
  */
 int device_register(struct device *dev, bool no_probe);
+/** device_initial_probe - what device_register() does last unless @no_probe. */
+void device_initial_probe(struct device *dev);
+/** device_unregister - unbind it and remove its directory.  Tree lock held. */
 void device_unregister(struct device *dev);
-/** driver_register - make /sys/bus/<bus>/drivers/<name> with bind, unbind, uevent, and try all devices. */
+/**
+ * driver_register - make /sys/bus/<bus>/drivers/<name> with bind, unbind, uevent, and try all devices:
+ * those that match in create mode, else those whose driver link says so.  Tree lock held.
+ */
 int driver_register(struct device_driver *drv);
+/** driver_unregister - as bus_unregister(), after taking its devices from it. */
 void driver_unregister(struct device_driver *drv);
 
 /** device_bind_driver - bind by force of name, as writing to bind.  Tree lock held.
  * Return: 0; -ENODEV no match or no such device; -EBUSY has a driver; what probe() says. */
 int device_driver_attach(struct device_driver *drv, struct device *dev);
+/** device_driver_in_use - would detaching wait for a program of this process? */
+bool device_driver_in_use(struct device *dev);
 void device_driver_detach(struct device *dev);
+/**
+ * device_attach - find a driver for a device that has none.  Tree lock held.  1 found; 0 none or it has
+ * one.
+ */
+int device_attach(struct device *dev);
+/** driver_attach - offer the driver all devices without one.  Tree lock held. */
+void driver_attach(struct device_driver *drv);
 /** device_sync - follow bindings that other processes changed since the last look.  Tree lock not held. */
 void device_sync(void);
+
+/*
+ * What store() operations of this layer and of buses do around their work: begin locks the tree,
+ * follows other processes, and finds whether the attribute outlived that; end tells other processes
+ * if something @changed.
+ */
+/** device_store_begin - Return: 0, tree lock held; -ENODEV, not held. */
+int device_store_begin(void);
+void device_store_end(bool changed);
+/** device_changed - tell other processes that bindings changed.  Tree lock held. */
+void device_changed(void);
+
+/**
+ * device_set_override - what writing to driver_override does.  Tree lock held.  0; -EINVAL too long;
+ * -ENOMEM.
+ */
+int device_set_override(struct device *dev, const char *text, size_t len);
+/** device_uevent_store - an op for attributes named uevent: accepts the known actions, else -EINVAL. */
+ssize_t device_uevent_store(void *priv, const char *buf, size_t len);
+/**
+ * parse_ulong, parse_long, parse_bool - a number as sysfs takes it: 0x and 0 prefixes, one newline.  0;
+ * -EINVAL with reason.
+ */
+int parse_ulong(const char *buf, unsigned long *ret);
+int parse_long(const char *buf, long *ret);
+int parse_bool(const char *buf, bool *ret);
 
 /** bus_find_device - by name; NULL.  Tree lock held or devices known to stay. */
 struct device *bus_find_device(struct bus_type *bus, const char *name);

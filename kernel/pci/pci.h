@@ -7,12 +7,15 @@
 #ifndef KERNEL_PCI_PCI_H
 #define KERNEL_PCI_PCI_H
 
+#include <stdatomic.h>
+
 #include "kernel/base/device.h"
 #include "kernel/lib/types.h"
 
 #define PCI_STD_NUM_BARS 6
 #define PCI_ROM_RESOURCE 6
 #define PCI_NUM_RESOURCES 7
+#define PCI_BRIDGE_WINDOWS 3 /* I/O, memory, prefetchable memory */
 #define PCI_DEVFN_(slot, func) ((((slot)&0x1f) << 3) | ((func)&7))
 
 struct pci_dev;
@@ -28,8 +31,12 @@ struct pci_hw_ops {
 	 * checked against memory decoding: the caller does that. */
 	u64 (*bar_read)(void *hw, unsigned bar, u64 off, unsigned len);
 	void (*bar_write)(void *hw, unsigned bar, u64 off, unsigned len, u64 val);
-	/** bar_page - how page-aligned @off may be mapped, for how many bytes on that holds, and the file that backs it */
-	enum pci_page_kind (*bar_page)(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off, u64 *ret_len);
+	/**
+	 * bar_page - how page-aligned @off may be mapped, for how many bytes on that holds, and the file
+	 * that backs it
+	 */
+	enum pci_page_kind (*bar_page)(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off,
+				       u64 *ret_len);
 	/** reset - function level reset (@bus false) or as part of a bus reset */
 	void (*reset)(void *hw, bool bus);
 };
@@ -60,10 +67,16 @@ struct pci_dev {
 	struct resource resource[PCI_NUM_RESOURCES];
 	const struct pci_hw_ops *hw_ops;	/* immutable */
 	void *hw;
-	int enable_cnt;		/* under dev.lock */
+	atomic_int enable_cnt;
 	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled */
-	void (*intx_handler)(void *arg); /* msi.c, under LOCK_PCI_MSI */
-	void *intx_arg;
+	_Atomic(void (*)(void *arg)) intx_handler; /* msi.c */
+	void *intx_arg;		/* msi.c: changes only while there is no handler and none is running */
+	atomic_int intx_running;	/* msi.c: handler calls under way */
+	struct resource window[PCI_BRIDGE_WINDOWS];	/* bridges: what lies behind; under the tree lock */
+	struct pci_space *space;	/* bridges: free addresses behind; setup-res.c, under the tree lock */
+	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
+	bool present;		/* enlisted; a program may remove it until a rescan; under the tree lock */
+	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; under the tree lock */
 };
 #define to_pci_dev(d) container_of((d), struct pci_dev, dev)
 
@@ -82,7 +95,21 @@ struct pci_driver {
 #define to_pci_driver(d) container_of((d), struct pci_driver, driver)
 
 extern struct bus_type pci_bus_type;
-int pci_bus_init(void); /* bus_register + /sys/bus/pci/{slots,...} */
+int pci_bus_init(void); /* bus_register + /sys/bus/pci/{slots,...}; tree lock held */
+/**
+ * pci_bus_exit - forget the bus and the stand-in drivers; devices and other drivers are gone already.  Tree
+ * lock held.
+ */
+void pci_bus_exit(void);
+
+/**
+ * pci_iommu_probe - set by machine/: put a device that has its directory, but no driver yet, into its
+ * IOMMU group (iommu_probe_device()).  Called by pci_device_add() and when a device that a program
+ * removed comes back; NULL: devices have no group, or the machine sees to it after pci_device_add(...,
+ * true) and before device_initial_probe().  Removal calls iommu_release_device() for a device with a
+ * group.  Tree lock held.  Return: 0; -errno and the device is not added.
+ */
+extern int (*pci_iommu_probe)(struct pci_dev *pdev);
 
 /**
  * pci_device_add - enlist a device whose name, domain, bus, devfn, bridge, hw_ops and hw are set
@@ -91,16 +118,31 @@ int pci_bus_init(void); /* bus_register + /sys/bus/pci/{slots,...} */
  * enable numa_node local_cpus local_cpulist modalias msi_bus broken_parity_status consistent_dma_mask_bits
  * dma_mask_bits d3cold_allowed ari_enabled power_state max_link_speed..., reset, reset_method,
  * driver_override, remove, rescan, uevent).  Tree lock held.  @no_probe: leave it without a driver.
+ * Bridges before what is behind them.  A device that a program removed from this machine is only
+ * remembered, until a rescan.  A driver_override set by the caller (strdup'ed) is taken over: with
+ * "vfio-pci" the device starts out bound to that.
+ * Return: 0; -ENOSPC no addresses left for a BAR; -ENODEV nothing answers in the slot; -ENOMEM.
  */
 int pci_device_add(struct pci_dev *pdev, bool no_probe);
+/** pci_device_remove - undo it for good; frees what hangs on @pdev, but not @pdev.  Tree lock held. */
 void pci_device_remove(struct pci_dev *pdev);
+/** pci_alone_on_bus - is there no other device on its bus? */
+bool pci_alone_on_bus(const struct pci_dev *pdev);
+/**
+ * pci_for_each_dev - all present devices, until @fn returns non-zero, which is returned.  Tree lock held or
+ * devices known to stay.
+ */
+int pci_for_each_dev(int (*fn)(struct pci_dev *pdev, void *arg), void *arg);
 struct pci_dev *pci_get_device_by_name(const char *bdf);
 int pci_register_driver(struct pci_driver *drv);
 void pci_unregister_driver(struct pci_driver *drv);
-/** pci_host_driver_register - a stand-in for a kernel driver ("nvme", "edu", "pcieport") that only takes devices. */
+/**
+ * pci_host_driver_register - a stand-in for a kernel driver ("nvme", "edu", "pcieport") that only takes
+ * devices.
+ */
 int pci_host_driver_register(const char *name, const struct pci_device_id *ids);
 
-/* ---- config space: raw, as hardware has it.  Any thread.  0, or -EFAULT for a place that is not there. ---- */
+/* ---- config space: raw, as hardware has it.  Any thread.  0, or -EFAULT where there is nothing. ---- */
 int pci_read_config_byte(struct pci_dev *pdev, unsigned off, u8 *val);
 int pci_read_config_word(struct pci_dev *pdev, unsigned off, u16 *val);
 int pci_read_config_dword(struct pci_dev *pdev, unsigned off, u32 *val);
@@ -111,6 +153,7 @@ unsigned pci_find_capability(struct pci_dev *pdev, u8 id);	/* 0 absent */
 unsigned pci_find_ext_capability(struct pci_dev *pdev, u16 id);
 
 /* ---- device ---- */
+/* Any thread; config space is the state, so callers that race see what hardware would show. */
 int pci_enable_device(struct pci_dev *pdev);	/* counts; switches decoding on at the first */
 void pci_disable_device(struct pci_dev *pdev);	/* switches bus mastering off at the last */
 void pci_set_master(struct pci_dev *pdev);
@@ -119,9 +162,17 @@ void pci_clear_master(struct pci_dev *pdev);
 struct pci_saved_state { u8 *bytes; unsigned len; };
 int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret);
 void pci_restore_state(struct pci_dev *pdev, struct pci_saved_state *state); /* frees */
-/** pci_reset_function - by FLR, else PM, else bus if alone on it.  State is saved and restored.  0; -ENOTTY no way. */
+/**
+ * pci_reset_function - by FLR, else PM, else bus if alone on it, or as reset_method says
+ * State is saved and restored, MSI included.  Return: 0; -ENOTTY no way.
+ */
 int pci_reset_function(struct pci_dev *pdev);
 bool pci_reset_supported(struct pci_dev *pdev);
+/**
+ * pci_bridge_secondary_bus_reset - reset all that is behind @bridge; states are the caller's to save and
+ * restore.
+ */
+void pci_bridge_secondary_bus_reset(struct pci_dev *bridge);
 
 /* ---- interrupts (msi.c) ---- */
 /**

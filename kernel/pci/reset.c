@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reset.c - the ways to reset a function, and which of them a device has.
+ *
+ *	flr	the PCI Express function level reset bit (if the device says it has one)
+ *	pm	D3hot and back to D0 (if that does reset it: No_Soft_Reset is 0)
+ *	bus	the secondary bus reset of the bridge above (if nobody else is on that bus)
+ *
+ * A user may choose by writing to reset_method; the file is where the choice lives, so that all
+ * processes of the machine follow it.
+ *
+ * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/fs/kernfs.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/pci/pci_internal.h"
+
+static bool flr_works(struct pci_dev *pdev)
+{
+	return pdev->has_flr;
+}
+
+static void flr(struct pci_dev *pdev)
+{
+	u16 ctl;
+
+	pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL, &ctl);
+	pci_write_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL, ctl | PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+static bool pm_works(struct pci_dev *pdev)
+{
+	u16 csr;
+
+	return pdev->pm_cap && !pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &csr) &&
+	       !(csr & PCI_PM_CTRL_NO_SOFT_RESET);
+}
+
+static void pm_reset(struct pci_dev *pdev)
+{
+	unsigned at = pdev->pm_cap + PCI_PM_CTRL;
+	u16 csr;
+
+	pci_read_config_word(pdev, at, &csr);
+	csr &= (u16)~(PCI_PM_CTRL_STATE_MASK | PCI_PM_CTRL_PME_STATUS);
+	pci_write_config_word(pdev, at, csr | 3); /* D3hot */
+	pci_write_config_word(pdev, at, csr);
+}
+
+static bool bus_works(struct pci_dev *pdev)
+{
+	return pdev->bridge && pci_alone_on_bus(pdev);
+}
+
+static void bus_reset(struct pci_dev *pdev)
+{
+	pci_bridge_secondary_bus_reset(pdev->bridge);
+}
+
+static const struct {
+	const char *name;
+	bool (*works)(struct pci_dev *pdev);
+	void (*reset)(struct pci_dev *pdev);
+} methods[PCI_RESET_METHODS] = {
+	[PCI_RESET_FLR] = {"flr", flr_works, flr},
+	[PCI_RESET_PM] = {"pm", pm_works, pm_reset},
+	[PCI_RESET_BUS] = {"bus", bus_works, bus_reset},
+};
+
+const char *pci_reset_method_name(enum pci_reset_method method)
+{
+	return methods[method].name;
+}
+
+bool pci_reset_method_works(struct pci_dev *pdev, enum pci_reset_method method)
+{
+	return methods[method].works(pdev);
+}
+
+int pci_default_reset_methods(struct pci_dev *pdev, char *buf, size_t size)
+{
+	int len = 0;
+
+	buf[0] = '\0';
+	for (enum pci_reset_method m = 0; m < PCI_RESET_METHODS; m++)
+		if (methods[m].works(pdev))
+			len += snprintf(buf + len, size - (size_t)len, "%s%s", len ? " " : "",
+					methods[m].name);
+	if (len)
+		len += snprintf(buf + len, size - (size_t)len, "\n");
+	return len;
+}
+
+/* What reset_method says; where there is no such file, what the device can do. */
+static void chosen_methods(struct pci_dev *pdev, char *buf, size_t size)
+{
+	char path[PCI_PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "%s/reset_method", pdev->dev.path);
+	len = kernfs_read(path, buf, size - 1);
+	if (len < 0)
+		pci_default_reset_methods(pdev, buf, size);
+	else
+		buf[len] = '\0';
+}
+
+static int next_method(char **at)
+{
+	char *name = strsep(at, " \n");
+
+	for (int m = 0; name && m < PCI_RESET_METHODS; m++)
+		if (!strcmp(name, methods[m].name))
+			return m;
+	return -1;
+}
+
+/* Return: the method to use; -1 none. */
+static int choose(struct pci_dev *pdev)
+{
+	char buf[128], *at = buf;
+
+	chosen_methods(pdev, buf, sizeof(buf));
+	while (at) {
+		int m = next_method(&at);
+
+		if (m >= 0 && methods[m].works(pdev))
+			return m;
+	}
+	return -1;
+}
+
+bool pci_reset_supported(struct pci_dev *pdev)
+{
+	return choose(pdev) >= 0;
+}
+
+/* Children hear of it from us: a bridge's model does not know who sits behind it. */
+static int reset_child(struct pci_dev *pdev, void *bridge)
+{
+	for (struct pci_dev *up = pdev->bridge; up; up = up->bridge) {
+		if (up != bridge)
+			continue;
+		if (pdev->hw_ops->reset)
+			pdev->hw_ops->reset(pdev->hw, true);
+		break;
+	}
+	return 0;
+}
+
+void pci_bridge_secondary_bus_reset(struct pci_dev *bridge)
+{
+	u16 ctl;
+
+	pci_read_config_word(bridge, PCI_BRIDGE_CONTROL, &ctl);
+	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL, ctl | PCI_BRIDGE_CTL_BUS_RESET);
+	pci_for_each_dev(reset_child, bridge);
+	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL, ctl & (u16)~PCI_BRIDGE_CTL_BUS_RESET);
+}
+
+static int no_way(const struct pci_dev *pdev)
+{
+	return fail(-ENOTTY, "%s cannot be reset: no FLR, no reset by power state, %s", pdev->dev.name,
+		    pdev->bridge ? "and not alone on its bus (or reset_method forbids it)"
+				 : "and no bridge above it");
+}
+
+int pci_reset_function(struct pci_dev *pdev)
+{
+	struct pci_saved_state state;
+	int method = choose(pdev), err;
+
+	if (method < 0)
+		return no_way(pdev);
+	err = pci_save_state(pdev, &state);
+	if (err)
+		return err;
+	/* Quiet first: no DMA and no interrupt may cross the reset. */
+	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
+	methods[method].reset(pdev);
+	pci_restore_state(pdev, &state);
+	return 0;
+}
