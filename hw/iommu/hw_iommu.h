@@ -8,8 +8,27 @@
  * level-skipping, and pages of any power of two by the 7h encoding.  kernel/iommu/pt writes them;
  * writer and walker share only the bit names of kernel/lib/amd_iommu_bits.h.
  *
- * An iotlb is one engine's cache.  Its lock is held while bytes move, so an invalidation that has
- * taken and dropped the lock of each iotlb knows that no transfer still uses what it invalidated.
+ * What a device table entry says, in the order it is looked at:
+ *
+ *	V = 0			nothing passes (HW_IOMMU_FAULT_DTE_INVALID).  The specification lets
+ *				such a device through untranslated; a kernel that has no business with
+ *				a device must not find that it can reach everything
+ *	TV = 0			blocked
+ *	mode 0, IR = IW = 0	blocked
+ *	mode 0 otherwise	identity: iova is the physical address.  There is no memory at such
+ *				addresses that a device may have, only BARs of other devices: plain
+ *				memory answers with HW_IOMMU_FAULT_BUS
+ *	mode 1 to 6		translated by as many levels; permissions of all entries on the way are
+ *				and-ed.  Mode 7 is nonsense
+ *
+ * Physical addresses carry a slot in bits 51:47.  Slot 0 is the kernel's own memory: tables must lie
+ * there, and no translation may lead there.  host_ptr() of a slot 0 address is trusted.
+ *
+ * An iotlb is one engine's cache, for one device.  It is held by one thread at a time, while that
+ * thread translates and its bytes move; an invalidation waits until whoever held it before has let
+ * go, and so knows that no transfer still uses what it invalidated.  Not waited for: a transfer to
+ * something that is not plain memory (a BAR of another device), which runs without the iotlb held,
+ * because that device may answer with a DMA of its own.
  */
 #ifndef HW_IOMMU_HW_IOMMU_H
 #define HW_IOMMU_HW_IOMMU_H
@@ -53,14 +72,20 @@ void hw_iommu_invalidate_device(void *iommu, u16 devid);
 void hw_iommu_invalidate_pages(void *iommu, u16 domid, u64 iova, u64 last);
 
 /* fault records: a ring of the last 256; @fn is called for each new one, no lock held */
-void hw_iommu_set_fault_handler(struct hw_iommu *iommu, void (*fn)(void *arg, const struct hw_iommu_fault *), void *arg);
+void hw_iommu_set_fault_handler(struct hw_iommu *iommu, void (*fn)(void *arg, const struct hw_iommu_fault *),
+				void *arg);
+/** hw_iommu_faults - the latest @max records that are kept, oldest first.  Return: how many. */
 size_t hw_iommu_faults(struct hw_iommu *iommu, struct hw_iommu_fault *ret, size_t max);
 u64 hw_iommu_fault_count(struct hw_iommu *iommu);
+/** hw_iommu_fault_describe - in words, as --explain prints it.  Return: @buf. */
+const char *hw_iommu_fault_describe(const struct hw_iommu_fault *fault, char *buf, size_t size);
 
+/** iotlb_create - NULL if memory is short.  iotlb_destroy - nobody uses it any more; accepts NULL. */
 struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid);
 void iotlb_destroy(struct iotlb *iotlb);
 /**
  * iotlb_access - move bytes between @buf and [iova, iova+len)
+ * Any thread; holds nothing that ranks above LOCK_HW_IOMMU.  Bytes before the offending page may have moved.
  * Return: 0; -EFAULT with a fault record; -EIO if @buf failed.
  */
 int iotlb_access(struct iotlb *iotlb, u64 iova, void *buf, size_t len_bytes, bool write);

@@ -5,8 +5,9 @@
  * A group is the smallest set of devices that the IOMMU can tell apart.  A domain is one I/O address
  * space: page tables that the IOMMU hardware walks.  All devices of a group are in one domain:
  *
- *	default		kernel drivers' DMA; here an identity domain with nothing in it, since our
- *			stand-in host drivers move no data
+ *	default		kernel drivers' DMA.  Our stand-in host drivers move no data, so nothing is
+ *			mapped in it: type "DMA" is blocked like the next, type "identity" passes addresses
+ *			untranslated, and there is no memory at them (hw/iommu/hw_iommu.h)
  *	blocking	nothing passes; what a group has when user space owns it but attached nothing
  *	paging		made by VFIO or iommufd, attached to the group
  *
@@ -46,9 +47,13 @@ struct iommu_domain_ops {
 	 * Return: 0; -ENOMEM, -EEXIST, and then nothing of it is mapped.
 	 */
 	int (*map)(struct iommu_domain *domain, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
-	/** unmap - take out what is there; a page larger than asked goes whole.  No invalidation.  Return: bytes that were mapped. */
+	/**
+	 * unmap - take out what is there; a page larger than asked goes whole.  No invalidation.
+	 * Return: bytes that were mapped.
+	 */
 	u64 (*unmap)(struct iommu_domain *domain, u64 iova, u64 len_bytes);
-	phys_addr_t (*iova_to_phys)(struct iommu_domain *domain, u64 iova); /* 0: not mapped; carries the page offset */
+	/** iova_to_phys - with the offset in the page; 0: not mapped */
+	phys_addr_t (*iova_to_phys)(struct iommu_domain *domain, u64 iova);
 	void (*free)(struct iommu_domain *domain);
 };
 
@@ -72,7 +77,10 @@ struct iommu_hw_ops {
 	void (*set_device_table)(void *hw, phys_addr_t base, u32 entries);
 	/** invalidate_device - the unit forgets what it cached of a device table entry.  Synchronous. */
 	void (*invalidate_device)(void *hw, u16 devid);
-	/** invalidate_pages - forget translations of that domain id in [iova, last].  On return no DMA that used them is under way. */
+	/**
+	 * invalidate_pages - forget translations of that domain id in [iova, last].  On return no DMA
+	 * that used them is under way.
+	 */
 	void (*invalidate_pages)(void *hw, u16 domid, u64 iova, u64 last);
 };
 
@@ -83,11 +91,15 @@ struct iommu_device {
 	const struct iommu_hw_ops *hw_ops;
 	void *hw;
 	void *priv;			/* of the IOMMU driver */
+	unsigned devices;		/* tree lock: how many are probed; its sysfs nodes live as long */
 };
 struct iommu_device_ops {
 	/** domain_alloc_paging - a fresh paging domain fit for @dev.  ERR_PTR(-ENOMEM). */
 	struct iommu_domain *(*domain_alloc_paging)(struct iommu_device *iommu, struct device *dev);
-	/** attach_dev - point the device at a domain (NULL ops domains blocked/identity too).  0; -ENOMEM; -EINVAL incompatible. */
+	/**
+	 * attach_dev - point the device at a domain (NULL ops domains blocked/identity too)
+	 * Return: 0; -ENOMEM, only at a device's first; -EINVAL incompatible.
+	 */
 	int (*attach_dev)(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid);
 	/** flush - make unmapped ranges unreachable: invalidate and wait. */
 	void (*iotlb_sync)(struct iommu_domain *domain, u64 iova, u64 last);
@@ -97,7 +109,8 @@ struct iommu_device_ops {
 };
 
 /** amd_iommu_init - make a unit with AMD v1 tables.  @devids: size of its device table.  ERR_PTR. */
-struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw, u32 devids);
+struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
+				    u32 devids);
 void amd_iommu_exit(struct iommu_device *iommu);
 
 /* ---- groups ---- */
@@ -114,15 +127,17 @@ struct iommu_group *iommu_group_get(struct device *dev); /* one reference; NULL 
 struct iommu_group *iommu_group_ref_get(struct iommu_group *group);
 void iommu_group_put(struct iommu_group *group);
 unsigned iommu_group_id(const struct iommu_group *group);
-/** iommu_group_for_each_dev - until @fn returns non-zero, which is returned.  Takes LOCK_IOMMU_GROUP around each call. */
+/** iommu_group_for_each_dev - until @fn, run under LOCK_IOMMU_GROUP, returns non-zero, which is returned. */
 int iommu_group_for_each_dev(struct iommu_group *group, void *arg, int (*fn)(struct device *dev, void *arg));
 
 /**
  * iommu_group_claim_dma_owner - user space takes the group: refused while a kernel driver uses a device
- * Return: 0; -EBUSY kernel driver, -EPERM another owner, -EINVAL @owner NULL.  The group is blocked after success.
+ * Return: 0; -EPERM a kernel driver or another owner has it (so answered Linux 7.2: SET_CONTAINER of such
+ * a group is EPERM), -EINVAL @owner NULL.  The group is blocked after success.
  */
 int iommu_group_claim_dma_owner(struct iommu_group *group, void *owner);
 void iommu_group_release_dma_owner(struct iommu_group *group);
+/** iommu_group_dma_owner_claimed - by user space or a kernel driver: not viable for somebody new. */
 bool iommu_group_dma_owner_claimed(struct iommu_group *group);
 /** iommu_device_use_default_domain - a kernel driver binds.  -EBUSY if user space owns the group. */
 int iommu_device_use_default_domain(struct device *dev);
@@ -132,9 +147,15 @@ void iommu_device_unuse_default_domain(struct device *dev);
 
 struct iommu_domain *iommu_paging_domain_alloc(struct device *dev); /* ERR_PTR */
 void iommu_domain_free(struct iommu_domain *domain);
-int iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group); /* 0; -EBUSY has one; -EINVAL */
-void iommu_detach_group(struct iommu_domain *domain, struct iommu_group *group); /* back to blocked */
+/** iommu_attach_group - all its devices or none.  0; -EBUSY has one; -EINVAL other unit's domain; -ENOMEM. */
+int iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group);
+/** iommu_detach_group - from @domain, if attached to it, to blocked; to the default domain if unowned. */
+void iommu_detach_group(struct iommu_domain *domain, struct iommu_group *group);
 /* Map and unmap lock the domain; unmap also invalidates before it returns. */
+/**
+ * iommu_map - 0; -EINVAL not multiples of 4 KiB, empty, overflow, outside the aperture; -EEXIST; -ENOMEM:
+ * and then nothing of it is mapped
+ */
 int iommu_map(struct iommu_domain *domain, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
 u64 iommu_unmap(struct iommu_domain *domain, u64 iova, u64 len_bytes);
 phys_addr_t iommu_iova_to_phys(struct iommu_domain *domain, u64 iova);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* iommu-priv.h - a group from the inside, for the files of kernel/iommu. */
+#ifndef KERNEL_IOMMU_IOMMU_PRIV_H
+#define KERNEL_IOMMU_IOMMU_PRIV_H
+
+#include <stdatomic.h>
+
+#include "kernel/base/device.h"
+#include "kernel/iommu/iommu.h"
+
+/* A device's place in its group; device.iommu_priv. */
+struct group_device {
+	struct device *dev;
+	struct iommu_device *iommu;
+	u16 devid;
+	TAILQ_ENTRY(group_device) node;
+};
+
+/* What the file "type" of a group says, without the newline. */
+enum iommu_default_type {
+	IOMMU_DEFAULT_DMA,
+	IOMMU_DEFAULT_DMA_FQ,
+	IOMMU_DEFAULT_IDENTITY,
+	IOMMU_DEFAULT_TYPES,
+};
+
+struct iommu_group {
+	unsigned id;		/* immutable */
+	atomic_uint refs;	/* one for each device, and the callers' */
+	TAILQ_ENTRY(iommu_group) node; /* tree lock: list of groups with devices */
+
+	struct mutex mutex;	/* LOCK_IOMMU_GROUP: what follows */
+	TAILQ_HEAD(, group_device) devices;
+	struct iommu_domain *domain; /* what all its devices are attached to */
+	enum iommu_default_type default_type;
+	void *owner;		/* of its DMA: user space; NULL kernel drivers or nobody */
+	unsigned owner_cnt;	/* 1 with an owner, else kernel drivers bound */
+};
+
+/* Domains that have no tables.  Only their type matters. */
+extern struct iommu_domain iommu_blocked_domain, iommu_identity_domain;
+
+/** iommu_group_set_default_type - as writing to "type".  0; -EPERM somebody uses it; or of attaching. */
+int iommu_group_set_default_type(struct iommu_group *group, enum iommu_default_type type);
+
+/* ---- iommu-sysfs.c; tree lock held ---- */
+int iommu_sysfs_add_unit(struct iommu_device *iommu);
+void iommu_sysfs_remove_unit(struct iommu_device *iommu);
+int iommu_sysfs_add_group(struct iommu_group *group, struct iommu_device *iommu, struct device *dev);
+void iommu_sysfs_remove_group(struct iommu_group *group);
+int iommu_sysfs_add_device(struct iommu_group *group, struct group_device *gdev);
+void iommu_sysfs_remove_device(struct iommu_group *group, struct group_device *gdev);
+/** iommu_sysfs_default_type - what the tree says: another process of the machine may have changed it. */
+enum iommu_default_type iommu_sysfs_default_type(const struct iommu_group *group);
+
+/** iommu_device_resv_regions - of one device: sorted by start, merged per type.  Return: count. */
+size_t iommu_device_resv_regions(struct iommu_device *iommu, struct device *dev,
+				 struct iommu_resv_region *ret, size_t max);
+
+#endif

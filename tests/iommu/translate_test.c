@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * translate_test.c - what the kernel writes against what the hardware reads.
+ *
+ * kernel/iommu maps and unmaps, hw/iommu moves bytes, and a flat model, which knows nothing of tables,
+ * says for each page where it goes and what is allowed.  A seed is printed; SEED=... in the environment
+ * replays it.
+ *
+ * Then the same two with threads: what was unmapped is not touched any more once iommu_unmap() returned.
+ * Memory is moved by memcpy() here, so that ThreadSanitizer sees both sides.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hw/iommu/hw_iommu.h"
+#include "kernel/iommu/iommu.h"
+#include "kernel/lib/err.h"
+#include "kernel/mm/mm.h"
+
+#define ARENA_PAGES 4096u
+#define ARENA_BYTES (ARENA_PAGES * PAGE_SIZE)
+#define MODEL_PAGES 4096u
+#define STEPS 300000
+#define DEVID 0x100
+#define OTHER_DEVID 0x208
+
+static unsigned char *arena; /* a program's memory, aligned to its size */
+static unsigned char *shadow; /* what must be in it */
+
+static struct hw_iommu *hw;
+static struct iommu_device *iommu;
+static struct iommu_domain *domain;
+static struct iommu_domain blocked = { .type = IOMMU_DOMAIN_BLOCKED };
+static struct iommu_domain identity = { .type = IOMMU_DOMAIN_IDENTITY };
+static struct iotlb *iotlb, *other;
+
+/* ---- bus ---- */
+
+static phys_addr_t arena_phys(u64 off)
+{
+	return (1ull << PHYS_SLOT_SHIFT) | (u64)(uintptr_t)(arena + off);
+}
+
+/* With threads: now and then another one runs in the middle of a walk, or of a copy. */
+static atomic_bool interrupted;
+
+static void maybe_interrupt(void)
+{
+	static _Thread_local unsigned n;
+
+	if (atomic_load_explicit(&interrupted, memory_order_relaxed) && ++n % 5 == 0)
+		sched_yield();
+}
+
+static void *bus_host_ptr(u64 pa)
+{
+	if (pa >> PHYS_SLOT_SHIFT == PHYS_SLOT_KERNEL)
+		maybe_interrupt();
+	return pa >> PHYS_SLOT_SHIFT <= 1 ? (void *)(uintptr_t)(pa & PHYS_OFFSET_MASK) : NULL;
+}
+
+static int bus_read(u64 pa, void *buf, size_t len) { return -EFAULT; }
+static int bus_write(u64 pa, const void *buf, size_t len) { return -EFAULT; }
+
+static int bus_copy(void *dst, const void *src, size_t len)
+{
+	size_t half = len / 2;
+
+	memcpy(dst, src, half);
+	maybe_interrupt();
+	memcpy((char *)dst + half, (const char *)src + half, len - half);
+	return 0;
+}
+
+static const struct hw_bus_ops bus = {
+	.read = bus_read, .write = bus_write, .host_ptr = bus_host_ptr, .copy = bus_copy,
+};
+
+static const struct iommu_hw_ops hw_ops = {
+	.set_device_table = hw_iommu_set_device_table,
+	.invalidate_device = hw_iommu_invalidate_device,
+	.invalidate_pages = hw_iommu_invalidate_pages,
+};
+
+static void attach(struct iommu_domain *to, u16 devid)
+{
+	assert_int_equal(iommu->ops->attach_dev(iommu, to, devid), 0);
+}
+
+static int setup(void **state)
+{
+	arena = aligned_alloc(ARENA_BYTES, ARENA_BYTES);
+	shadow = malloc(ARENA_BYTES);
+	assert_true(arena && shadow);
+	memset(arena, 0, ARENA_BYTES);
+	memset(shadow, 0, ARENA_BYTES);
+	hw = hw_iommu_create(&bus);
+	assert_non_null(hw);
+	iommu = amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000);
+	assert_false(IS_ERR(iommu));
+	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
+	assert_false(IS_ERR(domain));
+	iotlb = iotlb_create(hw, DEVID);
+	other = iotlb_create(hw, OTHER_DEVID);
+	assert_true(iotlb && other);
+	attach(domain, DEVID);
+	attach(domain, OTHER_DEVID);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	iotlb_destroy(iotlb);
+	iotlb_destroy(other);
+	attach(&blocked, DEVID);
+	attach(&blocked, OTHER_DEVID);
+	iommu_domain_free(domain);
+	amd_iommu_exit(iommu);
+	hw_iommu_destroy(hw);
+	free(arena);
+	free(shadow);
+	return 0;
+}
+
+/* ---- the flat model ---- */
+
+struct model_page {
+	bool mapped;
+	int prot;
+	unsigned arena_page;
+	unsigned first, n; /* the page, as large as it was written, that this one is part of */
+};
+static struct model_page model[MODEL_PAGES];
+static u64 base; /* iova of the first page of the model */
+static u64 rng;
+static unsigned nr_ok, nr_fault;
+
+static u64 rnd(u64 below)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng % below;
+}
+
+static unsigned largest_page(unsigned page, unsigned arena_page, unsigned left)
+{
+	for (unsigned n = MODEL_PAGES;; n /= 2)
+		if (n <= left && (base / PAGE_SIZE + page) % n == 0 && arena_page % n == 0)
+			return n;
+}
+
+static bool model_map(unsigned first, unsigned arena_page, unsigned n, int prot)
+{
+	for (unsigned i = first; i < first + n; i++)
+		if (model[i].mapped)
+			return false;
+	for (unsigned at = first; at < first + n;) {
+		unsigned to = arena_page + (at - first), size = largest_page(at, to, first + n - at);
+
+		for (unsigned i = 0; i < size; i++)
+			model[at + i] = (struct model_page){ true, prot, to + i, at, size };
+		at += size;
+	}
+	return true;
+}
+
+static unsigned model_unmap(unsigned first, unsigned n)
+{
+	unsigned gone = 0;
+
+	for (unsigned i = first; i < first + n; i++) {
+		struct model_page page = model[i];
+
+		if (!page.mapped)
+			continue;
+		memset(&model[page.first], 0, page.n * sizeof(page));
+		gone += page.n;
+	}
+	return gone;
+}
+
+/* Whether an access of one byte may happen; where it goes. */
+static bool model_access(u64 at, bool write, u64 *ret_arena)
+{
+	const struct model_page *page = &model[at / PAGE_SIZE];
+
+	if (at >= MODEL_PAGES * PAGE_SIZE || !page->mapped)
+		return false;
+	if (!(page->prot & (write ? IOMMU_WRITE : IOMMU_READ)))
+		return false;
+	*ret_arena = page->arena_page * PAGE_SIZE + at % PAGE_SIZE;
+	return true;
+}
+
+/* ---- random steps ---- */
+
+static unsigned random_len(unsigned room)
+{
+	unsigned n = rnd(4) ? 1 + rnd(16) : 1u << rnd(13);
+
+	return min(n, room);
+}
+
+static void step_map(void)
+{
+	unsigned align = 1u << rnd(12), first = rnd(MODEL_PAGES) & ~(align - 1);
+	unsigned to = rnd(ARENA_PAGES) & ~(align - 1), n = random_len(MODEL_PAGES - max(first, to));
+	int prot = rnd(4) ? IOMMU_READ | IOMMU_WRITE : (int)rnd(4);
+	u64 iova = base + first * PAGE_SIZE;
+	bool ok = model_map(first, to, n, prot);
+
+	assert_int_equal(iommu_map(domain, iova, arena_phys(to * PAGE_SIZE), n * PAGE_SIZE, prot),
+			 ok ? 0 : -EEXIST);
+}
+
+static void step_unmap(void)
+{
+	unsigned first = rnd(MODEL_PAGES), n = random_len(MODEL_PAGES - first);
+
+	u64 bytes = iommu_unmap(domain, base + first * PAGE_SIZE, n * PAGE_SIZE);
+
+	assert_int_equal(bytes, model_unmap(first, n) * PAGE_SIZE);
+}
+
+/* Mostly where something is mapped. */
+static u64 random_place(u64 room)
+{
+	u64 at = rnd(room);
+
+	for (unsigned tries = rnd(8); tries && !model[at / PAGE_SIZE].mapped; tries--)
+		at = rnd(room);
+	return at;
+}
+
+static void step_translate(struct iotlb *t)
+{
+	u64 at = random_place(MODEL_PAGES * PAGE_SIZE), to, pa;
+	bool write = rnd(2), ok = model_access(at, write, &to);
+
+	assert_int_equal(iotlb_translate(t, base + at, write, false, &pa), ok ? 0 : -EFAULT);
+	if (ok)
+		assert_int_equal(pa, arena_phys(to));
+}
+
+static void step_dma(struct iotlb *t)
+{
+	static unsigned char buf[40000], before[40000];
+	size_t len = 1 + rnd(rnd(8) ? 3000 : sizeof(buf)), good = 0;
+	u64 at = random_place(MODEL_PAGES * PAGE_SIZE - sizeof(buf)), to = 0;
+	bool write = rnd(2);
+	struct hw_iommu_fault fault;
+	u64 faults = hw_iommu_fault_count(hw);
+	int ret;
+
+	for (size_t i = 0; i < len; i += 8)
+		memcpy(&buf[i], &(u64){ rnd(~0ull) }, min(len - i, (size_t)8));
+	memcpy(before, buf, len);
+	ret = iotlb_access(t, base + at, buf, len, write);
+	while (good < len && model_access(at + good, write, &to)) {
+		if (write)
+			shadow[to] = before[good];
+		else
+			before[good] = shadow[to];
+		good++;
+	}
+	assert_int_equal(ret, good == len ? 0 : -EFAULT);
+	assert_memory_equal(buf, before, len);
+	nr_ok += !ret;
+	nr_fault += !!ret;
+	assert_int_equal(hw_iommu_fault_count(hw), faults + !!ret);
+	if (!ret)
+		return;
+	assert_int_equal(hw_iommu_faults(hw, &fault, 1), 1);
+	assert_int_equal(fault.iova, base + at + good);
+	assert_int_equal(fault.write, write);
+	assert_int_equal(fault.reason, model[(at + good) / PAGE_SIZE].mapped ? HW_IOMMU_FAULT_PERMISSION :
+									       HW_IOMMU_FAULT_NOT_PRESENT);
+}
+
+static void random_run(u64 at_base, unsigned steps)
+{
+	base = at_base;
+	memset(model, 0, sizeof(model));
+	for (unsigned step = 0; step < steps; step++) {
+		struct iotlb *t = rnd(4) ? iotlb : other;
+		u64 what = rnd(100);
+
+		if (what < 22)
+			step_map();
+		else if (what < 40)
+			step_unmap();
+		else if (what < 80)
+			step_translate(t);
+		else
+			step_dma(t);
+		if (step % 1000 == 0)
+			assert_memory_equal(arena, shadow, ARENA_BYTES);
+	}
+	assert_memory_equal(arena, shadow, ARENA_BYTES);
+	assert_int_equal(iommu_unmap(domain, base, MODEL_PAGES * PAGE_SIZE),
+			 model_unmap(0, MODEL_PAGES) * PAGE_SIZE);
+}
+
+/* Windows: at 0, across where 3, 4 and 5 levels end (the root grows in the middle), at the very top. */
+static void test_random(void **state)
+{
+	static const u64 bases[] = {
+		0,
+		(1ull << 39) - 1234 * PAGE_SIZE,
+		(1ull << 48) - 2048 * PAGE_SIZE,
+		(1ull << 57) - PAGE_SIZE,
+		0ull - MODEL_PAGES * PAGE_SIZE,
+	};
+	const char *seed = getenv("SEED");
+
+	rng = seed ? strtoull(seed, NULL, 0) : 0x2545f4914f6cdd1dull;
+	print_message("SEED=0x%llx\n", (unsigned long long)rng);
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+		random_run(bases[i], STEPS / ARRAY_SIZE(bases));
+	print_message("%u transfers, %u more that met a fault\n", nr_ok, nr_fault);
+	assert_true(nr_ok > 10000 && nr_fault > 10000);
+}
+
+/* ---- single cases ---- */
+
+static void dma_ok(u64 iova, size_t len, bool write)
+{
+	static unsigned char buf[8192];
+
+	assert_int_equal(iotlb_access(iotlb, iova, buf, len, write), 0);
+}
+
+static void dma_fails(u64 iova, bool write, int reason)
+{
+	struct hw_iommu_fault fault = { 0 };
+	unsigned char byte = 0;
+
+	assert_int_equal(iotlb_access(iotlb, iova, &byte, 1, write), -EFAULT);
+	assert_int_equal(hw_iommu_faults(hw, &fault, 1), 1);
+	assert_int_equal(fault.reason, reason);
+	assert_int_equal(fault.iova, iova);
+}
+
+static void test_domains(void **state)
+{
+	struct iommu_domain *second = iommu->ops->domain_alloc_paging(iommu, NULL);
+
+	assert_false(IS_ERR(second));
+	assert_int_equal(iommu_map(domain, 0x1000, arena_phys(0), 0x1000, IOMMU_READ | IOMMU_WRITE), 0);
+	assert_int_equal(iommu_map(second, 0x2000, arena_phys(0), 0x1000, IOMMU_READ), 0);
+	dma_ok(0x1000, 4096, true);
+	dma_fails(0x2000, false, HW_IOMMU_FAULT_NOT_PRESENT);
+	attach(second, DEVID);
+	dma_ok(0x2000, 1, false);
+	dma_fails(0x2000, true, HW_IOMMU_FAULT_PERMISSION);
+	dma_fails(0x1000, false, HW_IOMMU_FAULT_NOT_PRESENT);
+	attach(&blocked, DEVID);
+	dma_fails(0x2000, false, HW_IOMMU_FAULT_BLOCKED);
+	attach(&identity, DEVID);
+	dma_fails((uintptr_t)arena, false, HW_IOMMU_FAULT_BUS); /* not by its address in the program */
+	dma_fails(arena_phys(0), false, HW_IOMMU_FAULT_BUS);
+	dma_fails(31ull << PHYS_SLOT_SHIFT, true, HW_IOMMU_FAULT_BUS); /* no BAR there */
+	attach(domain, DEVID);
+	dma_ok(0x1000, 1, true);
+	iommu_domain_free(second);
+}
+
+static void test_never_attached_device(void **state)
+{
+	struct iotlb *stranger = iotlb_create(hw, 0x300);
+	struct hw_iommu_fault fault;
+	char byte;
+
+	assert_non_null(stranger);
+	assert_int_equal(iotlb_access(stranger, 0x1000, &byte, 1, false), -EFAULT);
+	assert_int_equal(hw_iommu_faults(hw, &fault, 1), 1);
+	assert_int_equal(fault.reason, HW_IOMMU_FAULT_DTE_INVALID);
+	assert_int_equal(fault.devid, 0x300);
+	iotlb_destroy(stranger);
+}
+
+static void test_attach_refuses(void **state)
+{
+	struct hw_iommu *hw2 = hw_iommu_create(&bus);
+	struct iommu_device *small = amd_iommu_init("ivhd1", &hw_ops, hw2, 16);
+
+	assert_false(IS_ERR(small));
+	assert_int_equal(small->ops->attach_dev(small, &blocked, 15), 0);
+	assert_int_equal(small->ops->attach_dev(small, &blocked, 16), -EINVAL);
+	assert_int_equal(small->ops->attach_dev(small, domain, 1), -EINVAL); /* another unit's */
+	amd_iommu_exit(small);
+	hw_iommu_destroy(hw2);
+}
+
+/* Ids are used again; no two domains have the same one. */
+static void test_many_domains(void **state)
+{
+	static struct iommu_domain *many[300];
+	u64 pa;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+		many[i] = iommu->ops->domain_alloc_paging(iommu, NULL);
+		assert_false(IS_ERR(many[i]));
+		assert_int_equal(iommu_map(many[i], 0x1000, arena_phys(i << 12), PAGE_SIZE, IOMMU_READ), 0);
+	}
+	attach(many[7], OTHER_DEVID);
+	assert_int_equal(iotlb_translate(other, 0x1000, false, true, &pa), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
+		if (i != 7)
+			assert_int_equal(iommu_unmap(many[i], 0x1000, PAGE_SIZE), PAGE_SIZE);
+	assert_int_equal(iotlb_translate(other, 0x1000, false, true, &pa), 0);
+	assert_int_equal(pa, arena_phys(7 * PAGE_SIZE));
+	assert_int_equal(iommu_unmap(many[7], 0x1000, PAGE_SIZE), PAGE_SIZE);
+	assert_int_equal(iotlb_translate(other, 0x1000, false, true, &pa), -EFAULT);
+	attach(domain, OTHER_DEVID);
+	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
+		iommu_domain_free(many[i]);
+}
+
+/* ---- threads ---- */
+
+#define WORKERS 2
+static atomic_bool stop;
+static atomic_uint moved[WORKERS];
+static _Atomic(u64) target; /* iova that the workers hit */
+
+static void *worker(void *arg)
+{
+	unsigned me = (uintptr_t)arg;
+	struct iotlb *t = iotlb_create(hw, me ? OTHER_DEVID : DEVID);
+	unsigned char buf[5000];
+
+	memset(buf, 0x11 * (me + 1), sizeof(buf));
+	while (!atomic_load(&stop)) {
+		u64 iova = atomic_load(&target) + me * 8192;
+
+		if (!iotlb_access(t, iova, buf, sizeof(buf), true))
+			atomic_fetch_add(&moved[me], 1);
+		else
+			sched_yield(); /* nothing to do: let the one who maps run */
+	}
+	iotlb_destroy(t);
+	return NULL;
+}
+
+/* Each worker has moved something by translations of now. */
+static void wait_for_workers(void)
+{
+	for (unsigned i = 0; i < WORKERS; i++) {
+		unsigned then = atomic_load(&moved[i]);
+
+		while (atomic_load(&moved[i]) == then)
+			sched_yield();
+	}
+}
+
+static void check_untouched(unsigned rounds)
+{
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned i = 0; i < 16384; i += 64)
+			assert_int_equal(arena[i], 0xee);
+}
+
+static void unmap_under_fire(u64 iova, u64 len, unsigned rounds, unsigned misalign)
+{
+	for (unsigned round = 0; round < rounds; round++) {
+		atomic_store(&target, iova);
+		assert_int_equal(iommu_map(domain, iova - misalign, arena_phys(0), len, IOMMU_WRITE), 0);
+		wait_for_workers();
+		assert_int_equal(iommu_unmap(domain, iova - misalign, len), len);
+		memset(arena, 0xee, 16384); /* it is the program's again */
+		check_untouched(2);
+	}
+}
+
+/*
+ * The tables of what was unmapped are used again at once, for other memory at another iova.  A walk
+ * that was in the middle of them must not come out there.
+ */
+static void reuse_tables_under_fire(unsigned rounds)
+{
+	const u64 len = 0x800000, here = 0x10000000, there = 0x30000000;
+
+	for (unsigned round = 0; round < rounds; round++) {
+		atomic_store(&target, here + 0x200000);
+		assert_int_equal(iommu_map(domain, here, arena_phys(PAGE_SIZE), len, IOMMU_WRITE), 0);
+		wait_for_workers();
+		assert_int_equal(iommu_unmap(domain, here, len), len);
+		memset(arena + 0x801000, 0xee, 0x400000);
+		assert_int_equal(iommu_map(domain, there, arena_phys(0x801000), 0x400000, IOMMU_WRITE), 0);
+		for (unsigned i = 0; i < 20; i++)
+			sched_yield();
+		for (unsigned i = 0; i < 0x400000; i += 64)
+			assert_int_equal(arena[0x801000 + i], 0xee);
+		assert_int_equal(iommu_unmap(domain, there, 0x400000), 0x400000);
+	}
+}
+
+static void test_unmap_while_devices_write(void **state)
+{
+	pthread_t threads[WORKERS];
+
+	atomic_store(&stop, false);
+	atomic_store(&target, 0x200000);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, worker, (void *)i), 0);
+	atomic_store(&interrupted, true);
+	reuse_tables_under_fire(60);
+	unmap_under_fire(0x200000, 16 * PAGE_SIZE, 100, 0);
+	unmap_under_fire(0x200000, 0x200000, 100, 0);		/* one large page */
+	unmap_under_fire(0x801000, 0x800000, 100, PAGE_SIZE);	/* tables come and go */
+	unmap_under_fire(1ull << 39, 0x10000, 50, 0);		/* the root grows */
+	unmap_under_fire(1ull << 57, 0x10000, 50, 0);
+	for (unsigned i = 0; i < 60; i++) { /* devices change domains */
+		assert_int_equal(iommu_map(domain, 0x200000, arena_phys(0), 0x10000, IOMMU_WRITE), 0);
+		atomic_store(&target, 0x200000);
+		wait_for_workers();
+		attach(i & 1 ? &blocked : &identity, DEVID);
+		attach(&blocked, OTHER_DEVID);
+		memset(arena, 0xee, 16384);
+		check_untouched(2);
+		attach(domain, DEVID);
+		attach(domain, OTHER_DEVID);
+		wait_for_workers();
+		assert_int_equal(iommu_unmap(domain, 0x200000, 0x10000), 0x10000);
+	}
+	atomic_store(&stop, true);
+	atomic_store(&interrupted, false);
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_never_attached_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_attach_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_domains, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unmap_while_devices_write, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
