@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hw_core.h - struct hw_device, shared by the files of hw/core only.
+ *
+ *	device.c	making and unmaking an instance, its options, what a model asks of the host
+ *	config.c	config space: bytes, masks, what a write causes
+ *	bar.c		BARs: pages, memory behind direct pages, dispatch of accesses
+ *	irq.c		MSI, MSI-X and the pin
+ *	dma.c		bus mastering
+ *	reset.c		back to power-on state
+ *
+ * Config space is four arrays of the same shape.  A byte that a driver writes becomes
+ * (old & ~wmask) | (new & wmask), less the bits of w1c that it wrote as one.  A reset copies "reset"
+ * back; what create() put in place is what reset returns to.
+ *
+ * Interrupt state has a lock of its own, inner to that of config space: a config write copies what
+ * decides about interrupts into hw->irq, so that sending one never takes the config lock.
+ *
+ * Callbacks (of the model and of the host) run with neither lock held.
+ */
+#ifndef HW_CORE_HW_CORE_H
+#define HW_CORE_HW_CORE_H
+
+#include <bsd/sys/queue.h>
+#include <stdatomic.h>
+
+#include "hw/core/hw_device.h"
+#include "kernel/lib/mutex.h"
+
+#define HW_MSI_MAX 32
+#define HW_MSIX_MAX 2048
+
+/* Registers of the header that more than one file names (PCI Local Bus 3.0, 6.1). */
+#define HW_CFG_COMMAND 0x04
+#define HW_CFG_STATUS 0x06
+#define HW_CFG_BAR0 0x10
+#define HW_CFG_CAP_PTR 0x34
+#define HW_CMD_IO 0x0001u
+#define HW_CMD_MEMORY 0x0002u
+#define HW_CMD_MASTER 0x0004u
+#define HW_CMD_INTX_DISABLE 0x0400u
+#define HW_STATUS_INTX 0x0008u
+#define HW_STATUS_CAPS 0x0010u
+#define HW_PM_D3HOT 3u
+
+struct hw_bar {
+	u64 size_bytes;	/* 0: absent */
+	unsigned flags;
+	bool upper;	/* the high half of the 64-bit BAR one below */
+	u8 *kinds;	/* enum hw_page_kind per page; NULL: all trapped */
+	u8 *mem;	/* memory as long as the BAR, mapped from hw->mem_fd; NULL: no direct page */
+	u64 mem_off;	/* of mem in hw->mem_fd */
+};
+
+/* What decides about interrupts; all under hw->irq_lock. */
+struct hw_irq {
+	bool level;	     /* the pin as the model wants it */
+	bool line;	     /* as gated: what the host was told last */
+	bool intx_disabled;
+	bool msi_enabled, msix_enabled, msix_masked;
+	unsigned msi_granted; /* 1, 2, 4 .. 32 */
+	u64 msi_addr;
+	u32 msi_data, msi_mask, msi_pending;
+	u32 *msix_table;      /* 4 words a vector, as laid out in the BAR; in host order */
+	u64 *msix_pending;
+};
+
+struct hw_device {
+	/* immutable after create() */
+	const struct hw_model *model;
+	char *name;
+	struct hw_option_kv *options;
+	unsigned nr_options;
+	const struct hw_host_ops *host_ops;
+	void *host;
+	struct hw_iommu *iommu;
+	u16 devid;
+	void *priv;
+	bool creating; /* model->create() is running: the layout may change, hw_explain() is a reason */
+	bool bridge, express;
+	u8 pin;
+	unsigned cfg_size, next_cap, last_cap, next_ext_cap, last_ext_cap;
+	u8 msi_cap, msix_cap, pm_cap, pcie_cap;
+	bool msi_64, msi_maskable, no_soft_reset, flr;
+	unsigned msi_vectors, msix_vectors, msix_bar;
+	u32 msix_table_off, msix_pba_off;
+	struct hw_bar bars[HW_BARS + 1];
+	int mem_fd; /* backs direct and read-direct pages of all BARs; -1 none */
+	u64 mem_bytes;
+
+	struct mutex cfg_lock; /* LOCK_HW_CONFIG, outside irq_lock: cfg, engines */
+	u8 cfg[HW_CONFIG_BYTES];
+	/* immutable after create() */
+	u8 wmask[HW_CONFIG_BYTES], w1c[HW_CONFIG_BYTES], reset[HW_CONFIG_BYTES];
+	LIST_HEAD(, hw_dma) engines;
+	struct hw_stats closed; /* of engines that are gone */
+
+	struct mutex irq_lock; /* LOCK_HW_IRQ */
+	struct hw_irq irq;
+
+	atomic_bool mastering;	/* bus master bit set, and not in D3hot; written under cfg_lock */
+	atomic_flag resetting;
+	atomic_uint_least64_t msi_sent, intx_raised, bar_reads, bar_writes;
+};
+
+/* config.c; config bytes are little endian whatever the host is */
+u16 hw_cfg_get16(const u8 *p);
+u32 hw_cfg_get32(const u8 *p);
+void hw_cfg_put16(u8 *p, u16 val);
+void hw_cfg_put32(u8 *p, u32 val);
+/** hw_config_bar_layout - make the BAR registers of a BAR that was added. */
+void hw_config_bar_layout(struct hw_device *hw, unsigned bar);
+/** hw_config_created - create() is done: its config bytes are the reset values. */
+void hw_config_created(struct hw_device *hw);
+/** hw_config_master_off - the first step of a reset.  Return: was it on? */
+bool hw_config_master_off(struct hw_device *hw);
+/** hw_config_reset - all bytes back to reset values; the model and the host are told what changed. */
+void hw_config_reset(struct hw_device *hw, bool master_before);
+/** hw_config_sync_locked - copy what config bytes say of interrupts and bus mastering; cfg_lock held. */
+void hw_config_sync_locked(struct hw_device *hw);
+
+/* bar.c */
+void hw_bar_free(struct hw_device *hw);
+
+/* irq.c */
+void hw_irq_free(struct hw_device *hw);
+/** hw_irq_config_locked - take over MSI, MSI-X and INTx bits from config space; cfg_lock held. */
+void hw_irq_config_locked(struct hw_device *hw);
+/** hw_irq_update - send what is pending and no longer masked, tell the line's level.  No lock held. */
+void hw_irq_update(struct hw_device *hw);
+void hw_irq_reset(struct hw_device *hw);
+/** hw_msix_read, hw_msix_write - an access inside the table or the pending bits. */
+u64 hw_msix_read(struct hw_device *hw, u64 off, unsigned len);
+void hw_msix_write(struct hw_device *hw, u64 off, unsigned len, u64 val);
+/** hw_msix_covers - does [off, off+len) of the BAR touch them? */
+bool hw_msix_covers(const struct hw_device *hw, unsigned bar, u64 off, u64 len);
+/** hw_msi_pending - the pending register of MSI. */
+u32 hw_msi_pending(struct hw_device *hw);
+bool hw_intx_level(struct hw_device *hw);
+
+/* dma.c */
+void hw_dma_stats(struct hw_device *hw, struct hw_stats *stats);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reset.c - back to the state of power on.
+ *
+ * The order matters: bus mastering goes off first, so that the model, while it stops its engines, can
+ * start no transfer; then the model; then config space and interrupts.  One reset at a time: a second
+ * one that comes meanwhile (a driver's function level reset against the kernel's bus reset) waits, so
+ * that a model never sees two.  The wait is a short sleep instead of a lock, because a lock held
+ * around the model's own would have no place in the order of locks.
+ */
+#include "hw/core/hw_core.h"
+#include "kernel/lib/sys.h"
+
+static void reset_begin(struct hw_device *hw)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+
+	while (atomic_flag_test_and_set(&hw->resetting))
+		sys_ppoll(NULL, 0, &pause);
+}
+
+/* A bus reset and a function level reset differ in whom they hit, which the caller sees to. */
+void hw_reset(void *opaque, bool bus)
+{
+	struct hw_device *hw = opaque;
+	bool was_master;
+
+	reset_begin(hw);
+	was_master = hw_config_master_off(hw);
+	if (hw->model->reset)
+		hw->model->reset(hw);
+	hw_config_reset(hw, was_master);
+	hw_irq_reset(hw);
+	atomic_flag_clear(&hw->resetting);
+}
