@@ -54,10 +54,12 @@ struct vfio_device {
 	struct vfio_group *group;
 	struct vfio_device_set *dev_set;
 	unsigned open_count;	/* under dev_set lock */
-	atomic_int refs;
-	unsigned index;		/* vfioN */
-	TAILQ_ENTRY(vfio_device) group_next;	/* group's device_lock */
-	TAILQ_ENTRY(vfio_device) dev_set_next;
+	int busy_fd;		/* dev_set lock: tells other processes that the device is open here; -1 */
+	_Atomic u32 refs;	/* 1 while registered, 1 for each open file; a futex for unregister */
+	bool unregistering;	/* group_lock: no new opens */
+	unsigned index;		/* vfioN; immutable while registered */
+	TAILQ_ENTRY(vfio_device) group_next;	/* group_lock */
+	TAILQ_ENTRY(vfio_device) dev_set_next;	/* dev_set lock */
 };
 
 /**
@@ -65,10 +67,22 @@ struct vfio_device {
  * first of its group, and /sys/.../vfio-dev/vfioN.  Tree lock held.  0; -EINVAL no group; -EBUSY; -ENOMEM.
  * @dev_set_id: devices with the same pointer share a device set (the bus).
  */
-int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const struct vfio_device_ops *ops, void *dev_set_id);
-/** vfio_unregister_group_dev - waits until no program has it open, asking with ops.request meanwhile. */
+int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const struct vfio_device_ops *ops,
+			    void *dev_set_id);
+/**
+ * vfio_unregister_group_dev - waits until no program has it open, asking with ops.request every second
+ * Tree lock held, also while it waits: closing a device needs no tree lock.
+ */
 void vfio_unregister_group_dev(struct vfio_device *vdev);
+/** vfio_device_in_use - has a program of this process a descriptor of it?  For device_driver.in_use. */
+bool vfio_device_in_use(struct vfio_device *vdev);
 struct mutex *vfio_device_set_lock(struct vfio_device *vdev);
+/** vfio_device_set_for_each - over @vdev's set, its lock held, until @fn is not 0, which is returned. */
+int vfio_device_set_for_each(struct vfio_device *vdev, void *arg,
+			     int (*fn)(struct vfio_device *vdev, void *arg));
+/** vfio_file_is_group - an open /dev/vfio/N?  vfio_file_has_dev - and is @vdev of that group?  Any lock. */
+bool vfio_file_is_group(struct file *file);
+bool vfio_file_has_dev(struct file *file, struct vfio_device *vdev);
 
 /* ---- helpers for info calls (vfio_main.c) ---- */
 
@@ -79,13 +93,15 @@ int vfio_info_add_capability(struct vfio_info_cap *caps, const struct vfio_info_
 void vfio_info_cap_shift(struct vfio_info_cap *caps, size_t offset);
 /**
  * vfio_info_cap_finish - what every info ioctl does last: copy @info and, if argsz has room, the chain
- * @info_len: bytes of the struct to copy;  @argsz_field, @cap_offset_field: in @info;  frees the chain.
+ * @info_len: the struct's size, of which at most argsz bytes are copied;  @argsz_field, @cap_offset_field:
+ * in @info;  the caller has set the flag that says there are capabilities;  frees the chain.
  * Return: 0; -EFAULT.
  */
 int vfio_info_cap_finish(void __user *arg, void *info, size_t info_len, u32 argsz, u32 *argsz_field,
 			 u32 *cap_offset_field, struct vfio_info_cap *caps);
 /** vfio_set_irqs_validate_and_prepare - header checks of SET_IRQS.  0 and *@ret_data_size; -EINVAL. */
-int vfio_set_irqs_validate_and_prepare(const struct vfio_irq_set *hdr, u32 num_irqs, u32 max_irq_type, size_t *ret_data_size);
+int vfio_set_irqs_validate_and_prepare(const struct vfio_irq_set *hdr, u32 num_irqs, u32 max_irq_type,
+				       size_t *ret_data_size);
 /** vfio_check_feature - flags and argsz of a feature.  1 go on; 0 it was a probe that succeeds; -EINVAL. */
 int vfio_check_feature(u32 flags, size_t argsz, u32 supported_ops, size_t minsz);
 
@@ -96,12 +112,17 @@ struct virqfd;
  * @pvirqfd: where the caller keeps it, guarded by virqfd.c.  Return: 0; -EBUSY *@pvirqfd in use;
  * -EBADF, -EINVAL as eventfd_ctx_fdget(); -ENOMEM.
  */
-int vfio_virqfd_enable(void *opaque, void (*handler)(void *opaque, void *data), void *data, struct virqfd **pvirqfd, int fd);
-/** vfio_virqfd_disable - stop it; on return the handler is not running and will not run.  NULL inside is accepted. */
+int vfio_virqfd_enable(void *opaque, void (*handler)(void *opaque, void *data), void *data,
+		       struct virqfd **pvirqfd, int fd);
+/**
+ * vfio_virqfd_disable - stop it; on return the handler is not running and will not run
+ * NULL inside is accepted.  A handler may disable itself.  Hold no lock that the handler takes.
+ */
 void vfio_virqfd_disable(struct virqfd **pvirqfd);
 
 /* ---- IOMMU backends (container.c) ---- */
 
+/* Called one at a time per iommu_data, container lock held: a backend needs no lock of its own. */
 struct vfio_iommu_driver_ops {
 	const char *name;
 	/** open - @type: what SET_IOMMU was given.  ERR_PTR(-EINVAL) if it is not one of this backend's. */
@@ -120,6 +141,8 @@ void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 int vfio_init(void);		/* core, /dev/vfio/vfio, /sys/class/vfio*, /sys/module/vfio */
 void vfio_exit(void);
 int vfio_iommu_type1_init(void);
+/** vfio_iommu_type1_set_lock_limit - what one container may pin, as RLIMIT_MEMLOCK; UINT64_MAX: any. */
+void vfio_iommu_type1_set_lock_limit(u64 bytes);
 void vfio_iommu_type1_exit(void);
 int vfio_pci_init(void);	/* registers the pci_driver "vfio-pci" */
 void vfio_pci_exit(void);

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * group.c - /dev/vfio/N: an IOMMU group as a program holds it.
+ *
+ * The node is there while at least one device of the group has a VFIO driver.  It opens once at a
+ * time, in all processes together: the file in the machine's tree is locked for as long as it is open
+ * (busy.c), and that locked descriptor is the one that the program gets dups of.
+ *
+ * What is dangerous: the group's file outlives the group (its devices may be unbound meanwhile), so
+ * every operation looks at iommu_group first; and an open device holds the group's file, so closing a
+ * device may run this file's release.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "kernel/base/device.h"
+#include "kernel/iommu/iommu.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/mm.h"
+#include "kernel/vfio/vfio_priv.h"
+
+/* All groups there ever were; tree lock. */
+static TAILQ_HEAD(, vfio_group) groups = TAILQ_HEAD_INITIALIZER(groups);
+
+static const struct file_operations vfio_group_fops;
+
+/* ---- ioctls ---- */
+
+static int dead(const struct vfio_group *group)
+{
+	return fail(-ENODEV, "group %u has no device with a VFIO driver any more: close it and open it anew",
+		    group->id);
+}
+
+static long get_status(struct vfio_group *group, void __user *arg)
+{
+	struct vfio_group_status status;
+
+	if (copy_from_user(&status, arg, sizeof(status)))
+		return fail(-EFAULT, "struct vfio_group_status at %p cannot be read", arg);
+	if (status.argsz < sizeof(status))
+		return fail(-EINVAL, "argsz is %u, struct vfio_group_status has %zu bytes", status.argsz,
+			    sizeof(status));
+	status.flags = 0;
+	mutex_lock(&group->group_lock);
+	if (!group->iommu_group) {
+		mutex_unlock(&group->group_lock);
+		return dead(group);
+	}
+	if (group->container)
+		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
+	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
+		status.flags = VFIO_GROUP_FLAGS_VIABLE;
+	mutex_unlock(&group->group_lock);
+	if (!status.flags)
+		explain_note("group %u is not viable: a device in it belongs to a host driver", group->id);
+	if (copy_to_user(arg, &status, sizeof(status)))
+		return fail(-EFAULT, "struct vfio_group_status at %p cannot be written", arg);
+	return 0;
+}
+
+static int attach_file(struct vfio_group *group, int fd, struct file *file)
+{
+	if (group->container)
+		return fail(-EINVAL, "group %u is in a container already", group->id);
+	if (!group->iommu_group)
+		return dead(group);
+	if (!file || file->f_op != &vfio_container_fops)
+		return fail(-EBADFD, "descriptor %d is not an open /dev/vfio/vfio", fd);
+	return vfio_container_attach_group(file->private_data, group);
+}
+
+static long set_container(struct vfio_group *group, void __user *arg)
+{
+	struct file *file;
+	long ret;
+	int fd;
+
+	if (copy_from_user(&fd, arg, sizeof(fd)))
+		return fail(-EFAULT, "the container's descriptor at %p cannot be read", arg);
+	if (fd < 0)
+		return fail(-EBADF, "descriptor %d is negative", fd);
+	file = fget(fd);
+	if (!file) {
+		ret = sys_fcntl(fd, F_GETFL, 0);
+		if (ret < 0 || (ret & O_PATH))
+			return fail(-EBADF, "descriptor %d is %s", fd,
+				    ret < 0 ? "not open" : "open with O_PATH");
+	}
+	mutex_lock(&group->group_lock);
+	ret = attach_file(group, fd, file);
+	mutex_unlock(&group->group_lock);
+	fput(file);
+	return ret;
+}
+
+static long unset_container(struct vfio_group *group)
+{
+	long ret = 0;
+
+	mutex_lock(&group->group_lock);
+	if (!group->container)
+		ret = fail(-EINVAL, "group %u is in no container", group->id);
+	else if (group->container_users)
+		ret = fail(-EBUSY, "%u device descriptors of group %u are open: close them first",
+			   group->container_users, group->id);
+	else
+		vfio_container_detach_group(group);
+	mutex_unlock(&group->group_lock);
+	return ret;
+}
+
+/* Which device of the group does @name mean?  The bus driver reads the string. */
+static struct vfio_device *find_device(struct vfio_group *group, const char *name)
+{
+	struct vfio_device *vdev;
+	int ret;
+
+	TAILQ_FOREACH(vdev, &group->devices, group_next) {
+		if (vdev->unregistering)
+			continue;
+		ret = vdev->ops->match ? vdev->ops->match(vdev, name) : !strcmp(vdev->dev->name, name);
+		if (ret < 0)
+			return ERR_PTR(fail(ret, "%s refuses \"%.80s\"", vdev->ops->name, name));
+		if (ret)
+			return vdev;
+	}
+	vdev = TAILQ_FIRST(&group->devices);
+	return ERR_PTR(fail(-ENODEV, "group %u has no device \"%.80s\"%s%s", group->id, name,
+			    vdev ? "; one that it has is " : "; it has none", vdev ? vdev->dev->name : ""));
+}
+
+/*
+ * Find the device and hold what an open device needs: itself, the group's file, and the container.
+ * The caller is in an ioctl of the group's file, so opened_file cannot go away meanwhile.
+ */
+static struct vfio_device *get_device_locked(struct vfio_group *group, const char *name)
+{
+	struct vfio_device *vdev;
+
+	if (!group->iommu_group)
+		return ERR_PTR(dead(group));
+	vdev = find_device(group, name);
+	if (IS_ERR(vdev))
+		return vdev;
+	if (!group->container)
+		return ERR_PTR(fail(-EINVAL,
+				    "group %u is in no container: VFIO_GROUP_SET_CONTAINER comes first",
+				    group->id));
+	if (!vfio_container_has_iommu(group->container))
+		return ERR_PTR(fail(-EINVAL,
+				    "group %u's container has no IOMMU backend: VFIO_SET_IOMMU comes first",
+				    group->id));
+	group->container_users++;
+	fget_file(group->opened_file);
+	atomic_fetch_add(&vdev->refs, 1);
+	return vdev;
+}
+
+static long get_device_fd(struct vfio_group *group, struct file *file, void __user *arg)
+{
+	struct vfio_device *vdev;
+	char name[PAGE_SIZE];
+	long len = strncpy_from_user(name, arg, sizeof(name));
+
+	if (len == -ENAMETOOLONG)
+		return fail(-EINVAL, "the device's name has no end within %zu bytes", sizeof(name));
+	if (len < 0)
+		return fail(-EFAULT, "the device's name at %p cannot be read", arg);
+	device_sync();
+	mutex_lock(&group->group_lock);
+	vdev = get_device_locked(group, name);
+	mutex_unlock(&group->group_lock);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
+	return vfio_device_open_file(vdev, file);
+}
+
+void vfio_group_unuse_container(struct vfio_group *group)
+{
+	mutex_lock(&group->group_lock);
+	group->container_users--;
+	mutex_unlock(&group->group_lock);
+}
+
+static long vfio_group_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct vfio_group *group = file->private_data;
+
+	switch (cmd) {
+	case VFIO_GROUP_GET_STATUS:
+		return get_status(group, (void __user *)arg);
+	case VFIO_GROUP_SET_CONTAINER:
+		return set_container(group, (void __user *)arg);
+	case VFIO_GROUP_UNSET_CONTAINER:
+		return unset_container(group);
+	case VFIO_GROUP_GET_DEVICE_FD:
+		return get_device_fd(group, file, (void __user *)arg);
+	default:
+		return fail(-ENOTTY, "request %#x is not for a group (/dev/vfio/%u)", cmd, group->id);
+	}
+}
+
+/* ---- open and release ---- */
+
+static void vfio_group_release(struct file *file)
+{
+	struct vfio_group *group = file->private_data;
+
+	mutex_lock(&group->group_lock);
+	if (group->container)
+		vfio_container_detach_group(group);
+	group->opened_file = NULL;
+	mutex_unlock(&group->group_lock);
+}
+
+static const struct file_operations vfio_group_fops = {
+	.kind = FILE_VFIO_GROUP,
+	.release = vfio_group_release,
+	.ioctl = vfio_group_ioctl,
+};
+
+static int lock_node(struct vfio_group *group, unsigned int f_flags)
+{
+	char path[32], who[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "dev/%s", group->node);
+	fd = vfio_busy_lock(path, f_flags & (O_ACCMODE | O_NONBLOCK), true);
+	if (fd == -EWOULDBLOCK)
+		return fail(-EBUSY, "/dev/%s is open in %s: a group opens once at a time", group->node,
+			    vfio_busy_holder(path, who, sizeof(who)));
+	if (fd == -ENOENT)
+		return fail(fd, "another process took the last device of group %u from its VFIO driver",
+			    group->id);
+	if (fd < 0)
+		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
+	ret = fd_private(fd); /* out of the way: the program's own descriptor is to be the lowest */
+	if (ret < 0) {
+		sys_close(fd);
+		return fail(ret, "no descriptor left for group %u", group->id);
+	}
+	return ret;
+}
+
+static struct file *open_locked(struct vfio_group *group, unsigned int f_flags)
+{
+	struct file *file;
+	int fd;
+
+	if (!group->iommu_group)
+		return ERR_PTR(dead(group));
+	if (group->opened_file)
+		return ERR_PTR(fail(-EBUSY, "/dev/%s is open already%s: a group opens once", group->node,
+				    group->container_users ? ", or a device of it is" : ""));
+	fd = lock_node(group, f_flags);
+	if (fd < 0)
+		return ERR_PTR(fd);
+	file = file_alloc(&vfio_group_fops, group, group->node, f_flags);
+	if (!file) {
+		fd_private_close(fd);
+		return ERR_PTR(fail(-ENOMEM, "no memory for the file of group %u", group->id));
+	}
+	file->backing_fd = fd;
+	group->opened_file = file;
+	return file;
+}
+
+static struct file *vfio_group_open(struct cdev *cdev, unsigned int f_flags)
+{
+	struct vfio_group *group = cdev->private_data;
+	struct file *file;
+
+	mutex_lock(&group->group_lock);
+	file = open_locked(group, f_flags);
+	mutex_unlock(&group->group_lock);
+	return file;
+}
+
+/* ---- for vfio-pci's hot reset ---- */
+
+bool vfio_file_is_group(struct file *file)
+{
+	return file->f_op == &vfio_group_fops;
+}
+
+bool vfio_file_has_dev(struct file *file, struct vfio_device *vdev)
+{
+	return vfio_file_is_group(file) && file->private_data == vdev->group;
+}
+
+/* ---- groups appear with their first device and die with their last ---- */
+
+static bool reusable(struct vfio_group *group, unsigned id)
+{
+	bool ret;
+
+	mutex_lock(&group->group_lock);
+	ret = group->id == id && !group->iommu_group && !group->opened_file;
+	mutex_unlock(&group->group_lock);
+	return ret;
+}
+
+static struct vfio_group *group_object(unsigned id)
+{
+	struct vfio_group *group;
+
+	TAILQ_FOREACH(group, &groups, vfio_next) {
+		if (reusable(group, id))
+			return group;
+	}
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return ERR_PTR(fail(-ENOMEM, "no memory for group %u", id));
+	group->id = id;
+	snprintf(group->node, sizeof(group->node), "vfio/%u", id);
+	mutex_init(&group->group_lock, LOCK_VFIO_GROUP);
+	TAILQ_INIT(&group->devices);
+	TAILQ_INSERT_TAIL(&groups, group, vfio_next);
+	return group;
+}
+
+static int add_nodes(struct vfio_group *group)
+{
+	int ret = vfio_sysfs_add_group(group->id);
+
+	if (ret)
+		return ret;
+	group->cdev = (struct cdev){
+		.path = group->node,
+		.mode = 0600,
+		.rdev = makedev(VFIO_GROUP_MAJOR, group->id),
+		.open = vfio_group_open,
+		.private_data = group,
+	};
+	ret = cdev_add(&group->cdev, true);
+	if (ret)
+		vfio_sysfs_del_group(group->id);
+	return ret;
+}
+
+static struct vfio_group *find_live(struct iommu_group *iommu_group)
+{
+	struct vfio_group *group;
+
+	TAILQ_FOREACH(group, &groups, vfio_next) {
+		if (group->iommu_group == iommu_group)
+			return group;
+	}
+	return NULL;
+}
+
+static struct vfio_group *make_group(struct iommu_group *iommu_group)
+{
+	struct vfio_group *group = group_object(iommu_group_id(iommu_group));
+	int ret;
+
+	if (IS_ERR(group))
+		return group;
+	mutex_lock(&group->group_lock);
+	group->iommu_group = iommu_group_ref_get(iommu_group);
+	mutex_unlock(&group->group_lock);
+	ret = add_nodes(group);
+	if (!ret)
+		return group;
+	mutex_lock(&group->group_lock);
+	group->iommu_group = NULL;
+	mutex_unlock(&group->group_lock);
+	iommu_group_put(iommu_group);
+	return ERR_PTR(fail(ret, "the nodes of group %u could not be made", group->id));
+}
+
+struct vfio_group *vfio_group_get_for(struct device *dev)
+{
+	struct iommu_group *iommu_group = iommu_group_get(dev);
+	struct vfio_group *group;
+
+	if (!iommu_group)
+		return ERR_PTR(fail(-EINVAL, "%s is in no IOMMU group: no IOMMU isolates it", dev->name));
+	group = find_live(iommu_group);
+	if (!group)
+		group = make_group(iommu_group);
+	iommu_group_put(iommu_group);
+	return group;
+}
+
+void vfio_group_add_device(struct vfio_group *group, struct vfio_device *vdev)
+{
+	mutex_lock(&group->group_lock);
+	TAILQ_INSERT_TAIL(&group->devices, vdev, group_next);
+	mutex_unlock(&group->group_lock);
+}
+
+void vfio_group_put_if_empty(struct vfio_group *group)
+{
+	struct iommu_group *iommu_group;
+
+	if (!TAILQ_EMPTY(&group->devices))
+		return;
+	cdev_del(&group->cdev, true);
+	vfio_sysfs_del_group(group->id);
+	mutex_lock(&group->group_lock);
+	if (group->container)
+		vfio_container_detach_group(group);
+	iommu_group = group->iommu_group;
+	group->iommu_group = NULL;
+	mutex_unlock(&group->group_lock);
+	iommu_group_put(iommu_group);
+}
+
+void vfio_group_del_device(struct vfio_group *group, struct vfio_device *vdev)
+{
+	mutex_lock(&group->group_lock);
+	TAILQ_REMOVE(&group->devices, vdev, group_next);
+	mutex_unlock(&group->group_lock);
+	vfio_group_put_if_empty(group);
+}
+
+void vfio_groups_free(void)
+{
+	struct vfio_group *group, *next;
+
+	for (group = TAILQ_FIRST(&groups); group; group = next) {
+		next = TAILQ_NEXT(group, vfio_next);
+		if (!reusable(group, group->id))
+			continue; /* a program still has it open */
+		TAILQ_REMOVE(&groups, group, vfio_next);
+		mutex_destroy(&group->group_lock);
+		free(group);
+	}
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_pci_feature.c - VFIO_DEVICE_FEATURE, and the name by which a device is asked for.
+ *
+ * Low power is in vfio_pci_power.c.  The VF token is a UUID that the user of a physical function with
+ * SR-IOV shares with users of its virtual functions; it can be set, and given when the device is
+ * opened.  DMA_BUF would hand out a descriptor that other devices can map: that takes a real kernel, so
+ * a request that is sound in all else ends with EOPNOTSUPP, as on Linux for a device whose BARs cannot
+ * be exported.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/lib/explain.h"
+#include "kernel/mm/mm.h"
+#include "kernel/vfio/pci/vfio_pci_priv.h"
+
+#define TOKEN_KEY "vf_token="
+#define DMA_BUF_RANGES_MAX (4u << 20) /* bytes that Linux would allocate for the list */
+
+/* ---- VF token -------------------------------------------------------------------------------- */
+
+static bool has_sriov(struct vfio_pci_core_device *vdev)
+{
+	return pci_find_ext_capability(vdev->pdev, PCI_EXT_CAP_ID_SRIOV) != 0;
+}
+
+static void set_token(struct vfio_pci_core_device *vdev, const u8 *uuid)
+{
+	mutex_lock(&vdev->igate);
+	memcpy(vdev->vf_token, uuid, sizeof(vdev->vf_token));
+	vdev->vf_token_set = true;
+	mutex_unlock(&vdev->igate);
+}
+
+static int feature_token(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz)
+{
+	u8 uuid[16];
+	int ret;
+
+	if (!has_sriov(vdev))
+		return fail(-ENOTTY, "%s has no SR-IOV capability, so no VF token", vfio_pci_name(vdev));
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, sizeof(uuid));
+	if (ret != 1)
+		return ret;
+	if (copy_from_user(uuid, arg, sizeof(uuid)))
+		return fail(-EFAULT, "the UUID at %p cannot be read", arg);
+	set_token(vdev, uuid);
+	return 0;
+}
+
+/* ---- DMA_BUF --------------------------------------------------------------------------------- */
+
+static int check_range(u64 size, const struct vfio_region_dma_range *range, unsigned i)
+{
+	u64 last;
+
+	if (!range->length || !IS_ALIGNED(range->offset | range->length, (u64)PAGE_SIZE))
+		return fail(-EINVAL, "range %u: offset 0x%llx, length 0x%llx are not pages", i,
+			    (unsigned long long)range->offset, (unsigned long long)range->length);
+	if (range_overflows(range->offset, range->length, &last) || last >= size)
+		return fail(-EINVAL, "range %u: 0x%llx bytes at 0x%llx, the BAR has 0x%llx", i,
+			    (unsigned long long)range->length, (unsigned long long)range->offset,
+			    (unsigned long long)size);
+	return 0;
+}
+
+static int check_ranges(u64 size, const char __user *arg, unsigned count)
+{
+	struct vfio_region_dma_range range;
+	int ret = 0;
+
+	for (unsigned i = 0; i < count && !ret; i++) {
+		if (copy_from_user(&range, arg + i * sizeof(range), sizeof(range)))
+			return fail(-EFAULT, "range %u at %p cannot be read", i, arg);
+		ret = check_range(size, &range, i);
+	}
+	return ret;
+}
+
+static int feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz)
+{
+	struct vfio_device_feature_dma_buf req;
+	int ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET, sizeof(req));
+
+	if (ret != 1)
+		return ret;
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return fail(-EFAULT, "struct vfio_device_feature_dma_buf at %p cannot be read", arg);
+	if (!req.nr_ranges || req.flags)
+		return fail(-EINVAL,
+			    "nr_ranges is %u, flags are %#x: at least one range and no flag are needed",
+			    req.nr_ranges, req.flags);
+	if ((u64)req.nr_ranges * sizeof(struct vfio_region_dma_range) > DMA_BUF_RANGES_MAX)
+		return fail(-ENOMEM, "%u ranges are too many", req.nr_ranges);
+	if (req.region_index >= PCI_STD_NUM_BARS || !vdev->bar_mmap_supported[req.region_index])
+		return fail(-ENODEV, "region %u is no memory BAR of %s", req.region_index,
+			    vfio_pci_name(vdev));
+	ret = check_ranges(vdev->pdev->resource[req.region_index].size_bytes, (char *)arg + sizeof(req),
+			   req.nr_ranges);
+	return ret ? ret
+		   : fail(-EOPNOTSUPP,
+			  "a dma-buf takes a real kernel: the BARs of softvfio's devices cannot be exported");
+}
+
+int vfio_pci_device_feature(struct vfio_device *core_vdev, u32 flags, void __user *arg, size_t argsz)
+{
+	struct vfio_pci_core_device *vdev = to_core(core_vdev);
+
+	vfio_pci_pm_resume(vdev);
+	switch (flags & VFIO_DEVICE_FEATURE_MASK) {
+	case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
+		return feature_token(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+		return vfio_pci_feature_low_power(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_DMA_BUF:
+		return feature_dma_buf(vdev, flags, arg, argsz);
+	default:
+		return fail(-ENOTTY, "vfio-pci has no feature %u", flags & VFIO_DEVICE_FEATURE_MASK);
+	}
+}
+
+/* ---- GROUP_GET_DEVICE_FD's string ------------------------------------------------------------ */
+
+static int hex(char c)
+{
+	const char *digits = "0123456789abcdef", *at = memchr(digits, c | 0x20, 16);
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* 8-4-4-4-12 hexadecimal digits. */
+static bool parse_uuid(const char *text, size_t len, u8 *ret)
+{
+	if (len != 36)
+		return false;
+	for (unsigned i = 0, n = 0; i < 36; i++) {
+		if (i == 8 || i == 13 || i == 18 || i == 23) {
+			if (text[i] != '-')
+				return false;
+			continue;
+		}
+		if (hex(text[i]) < 0)
+			return false;
+		ret[n / 2] = (u8)(ret[n / 2] << 4 | hex(text[i]));
+		n++;
+	}
+	return true;
+}
+
+static int token_given(struct vfio_pci_core_device *vdev, const u8 *uuid)
+{
+	if (!has_sriov(vdev))
+		return fail(-EINVAL,
+			    "%s is neither a virtual function nor one with SR-IOV: leave vf_token out",
+			    vfio_pci_name(vdev));
+	set_token(vdev, uuid);
+	return 1;
+}
+
+/* The name alone, or followed by blanks and "vf_token=UUID". */
+int vfio_pci_match(struct vfio_device *core_vdev, const char *buf)
+{
+	struct vfio_pci_core_device *vdev = to_core(core_vdev);
+	const size_t name_len = strlen(vfio_pci_name(vdev)), key_len = strlen(TOKEN_KEY);
+	u8 uuid[16] = { 0 };
+	size_t len;
+
+	if (strncmp(buf, vfio_pci_name(vdev), name_len))
+		return 0;
+	buf += name_len;
+	if (*buf && *buf != ' ')
+		return 0;
+	buf += strspn(buf, " ");
+	if (!*buf)
+		return 1;
+	len = strcspn(buf, " ");
+	if (strncmp(buf, TOKEN_KEY, key_len))
+		return fail(-EINVAL, "\"%.*s\" behind the name is no option: only vf_token=UUID is",
+			    (int)min(len, (size_t)40), buf);
+	if (buf[len + strspn(buf + len, " ")])
+		return fail(-EINVAL, "\"%.40s\" behind the token is no option", buf + len);
+	if (!parse_uuid(buf + key_len, len - key_len, uuid))
+		return fail(-EINVAL, "\"%.*s\" is no UUID", (int)min(len - key_len, (size_t)40),
+			    buf + key_len);
+	return token_given(vdev, uuid);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_pci_nomem_test.c - each allocation in the life of an open device fails in turn.
+ *
+ * As nomem_test.c of the VFIO core, which see: the linker puts __wrap_ functions in the place of malloc
+ * and its kin; a call that fails says ENOMEM with a reason, and nothing is left behind.
+ */
+#include "kernel/vfio/pci/vfio_pci_test.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static long countdown; /* 0: none fails */
+static bool failed_one;
+
+static bool fails_now(void)
+{
+	if (countdown == 0 || --countdown > 0)
+		return false;
+	failed_one = true;
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails_now() ? NULL : __real_realloc(old, size);
+}
+
+static bool went(long ret)
+{
+	if (ret >= 0)
+		return true;
+	assert_non_null(explain_take());
+	assert_int_equal(ret, -ENOMEM);
+	return false;
+}
+
+static void use_interrupts(int d, unsigned index, int e)
+{
+	const bool on = went(t_set_irqs(d, 36, index, 0, 1, &e, 4));
+
+	if (on && index == VFIO_PCI_INTX_IRQ_INDEX)
+		went(t_set_irqs(d, 20, index, 0, 1, &e, 4));
+	if (on)
+		t_works(t_set_irqs(d, 33, index, 0, 0, NULL, 0));
+}
+
+static void use_low_power(int d, int e)
+{
+	struct {
+		struct vfio_device_feature f;
+		struct vfio_device_low_power_entry_with_wakeup w;
+	} entry = { .f = { sizeof(entry), VFIO_DEVICE_FEATURE_SET | 4 }, .w = { .wakeup_eventfd = e } };
+
+	went(t_ioctl(d, VFIO_DEVICE_FEATURE, &entry));
+}
+
+static void use_resets(int d, int group)
+{
+	struct {
+		struct vfio_pci_hot_reset_info h;
+		struct vfio_pci_dependent_device dev[2];
+	} info = { .h.argsz = sizeof(info) };
+	struct {
+		struct vfio_pci_hot_reset h;
+		int fd[1];
+	} hot = { .h = { .argsz = sizeof(hot), .count = 1 }, .fd = { group } };
+
+	went(t_ioctl(d, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info));
+	went(t_ioctl(d, VFIO_DEVICE_PCI_HOT_RESET, &hot));
+	went(t_ioctl(d, VFIO_DEVICE_RESET, NULL));
+}
+
+static void use(int d, int group, int e)
+{
+	struct {
+		struct vfio_region_info info;
+		char caps[64];
+	} region = { .info.argsz = sizeof(region) };
+	struct vfio_device_ioeventfd io = { .argsz = sizeof(io), .flags = 4, .offset = 8, .fd = e };
+
+	went(t_ioctl(d, VFIO_DEVICE_GET_REGION_INFO, &region));
+	use_interrupts(d, VFIO_PCI_INTX_IRQ_INDEX, e);
+	use_interrupts(d, VFIO_PCI_MSI_IRQ_INDEX, e);
+	use_interrupts(d, VFIO_PCI_MSIX_IRQ_INDEX, e);
+	went(t_ioctl(d, VFIO_DEVICE_IOEVENTFD, &io));
+	use_low_power(d, e);
+	t_put(d, CFG + 0x44, 2, 3); /* D3hot keeps a copy of the state, if it can */
+	t_put(d, CFG + 0x44, 2, 0);
+	use_resets(d, group);
+}
+
+static void each_allocation(void **state)
+{
+	struct t_ctx x = t_setup("vfio/10", VFIO_TYPE1v2_IOMMU);
+	const int e = t_eventfd();
+	long n = 0, ret;
+	int d;
+
+	(void)state;
+	do {
+		failed_one = false;
+		countdown = ++n;
+		ret = t_ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, t_hw[IGB].name);
+		if (went(ret)) {
+			d = (int)ret;
+			use(d, x.g, e);
+			t_close(d);
+		}
+		countdown = 0;
+		assert_false(vfio_device_in_use(
+			&((struct vfio_pci_core_device *)t_hw[IGB].pdev.dev.driver_data)->vdev));
+	} while (failed_one);
+	print_message("%ld allocations\n", n - 1);
+	assert_true(n > 15);
+	close(e);
+	t_teardown(x);
+}
+
+static void each_allocation_of_a_bind(void **state)
+{
+	struct device *dev = &t_hw[IGB].pdev.dev;
+	long n = 0;
+	int found;
+
+	(void)state;
+	kernfs_lock();
+	do {
+		device_driver_detach(dev);
+		failed_one = false;
+		countdown = ++n;
+		found = device_attach(dev);
+		countdown = 0;
+		if (!found)
+			assert_null(dev->driver_data);
+	} while (failed_one);
+	kernfs_unlock();
+	assert_int_equal(found, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(each_allocation, t_close_all),
+		cmocka_unit_test_teardown(each_allocation_of_a_bind, t_close_all),
+	};
+
+	return cmocka_run_group_tests(tests, t_pci_machine, t_pci_machine_end);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_pci_rdwr.c - reading and writing BARs and the ROM with pread and pwrite, and by eventfd.
+ *
+ * A transfer is cut into the largest naturally aligned pieces of 8, 4, 2 and 1 bytes, each one access
+ * of the device.  It is cut short at the end of the BAR.  The MSI-X table is left out: reads there
+ * give all ones, writes go nowhere, since SET_IRQS owns it (a mapping does reach it).
+ *
+ * User memory is copied through a small buffer outside the gate: it may be a BAR itself.
+ *
+ * An ioeventfd writes a value that was fixed beforehand when the program signals an eventfd.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/lib/explain.h"
+#include "kernel/mm/mm.h"
+#include "kernel/vfio/pci/vfio_pci_priv.h"
+
+#define CHUNK 256u /* a multiple of the largest piece, so that chunks keep the pieces aligned */
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+static unsigned piece_len(u64 off, size_t left)
+{
+	unsigned len = 8;
+
+	while (len > left || !IS_ALIGNED(off, (u64)len))
+		len /= 2;
+	return len;
+}
+
+void vfio_pci_bar_pieces(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, void *buf, size_t len,
+			 bool write)
+{
+	const struct pci_hw_ops *ops = vdev->pdev->hw_ops;
+	u8 *byte = buf;
+	u64 val;
+
+	for (unsigned n; len; len -= n, off += n, byte += n) {
+		n = piece_len(off, len);
+		val = 0;
+		if (write) {
+			memcpy(&val, byte, n);
+			ops->bar_write(vdev->pdev->hw, bar, off, n, val);
+		} else {
+			val = ops->bar_read(vdev->pdev->hw, bar, off, n);
+			memcpy(byte, &val, n);
+		}
+	}
+}
+
+/* How many bytes from @off on are alike: all in the MSI-X table, or none. */
+static size_t run_len(const struct vfio_pci_core_device *vdev, unsigned bar, u64 off, size_t len,
+		      bool *ret_table)
+{
+	const u64 start = vdev->msix_table_off, end = start + vdev->msix_table_bytes;
+
+	*ret_table = false;
+	if (vdev->msix_bar != (int)bar || off >= end || off + len <= start)
+		return len;
+	if (off < start)
+		return start - off;
+	*ret_table = true;
+	return min((u64)len, end - off);
+}
+
+static void move_runs(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, u8 *buf, size_t len,
+		      bool write)
+{
+	bool table;
+
+	for (size_t n; len; len -= n, off += n, buf += n) {
+		n = run_len(vdev, bar, off, len, &table);
+		if (!table)
+			vfio_pci_bar_pieces(vdev, bar, off, buf, n, write);
+		else if (!write)
+			memset(buf, 0xff, n);
+	}
+}
+
+/* ---- pread and pwrite ------------------------------------------------------------------------ */
+
+static int no_decode(struct vfio_pci_core_device *vdev, unsigned bar)
+{
+	const char *why = vfio_pci_why_closed(vdev);
+
+	if (bar == PCI_ROM_RESOURCE)
+		return fail(-ENOMEM, "the ROM does not answer: %s", why);
+	return fail(-EIO, "BAR%u does not answer: %s", bar, why);
+}
+
+static int move_chunk(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, char __user *user, size_t len,
+		      bool write)
+{
+	const u32 need = vdev->pdev->resource[bar].flags & IORESOURCE_IO ? 0 : GATE_DECODE;
+	u8 buf[CHUNK];
+
+	if (write && copy_from_user(buf, user, len))
+		return fail(-EFAULT, "%zu bytes at %p cannot be read", len, user);
+	if (!vfio_pci_gate_enter(vdev, need))
+		return no_decode(vdev, bar);
+	move_runs(vdev, bar, off, buf, len, write);
+	vfio_pci_gate_leave(vdev);
+	if (!write && copy_to_user(user, buf, len))
+		return fail(-EFAULT, "%zu bytes at %p cannot be written", len, user);
+	return 0;
+}
+
+ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __user *buf, size_t count,
+			u64 off, bool write)
+{
+	const u64 size = vdev->pdev->resource[bar].size_bytes;
+	size_t done = 0;
+	int ret;
+
+	if (!size)
+		return fail(-EINVAL, "%s has no %s %u", vfio_pci_name(vdev),
+			    bar == PCI_ROM_RESOURCE ? "ROM, region" : "BAR", bar);
+	if (off >= size)
+		return fail(-EINVAL, "offset 0x%llx of region %u: it has 0x%llx bytes",
+			    (unsigned long long)off, bar, (unsigned long long)size);
+	if (write && bar == PCI_ROM_RESOURCE)
+		return fail(-EINVAL, "the ROM cannot be written");
+	if (count > size - off)
+		explain_note("only 0x%llx of %zu bytes: region %u ends there",
+			     (unsigned long long)(size - off), count, bar);
+	count = min((u64)count, size - off);
+	for (size_t len; done < count; done += len) {
+		len = min(count - done, CHUNK - (size_t)((off + done) % CHUNK));
+		ret = move_chunk(vdev, bar, off + done, buf + done, len, write);
+		if (ret)
+			return ret;
+	}
+	return (ssize_t)done;
+}
+
+/* ---- ioeventfd ------------------------------------------------------------------------------- */
+
+static void ioeventfd_handler(void *opaque, void *data)
+{
+	struct vfio_pci_ioeventfd *io = opaque;
+	struct vfio_pci_core_device *vdev = io->vdev;
+	const u32 need = vdev->pdev->resource[io->bar].flags & IORESOURCE_IO ? 0 : GATE_DECODE;
+	u64 val = io->data;
+
+	(void)data;
+	if (!vfio_pci_gate_enter(vdev, need)) {
+		explain_event("%s: ioeventfd write to BAR%u+0x%llx lost: %s", vfio_pci_name(vdev), io->bar,
+			      (unsigned long long)io->off, vfio_pci_why_closed(vdev));
+		return;
+	}
+	vfio_pci_bar_pieces(vdev, io->bar, io->off, &val, io->len, true);
+	vfio_pci_gate_leave(vdev);
+}
+
+static int ioeventfd_check(struct vfio_pci_core_device *vdev, u64 bar, u64 off, unsigned len)
+{
+	bool table;
+	u64 size;
+
+	if (bar >= PCI_STD_NUM_BARS)
+		return fail(-EINVAL, "region %llu: an ioeventfd writes to a BAR (0 to 5)",
+			    (unsigned long long)bar);
+	size = vdev->pdev->resource[bar].size_bytes;
+	if (off >= size || len > size - off)
+		return fail(-EINVAL, "%u bytes at 0x%llx of BAR%llu: it has 0x%llx bytes", len,
+			    (unsigned long long)off, (unsigned long long)bar, (unsigned long long)size);
+	if (run_len(vdev, (unsigned)bar, off, len, &table) != len || table)
+		return fail(-EINVAL, "%u bytes at 0x%llx of BAR%llu reach into the MSI-X table", len,
+			    (unsigned long long)off, (unsigned long long)bar);
+	if (len == 8)
+		return fail(-EINVAL, "an ioeventfd of 64 bits is not supported");
+	return 0;
+}
+
+static struct vfio_pci_ioeventfd *ioeventfd_find(struct vfio_pci_core_device *vdev, unsigned bar, u64 off,
+						 u64 data, unsigned len)
+{
+	struct vfio_pci_ioeventfd *io;
+
+	TAILQ_FOREACH (io, &vdev->ioeventfds, next) {
+		if (io->bar == bar && io->off == off && io->data == data && io->len == len)
+			return io;
+	}
+	return NULL;
+}
+
+static void ioeventfd_remove(struct vfio_pci_core_device *vdev, struct vfio_pci_ioeventfd *io)
+{
+	vfio_virqfd_disable(&io->virqfd);
+	TAILQ_REMOVE(&vdev->ioeventfds, io, next);
+	vdev->nr_ioeventfds--;
+	free(io);
+}
+
+static long ioeventfd_add(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, u64 data, unsigned len,
+			  int fd)
+{
+	struct vfio_pci_ioeventfd *io;
+	int ret;
+
+	if (vdev->nr_ioeventfds >= VFIO_PCI_IOEVENTFD_MAX)
+		return fail(-ENOSPC, "%s has %u ioeventfds, which is the most", vfio_pci_name(vdev),
+			    vdev->nr_ioeventfds);
+	io = calloc(1, sizeof(*io));
+	if (!io)
+		return fail(-ENOMEM, "no memory for an ioeventfd");
+	*io = (struct vfio_pci_ioeventfd){ .vdev = vdev, .bar = bar, .off = off, .data = data, .len = len };
+	ret = vfio_virqfd_enable(io, ioeventfd_handler, NULL, &io->virqfd, fd);
+	if (ret) {
+		free(io);
+		return ret;
+	}
+	TAILQ_INSERT_TAIL(&vdev->ioeventfds, io, next);
+	vdev->nr_ioeventfds++;
+	return 0;
+}
+
+static long ioeventfd_locked(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, u64 data, unsigned len,
+			     int fd)
+{
+	struct vfio_pci_ioeventfd *io = ioeventfd_find(vdev, bar, off, data, len);
+
+	if (!io && fd < 0)
+		return fail(-ENODEV, "no ioeventfd writes 0x%llx to BAR%u+0x%llx", (unsigned long long)data,
+			    bar, (unsigned long long)off);
+	if (!io)
+		return ioeventfd_add(vdev, bar, off, data, len, fd);
+	if (fd >= 0)
+		return fail(-EEXIST, "an ioeventfd writes 0x%llx to BAR%u+0x%llx already",
+			    (unsigned long long)data, bar, (unsigned long long)off);
+	ioeventfd_remove(vdev, io);
+	return 0;
+}
+
+long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, u64 offset, u64 data, unsigned len, int fd)
+{
+	const u64 bar = VFIO_PCI_OFFSET_TO_INDEX(offset), off = offset & VFIO_PCI_OFFSET_MASK;
+	long ret = ioeventfd_check(vdev, bar, off, len);
+
+	if (ret)
+		return ret;
+	mutex_lock(&vdev->igate);
+	ret = ioeventfd_locked(vdev, (unsigned)bar, off, data, len, fd);
+	mutex_unlock(&vdev->igate);
+	return ret;
+}
+
+void vfio_pci_ioeventfds_free(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_ioeventfd *io;
+
+	while ((io = TAILQ_FIRST(&vdev->ioeventfds)))
+		ioeventfd_remove(vdev, io);
+}

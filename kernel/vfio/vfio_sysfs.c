@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_sysfs.c - what VFIO shows below /sys: classes, groups, devices and module parameters.
+ *
+ *	/sys/class/vfio/3		-> /sys/devices/virtual/vfio/3/{dev,uevent,subsystem}
+ *	/sys/class/vfio-dev/vfio0	-> <device>/vfio-dev/vfio0/{dev,uevent,device,subsystem}
+ *	/sys/class/misc/vfio		-> /sys/devices/virtual/misc/vfio
+ *	/sys/module/{vfio,vfio_iommu_type1,vfio_pci}
+ *
+ * Programs look there to learn whether VFIO is loaded, which group a device is in, and the number of
+ * a device.  The nodes of a device are made by the process that binds it and found by all others, so
+ * the number N of vfioN is read back from the tree where it exists.
+ *
+ * All with the tree lock held.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/base/device.h"
+#include "kernel/fs/kernfs.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/vfio/vfio_priv.h"
+
+#define PATH_SIZE 512
+#define MAX_DEVICES 4096
+
+static const struct kernfs_ops uevent_ops = { .store = device_uevent_store };
+
+static int add_text(const char *path, u32 mode, const char *text, const struct kernfs_ops *ops, void *priv)
+{
+	return kernfs_create_file(path, mode, text, strlen(text), ops, priv);
+}
+
+/* The files that every class device has. */
+static int add_class_files(const char *dir, unsigned major, unsigned minor, const char *devname,
+			   const char *more, const char *class_dir)
+{
+	char path[PATH_SIZE], text[128];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/dev", dir);
+	snprintf(text, sizeof(text), "%u:%u\n", major, minor);
+	ret = add_text(path, 0444, text, NULL, NULL);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s/uevent", dir);
+	snprintf(text, sizeof(text), "MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n%s", major, minor, devname, more);
+	ret = add_text(path, 0644, text, &uevent_ops, NULL);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s/subsystem", dir);
+	return kernfs_link_to(path, class_dir);
+}
+
+/* ---- groups ---- */
+
+void vfio_sysfs_del_group(unsigned id)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "sys/class/vfio/%u", id);
+	kernfs_remove(path);
+	snprintf(path, sizeof(path), "sys/devices/virtual/vfio/%u", id);
+	kernfs_remove(path);
+}
+
+int vfio_sysfs_add_group(unsigned id)
+{
+	char dir[PATH_SIZE], link[PATH_SIZE], name[24];
+	int ret;
+
+	snprintf(dir, sizeof(dir), "sys/devices/virtual/vfio/%u", id);
+	snprintf(link, sizeof(link), "sys/class/vfio/%u", id);
+	snprintf(name, sizeof(name), "vfio/%u", id);
+	ret = add_class_files(dir, VFIO_GROUP_MAJOR, id, name, "", "sys/class/vfio");
+	if (!ret)
+		ret = kernfs_link_to(link, dir);
+	if (ret) {
+		vfio_sysfs_del_group(id);
+		return fail(ret, "%s could not be made", dir);
+	}
+	return 0;
+}
+
+/* ---- devices ---- */
+
+static bool index_in_use(unsigned index)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", index);
+	return kernfs_exists(path);
+}
+
+static int parse_index(void *arg, const char *name)
+{
+	return sscanf(name, "vfio%u", (unsigned *)arg) == 1;
+}
+
+/* The number another process gave the device, or else the lowest that is free. */
+static int choose_index(const struct vfio_device *vdev, unsigned *ret_index)
+{
+	char dir[PATH_SIZE];
+
+	snprintf(dir, sizeof(dir), "%s/vfio-dev", vdev->dev->path);
+	if (kernfs_for_each(dir, parse_index, ret_index) == 1)
+		return 0;
+	for (unsigned i = 0; i < MAX_DEVICES; i++) {
+		if (!index_in_use(i)) {
+			*ret_index = i;
+			return 0;
+		}
+	}
+	return fail(-ENOSPC, "there are %u VFIO devices already", MAX_DEVICES);
+}
+
+void vfio_sysfs_del_device(struct vfio_device *vdev)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", vdev->index);
+	kernfs_remove(path);
+	snprintf(path, sizeof(path), "%s/vfio-dev", vdev->dev->path);
+	kernfs_remove(path);
+}
+
+static int add_device_nodes(struct vfio_device *vdev)
+{
+	char dir[PATH_SIZE - 16], path[PATH_SIZE], name[40];
+	int ret;
+
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u", vdev->dev->path, vdev->index);
+	snprintf(name, sizeof(name), "vfio/devices/vfio%u", vdev->index);
+	ret = add_class_files(dir, VFIO_DEVICE_MAJOR, vdev->index, name, "", "sys/class/vfio-dev");
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "../../../%s", vdev->dev->name);
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u/device", vdev->dev->path, vdev->index);
+	ret = kernfs_create_link(dir, path);
+	if (ret)
+		return ret;
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u", vdev->dev->path, vdev->index);
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", vdev->index);
+	return kernfs_link_to(path, dir);
+}
+
+int vfio_sysfs_add_device(struct vfio_device *vdev)
+{
+	int ret = choose_index(vdev, &vdev->index);
+
+	if (ret)
+		return ret;
+	ret = add_device_nodes(vdev);
+	if (ret) {
+		vfio_sysfs_del_device(vdev);
+		return fail(ret, "the nodes of vfio%u (%s) could not be made", vdev->index, vdev->dev->name);
+	}
+	return 0;
+}
+
+/* ---- modules ---- */
+
+#define PARAM_PATH(module, param) "sys/module/" module "/parameters/" param
+
+static const struct module_file {
+	const char *path;
+	u32 mode;
+	const char *value;
+} module_files[] = {
+	{ "sys/module/vfio/version", 0444, "0.3\n" },
+	{ PARAM_PATH("vfio", "enable_unsafe_noiommu_mode"), 0644, "N\n" },
+	{ "sys/module/vfio_iommu_type1/version", 0444, "0.2\n" },
+	{ PARAM_PATH("vfio_iommu_type1", "allow_unsafe_interrupts"), 0644, "N\n" },
+	{ PARAM_PATH("vfio_iommu_type1", "disable_hugepages"), 0644, "N\n" },
+	{ PARAM_PATH("vfio_iommu_type1", "dma_entry_limit"), 0644, "65535\n" },
+	{ PARAM_PATH("vfio_pci", "nointxmask"), 0644, "N\n" },
+	{ PARAM_PATH("vfio_pci", "disable_vga"), 0444, "N\n" },
+	{ PARAM_PATH("vfio_pci", "disable_idle_d3"), 0644, "N\n" },
+	{ PARAM_PATH("vfio_pci", "enable_sriov"), 0644, "N\n" },
+	{ PARAM_PATH("vfio_pci", "disable_denylist"), 0444, "N\n" },
+};
+
+/* Numbers are 32 bits wide in the one module that has any. */
+static ssize_t param_store(void *priv, const char *buf, size_t len)
+{
+	const struct module_file *param = priv;
+	unsigned long number;
+	char text[32];
+	bool yes;
+	int ret;
+
+	if (isdigit((unsigned char)param->value[0])) {
+		ret = parse_ulong(buf, &number);
+		if (!ret && number > UINT32_MAX)
+			ret = fail(-EINVAL, "%lu does not fit 32 bits", number);
+		snprintf(text, sizeof(text), "%lu\n", ret ? 0 : number);
+	} else {
+		ret = parse_bool(buf, &yes);
+		snprintf(text, sizeof(text), "%c\n", !ret && yes ? 'Y' : 'N');
+	}
+	if (!ret)
+		ret = kernfs_write(param->path, text, strlen(text));
+	return ret ? fail(ret, "/%s keeps its value", param->path) : (ssize_t)len;
+}
+
+static const struct kernfs_ops param_ops = { .store = param_store };
+
+static int add_modules(void)
+{
+	const struct module_file *file;
+	int ret;
+
+	for (file = module_files; file < module_files + ARRAY_SIZE(module_files); file++) {
+		ret = add_text(file->path, file->mode, file->value, file->mode & 0200 ? &param_ops : NULL,
+			       (void *)file);
+		if (ret)
+			return fail(ret, "/%s could not be made", file->path);
+	}
+	return 0;
+}
+
+int vfio_sysfs_init(void)
+{
+	int ret = kernfs_create_dir("sys/class/vfio");
+
+	if (!ret)
+		ret = kernfs_create_dir("sys/class/vfio-dev");
+	if (!ret)
+		ret = add_class_files("sys/devices/virtual/misc/vfio", VFIO_CONTAINER_MAJOR,
+				      VFIO_CONTAINER_MINOR, "vfio/vfio", "DEVMODE=0666\n", "sys/class/misc");
+	if (!ret)
+		ret = kernfs_link_to("sys/class/misc/vfio", "sys/devices/virtual/misc/vfio");
+	if (!ret)
+		ret = add_modules();
+	return ret;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_test.h - what the tests of this folder share: a small machine in a directory of its own.
+ *
+ * Real are the tree, the driver core, the IOMMU groups and page tables, and VFIO; made up are the bus,
+ * its devices, the VFIO driver on it (whose ops count calls and answer what a test tells them to) and
+ * the IOMMU hardware, which nobody asks anything.
+ *
+ *	fake0, fake1	group 2		fake2	group 5		host0	group 7, bound to a host driver
+ *	bare0		no IOMMU group
+ *
+ * A call goes through t_open(), t_ioctl(), t_close() as a program's would.  t_fails() asserts the errno
+ * and that there is a reason for it; t_works() that it works.
+ */
+#ifndef KERNEL_VFIO_VFIO_TEST_H
+#define KERNEL_VFIO_VFIO_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kernel/base/device.h"
+#include "kernel/fs/chrdev.h"
+#include "kernel/fs/kernfs.h"
+#include "kernel/iommu/iommu.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/guard.h"
+#include "kernel/mm/mm.h"
+#include "kernel/vfio/vfio.h"
+
+#define T_UNUSED __attribute__((unused))
+#define T_BAD ((void *)8)
+
+#ifdef __SANITIZE_THREAD__
+/* guard.c leaves a signal handler by a jump, after which ThreadSanitizer believes to be in it for ever. */
+const char *__tsan_default_options(void);
+__attribute__((visibility("default"), used)) const char *__tsan_default_options(void)
+{
+	return "report_signal_unsafe=0";
+}
+#endif
+
+/* ---- calls ---- */
+
+static T_UNUSED void t_show(const char *what, long ret, int want)
+{
+	const char *why = explain_take();
+
+	if (ret != want)
+		fprintf(stderr, "%s: %ld, expected %d; reason: %s\n", what, ret, want, why ? why : "none");
+	assert_int_equal(ret, want);
+}
+
+#define t_works(call)                                                                                        \
+	({                                                                                                   \
+		long r_ = (call);                                                                            \
+		if (r_ < 0)                                                                                  \
+			t_show(#call, r_, 0);                                                                \
+		r_;                                                                                          \
+	})
+#define t_fails(call, errno_)                                                                                \
+	do {                                                                                                 \
+		long r_ = (call);                                                                            \
+		const char *why_ = explain_take();                                                           \
+		if (r_ != -(errno_))                                                                         \
+			fprintf(stderr, "%s: %ld, expected %s; reason: %s\n", #call, r_, #errno_, why_ ? why_ : "none"); \
+		assert_int_equal(r_, -(errno_));                                                             \
+		assert_non_null(why_);                                                                       \
+		assert_true(why_[0] != 0);                                                                   \
+	} while (0)
+/* A success that looks like a mistake, and says so. */
+#define t_suspicious(call)                                                                                   \
+	do {                                                                                                 \
+		t_works(call);                                                                               \
+		assert_non_null(explain_take_notes());                                                       \
+	} while (0)
+
+static T_UNUSED int t_open_flags(const char *node, int flags)
+{
+	struct file *file;
+	int fd;
+
+	explain_begin();
+	file = cdev_open(node, flags);
+	if (IS_ERR(file))
+		return (int)PTR_ERR(file);
+	fd = file->backing_fd >= 0 ? fcntl(file->backing_fd, F_DUPFD_CLOEXEC, 0) : memfd_create("test", MFD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fd_install(fd, file), 0);
+	return fd;
+}
+
+static T_UNUSED int t_open(const char *node)
+{
+	return t_open_flags(node, O_RDWR);
+}
+
+static T_UNUSED void t_close(int fd)
+{
+	explain_begin();
+	fd_uninstall(fd);
+	close(fd);
+}
+
+static T_UNUSED long t_ioctl(int fd, unsigned int cmd, const void *arg)
+{
+	struct file *file = fget(fd);
+	long ret;
+
+	assert_non_null(file);
+	explain_begin();
+	ret = file->f_op->ioctl(file, cmd, (unsigned long)arg);
+	fput(file);
+	return ret;
+}
+
+static T_UNUSED long t_ioctl_n(int fd, unsigned int cmd, unsigned long arg)
+{
+	return t_ioctl(fd, cmd, (void *)arg);
+}
+
+static T_UNUSED long t_set_container(int group, int container)
+{
+	return t_ioctl(group, VFIO_GROUP_SET_CONTAINER, &container);
+}
+
+static T_UNUSED long t_map(int container, u32 flags, const void *vaddr, u64 iova, u64 size)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map), .flags = flags, .vaddr = (uintptr_t)vaddr, .iova = iova, .size = size,
+	};
+
+	return t_ioctl(container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static u64 t_unmapped T_UNUSED;
+
+static T_UNUSED long t_unmap(int container, u32 flags, u64 iova, u64 size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .flags = flags, .iova = iova, .size = size,
+	};
+	long ret = t_ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+	t_unmapped = unmap.size;
+	return ret;
+}
+
+/* ---- the made-up bus and its devices ---- */
+
+struct fake_device {
+	struct vfio_device vdev; /* first: ops get it */
+	struct device dev;
+	unsigned opened, closed;
+	atomic_uint requested;
+	int open_ret;
+	bool bound;
+};
+
+static int fake_match(struct device *dev, struct device_driver *drv)
+{
+	return !strcmp(drv->name, strncmp(dev->name, "host", 4) ? "fake-vfio" : "fake-host");
+}
+
+static int fake_dma_configure(struct device *dev, struct device_driver *drv)
+{
+	return drv->driver_managed_dma ? 0 : iommu_device_use_default_domain(dev);
+}
+
+static void fake_dma_cleanup(struct device *dev, struct device_driver *drv)
+{
+	if (!drv->driver_managed_dma)
+		iommu_device_unuse_default_domain(dev);
+}
+
+static struct bus_type fake_bus = {
+	.name = "fake", .match = fake_match, .dma_configure = fake_dma_configure, .dma_cleanup = fake_dma_cleanup,
+};
+
+static struct fake_device *to_fake(struct vfio_device *vdev)
+{
+	return (struct fake_device *)vdev;
+}
+
+static int fake_open(struct vfio_device *vdev)
+{
+	to_fake(vdev)->opened++;
+	return to_fake(vdev)->open_ret ? fail(to_fake(vdev)->open_ret, "the test wants it") : 0;
+}
+
+static void fake_close(struct vfio_device *vdev)
+{
+	to_fake(vdev)->closed++;
+}
+
+static long fake_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info), .num_regions = 9, .num_irqs = 5 };
+
+	if (cmd != VFIO_DEVICE_GET_INFO)
+		return fail(-ENOTTY, "request %#x is unknown", cmd);
+	return copy_to_user((void *)arg, &info, sizeof(info)) ? fail(-EFAULT, "bad pointer") : 0;
+}
+
+/* As vfio-pci: the name, then perhaps a blank and something it refuses. */
+static int fake_vfio_match(struct vfio_device *vdev, const char *buf)
+{
+	size_t len = strlen(vdev->dev->name);
+
+	if (strncmp(buf, vdev->dev->name, len))
+		return 0;
+	if (buf[len] == ' ' && buf[len + 1])
+		return fail(-EINVAL, "what stands behind the blank is unknown");
+	return !buf[len] || buf[len] == ' ';
+}
+
+static void fake_request(struct vfio_device *vdev, unsigned count)
+{
+	(void)count;
+	atomic_fetch_add(&to_fake(vdev)->requested, 1);
+}
+
+static int fake_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
+{
+	int ret;
+
+	(void)vdev;
+	(void)arg;
+	if ((flags & VFIO_DEVICE_FEATURE_MASK) != VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY)
+		return -ENOTTY;
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, 0);
+	return ret == 1 ? 0 : ret;
+}
+
+static const struct vfio_device_ops fake_vfio_ops = {
+	.name = "fake-vfio",
+	.open_device = fake_open,
+	.close_device = fake_close,
+	.ioctl = fake_ioctl,
+	.match = fake_vfio_match,
+	.request = fake_request,
+	.device_feature = fake_feature,
+};
+
+static int fake_probe(struct device *dev)
+{
+	struct fake_device *fake = container_of(dev, struct fake_device, dev);
+	int ret = vfio_register_group_dev(&fake->vdev, dev, &fake_vfio_ops, &fake_bus);
+
+	fake->bound = !ret;
+	return ret;
+}
+
+static void fake_remove(struct device *dev)
+{
+	struct fake_device *fake = container_of(dev, struct fake_device, dev);
+
+	vfio_unregister_group_dev(&fake->vdev);
+	fake->bound = false;
+}
+
+static int host_probe(struct device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static struct device_driver fake_driver = {
+	.name = "fake-vfio",
+	.bus = &fake_bus,
+	.probe = fake_probe,
+	.remove = fake_remove,
+	.driver_managed_dma = true,
+};
+static struct device_driver host_driver = { .name = "fake-host", .bus = &fake_bus, .probe = host_probe };
+
+#define T_DEVICES 5
+static struct fake_device t_dev[T_DEVICES];
+enum { FAKE0, FAKE1, FAKE2, HOST0, BARE0 };
+
+static void hw_set_device_table(void *hw, phys_addr_t base, u32 entries)
+{
+	(void)hw;
+	(void)base;
+	(void)entries;
+}
+
+static void hw_invalidate_device(void *hw, u16 devid)
+{
+	(void)hw;
+	(void)devid;
+}
+
+static u64 t_invalidations;
+
+static void hw_invalidate_pages(void *hw, u16 domid, u64 iova, u64 last)
+{
+	(void)hw;
+	(void)domid;
+	(void)iova;
+	(void)last;
+	t_invalidations++;
+}
+
+static const struct iommu_hw_ops t_hw_ops = {
+	.set_device_table = hw_set_device_table,
+	.invalidate_device = hw_invalidate_device,
+	.invalidate_pages = hw_invalidate_pages,
+};
+
+/* ---- the machine ---- */
+
+static char t_dir[64];
+
+static int t_fd_alloc(const char *name, bool cloexec)
+{
+	int fd = memfd_create(name, cloexec ? MFD_CLOEXEC : 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void t_fd_free(int fd)
+{
+	close(fd);
+}
+
+static const struct fd_host_ops t_fd_host = { .alloc = t_fd_alloc, .free = t_fd_free };
+
+static void t_quiet(const char *line)
+{
+	(void)line;
+}
+
+static T_UNUSED void t_remove_tree(void)
+{
+	char cmd[96];
+
+	kernfs_close();
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", t_dir);
+	if (system(cmd))
+		fprintf(stderr, "%s is left behind\n", t_dir);
+}
+
+static T_UNUSED void t_add_device(struct iommu_device *unit, unsigned i, const char *name, int group)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "sys/devices/fake/%s", name);
+	t_dev[i].dev.name = name;
+	t_dev[i].dev.path = strdup(path);
+	t_dev[i].dev.bus = &fake_bus;
+	assert_int_equal(device_register(&t_dev[i].dev, true), 0);
+	if (group >= 0)
+		assert_int_equal(iommu_probe_device(unit, &t_dev[i].dev, 8 * (i + 1), group), 0);
+}
+
+/* Make the machine in t_dir, or attach to the one that is there as a second process would. */
+static T_UNUSED void t_open_machine(bool create)
+{
+	struct iommu_device *unit;
+
+	explain_enable();
+	explain_set_sink(t_quiet);
+	fd_host_register(&t_fd_host);
+	assert_int_equal(kernfs_open(t_dir, create), 0);
+	kernfs_lock();
+	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256);
+	assert_false(IS_ERR(unit));
+	assert_int_equal(vfio_init(), 0);
+	assert_int_equal(vfio_iommu_type1_init(), 0);
+	assert_int_equal(bus_register(&fake_bus), 0);
+	t_add_device(unit, FAKE0, "fake0", 2);
+	t_add_device(unit, FAKE1, "fake1", 2);
+	t_add_device(unit, FAKE2, "fake2", 5);
+	t_add_device(unit, HOST0, "host0", 7);
+	t_add_device(unit, BARE0, "bare0", -1);
+	assert_int_equal(driver_register(&host_driver), 0);
+	assert_int_equal(driver_register(&fake_driver), 0);
+	if (create)
+		kernfs_created();
+	kernfs_unlock();
+}
+
+/* Once per program: the tests share the machine and leave it as they found it. */
+static T_UNUSED int t_machine(void **state)
+{
+	(void)state;
+	strcpy(t_dir, "/tmp/vfio-test.XXXXXX");
+	assert_non_null(mkdtemp(t_dir));
+	t_open_machine(true);
+	return 0;
+}
+
+/* After each test: a test that failed halfway must not make the next ones fail. */
+static T_UNUSED int t_close_all(void **state)
+{
+	(void)state;
+	for (int fd = 0; fd < 64; fd++) {
+		if (fd_is_ours(fd))
+			t_close(fd);
+	}
+	return 0;
+}
+
+static T_UNUSED int t_machine_end(void **state)
+{
+	(void)state;
+	t_remove_tree();
+	return 0;
+}
+
+/* A container with a group and, unless type is 0, a backend. */
+struct t_ctx {
+	int c, g;
+};
+
+static T_UNUSED struct t_ctx t_setup(const char *group, int type)
+{
+	struct t_ctx x = { .c = (int)t_works(t_open("vfio/vfio")), .g = (int)t_works(t_open(group)) };
+
+	t_works(t_set_container(x.g, x.c));
+	if (type)
+		t_works(t_ioctl_n(x.c, VFIO_SET_IOMMU, type));
+	return x;
+}
+
+static T_UNUSED void t_teardown(struct t_ctx x)
+{
+	t_close(x.g);
+	t_close(x.c);
+}
+
+#endif
