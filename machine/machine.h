@@ -16,6 +16,11 @@
  *	driver = vfio-pci	; or none, or a host driver's name
  *	group = 0
  *	size = 64M		; every other key is the model's
+ *	[device 0000:00:01.0]
+ *	model = root-port
+ *	bus = 1			; the bus behind it
+ *
+ * A key whose value is a PATH (struct hw_key) is made absolute when it is added.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
@@ -40,10 +45,13 @@ int machine_config_save(const struct machine_config *cfg, const char *dir);
 int machine_create(const char *dir, struct machine_config *cfg);
 /**
  * machine_attach_lazy - this process is a program on the machine in @dir: only remember that.
- * machine_attach - build it now (idempotent; any thread).  0; -errno with reason.
+ * machine_attach - build it now, or follow what other processes bound since (any thread; called
+ *	before each open of a node).  0; -errno with reason.
  */
 int machine_attach_lazy(const char *dir);
 int machine_attach(void);
+/** machine_detach - undo attaching, for programs that embed a machine; no file of it is open any more. */
+void machine_detach(void);
 /** machine_destroy - remove the directory (private machines). */
 void machine_destroy(const char *dir);
 /** machine_dir - NULL if this process is on no machine. */

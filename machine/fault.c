@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fault.c - a DMA fault in words: which device, where, why, and what is mapped near there.
+ *
+ * The last is what helps: "the nearest mapped page is one below" is an off-by-one, "nothing within
+ * 1 MiB" a wrong address.  It is asked from the IOMMU through a translation cache of our own, without
+ * recording faults; it costs some hundred walks and happens only under --explain.
+ *
+ * A device that faults in a loop says the same thing again and again; a fault that equals the one
+ * before is not printed.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/lib/explain.h"
+#include "machine/machine_priv.h"
+
+#define NEAR_PAGES 256u
+
+static struct mutex last_lock = MUTEX_INITIALIZER(LOCK_LOG);
+static struct hw_iommu_fault last_fault; /* under last_lock */
+
+static bool said_before(const struct hw_iommu_fault *fault)
+{
+	bool same;
+
+	mutex_lock(&last_lock);
+	same = last_fault.devid == fault->devid &&
+	       last_fault.iova >> PAGE_SHIFT == fault->iova >> PAGE_SHIFT &&
+	       last_fault.reason == fault->reason && last_fault.write == fault->write;
+	last_fault = *fault;
+	mutex_unlock(&last_lock);
+	return same;
+}
+
+static bool is_mapped(struct iotlb *iotlb, u64 iova)
+{
+	u64 pa;
+
+	return !iotlb_translate(iotlb, iova, false, false, &pa) ||
+	       !iotlb_translate(iotlb, iova, true, false, &pa);
+}
+
+/* The nearest mapped page on one side, up to NEAR_PAGES away: how many pages; 0 none. */
+static unsigned pages_to_mapped(struct iotlb *iotlb, u64 page, bool below)
+{
+	for (unsigned n = 1; n <= NEAR_PAGES; n++) {
+		u64 dist = (u64)n << PAGE_SHIFT;
+
+		if (below ? dist > page : page + dist < page)
+			return 0;
+		if (is_mapped(iotlb, below ? page - dist : page + dist))
+			return n;
+	}
+	return 0;
+}
+
+static void nearest_fact(struct machine *m, const struct hw_iommu_fault *fault, char *buf, size_t size)
+{
+	struct iotlb *iotlb = iotlb_create(m->hw_iommu, fault->devid);
+	u64 page = fault->iova & PAGE_MASK;
+	unsigned below, above, n;
+
+	if (!iotlb)
+		return;
+	below = pages_to_mapped(iotlb, page, true);
+	above = pages_to_mapped(iotlb, page, false);
+	iotlb_destroy(iotlb);
+	n = below && (!above || below <= above) ? below : above;
+	if (!n)
+		snprintf(buf, size, "; nothing is mapped within 1 MiB of it");
+	else
+		snprintf(buf, size, "; the nearest mapped page is 0x%llx, %u %s",
+			 (unsigned long long)(n == below ? page - ((u64)n << PAGE_SHIFT)
+							 : page + ((u64)n << PAGE_SHIFT)),
+			 n, n == below ? "below" : "above");
+}
+
+void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault)
+{
+	char what[256], fact[128] = "";
+
+	if (!explain_enabled || said_before(fault))
+		return;
+	if (fault->reason == HW_IOMMU_FAULT_NOT_PRESENT)
+		nearest_fact(machine, fault, fact, sizeof(fact));
+	explain_event("%s%s", hw_iommu_fault_describe(fault, what, sizeof(what)), fact);
+}

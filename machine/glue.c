@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * glue.c - the ops tables by which kernel and hardware call each other.
+ *
+ * Neither includes the other's headers; this file includes both and converts.  Most of it is shape:
+ * the one thing that is decided here is which device answers for a bus address (peer to peer DMA):
+ * the one whose BAR register holds it, as hardware would have it, with memory decoding on.
+ */
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/fs/file.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/guard.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/mm.h"
+#include "machine/machine_priv.h"
+
+_Static_assert((int)HW_PAGE_TRAPPED == (int)PCI_PAGE_TRAPPED && (int)HW_PAGE_DIRECT == (int)PCI_PAGE_DIRECT &&
+	       (int)HW_PAGE_READ_DIRECT == (int)PCI_PAGE_READ_DIRECT,
+	       "kinds of pages are the same on both sides");
+_Static_assert(HW_ROM_BAR == PCI_ROM_RESOURCE, "so is the index of the ROM");
+
+/* ---- a device as the PCI bus sees it --------------------------------------------------------- */
+
+static enum pci_page_kind bar_page(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off,
+				   u64 *ret_len)
+{
+	return (enum pci_page_kind)hw_bar_page(hw, bar, off, ret_fd, ret_fd_off, ret_len);
+}
+
+const struct pci_hw_ops machine_pci_hw_ops = {
+	.config_read = hw_config_read,
+	.config_write = hw_config_write,
+	.bar_read = hw_bar_read,
+	.bar_write = hw_bar_write,
+	.bar_page = bar_page,
+	.reset = hw_reset,
+};
+
+/* ---- the host as a device sees it; host is its struct machine_device ------------------------- */
+
+static void host_msi(void *host, u64 addr, u32 data)
+{
+	pci_msi_receive(addr, data);
+}
+
+static void host_intx(void *host, bool asserted)
+{
+	struct machine_device *md = host;
+
+	if (asserted)
+		pci_intx_receive(&md->pdev);
+}
+
+static int host_store_open(void *host, const char *name, u64 size_bytes)
+{
+	struct machine_device *md = host;
+	char path[4096], addr[ADDR_BYTES];
+	struct stat st;
+	int fd, err;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/stores/%s-%s", machine_dir(),
+			     devid_print(md->config->devid, addr), name) >= sizeof(path))
+		return fail(-ENAMETOOLONG, "the name of a file of %s is too long", addr);
+	fd = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return fail(fd, "%s: %s", path, strerror(-fd));
+	err = sys_fstat(fd, &st);
+	if (!err && (u64)st.st_size != size_bytes)
+		err = sys_ftruncate(fd, (off_t)size_bytes);
+	if (err) {
+		sys_close(fd);
+		return fail(err, "%s cannot be made %llu bytes long: %s", path,
+			    (unsigned long long)size_bytes, strerror(-err));
+	}
+	return fd;
+}
+
+static int host_hide_fd(void *host, int fd)
+{
+	int hidden = fd_private(fd);
+
+	return hidden < 0 ? fd : hidden;
+}
+
+static void host_close_fd(void *host, int fd)
+{
+	if (fd_is_private(fd))
+		fd_private_close(fd);
+	else
+		sys_close(fd);
+}
+
+static void host_explain(void *host, const char *text)
+{
+	explain_event("%s", text);
+}
+
+const struct hw_host_ops machine_host_ops = {
+	.msi = host_msi,
+	.intx = host_intx,
+	.store_open = host_store_open,
+	.hide_fd = host_hide_fd,
+	.close_fd = host_close_fd,
+	.explain = host_explain,
+};
+
+/* ---- the IOMMU ------------------------------------------------------------------------------- */
+
+const struct iommu_hw_ops machine_iommu_hw_ops = {
+	.set_device_table = hw_iommu_set_device_table,
+	.invalidate_device = hw_iommu_invalidate_device,
+	.invalidate_pages = hw_iommu_invalidate_pages,
+};
+
+const struct hw_bus_ops machine_bus_ops = {
+	.read = phys_read,
+	.write = phys_write,
+	.host_ptr = phys_host_ptr,
+	.copy = guard_copy,
+};
+
+/* ---- bus addresses: who answers? ------------------------------------------------------------- */
+
+/* The address that the BAR's registers hold now; false if it is I/O or not there. */
+static bool bar_address(struct machine_device *md, unsigned bar, u64 *ret)
+{
+	const struct resource *res = &md->pdev.resource[bar];
+	unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
+
+	if (!res->size_bytes || !(res->flags & IORESOURCE_MEM))
+		return false;
+	*ret = hw_config_read(md->hw, reg, 4) & (u32)PCI_BASE_ADDRESS_MEM_MASK;
+	if (res->flags & IORESOURCE_MEM_64)
+		*ret |= (u64)hw_config_read(md->hw, reg + 4, 4) << 32;
+	return true;
+}
+
+static bool device_answers(struct machine_device *md, u64 addr, unsigned *ret_bar, u64 *ret_off)
+{
+	u64 start;
+
+	if (!(hw_config_read(md->hw, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+		return false;
+	for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+		if (!bar_address(md, bar, &start) || addr < start ||
+		    addr - start >= md->pdev.resource[bar].size_bytes)
+			continue;
+		*ret_bar = bar;
+		*ret_off = addr - start;
+		return true;
+	}
+	return false;
+}
+
+static struct machine_device *who_answers(struct machine *m, u64 addr, unsigned *ret_bar, u64 *ret_off)
+{
+	for (unsigned i = 0; i < m->nr_devices; i++)
+		if (m->devices[i].added && device_answers(&m->devices[i], addr, ret_bar, ret_off))
+			return &m->devices[i];
+	return NULL;
+}
+
+static u64 bytes_to_value(const u8 *bytes, unsigned len)
+{
+	u64 val = 0;
+
+	for (unsigned i = len; i > 0; i--)
+		val = val << 8 | bytes[i - 1];
+	return val;
+}
+
+static void value_to_bytes(u64 val, u8 *bytes, unsigned len)
+{
+	for (unsigned i = 0; i < len; i++)
+		bytes[i] = (u8)(val >> 8 * i);
+}
+
+/* The largest naturally aligned access at the head of [off, off+len). */
+static unsigned access_len(u64 off, u64 len)
+{
+	unsigned n = 8;
+
+	while (n > len || !IS_ALIGNED(off, (u64)n))
+		n /= 2;
+	return n;
+}
+
+static int mmio_access(struct machine *m, u64 addr, u8 *buf, size_t len, bool write)
+{
+	struct machine_device *md;
+	unsigned bar, n;
+	u64 off, left;
+
+	while (len) {
+		md = who_answers(m, addr, &bar, &off);
+		if (!md)
+			return -EFAULT;
+		left = min((u64)len, md->pdev.resource[bar].size_bytes - off);
+		for (u64 done = 0; done < left; done += n) {
+			n = access_len(off + done, left - done);
+			if (write)
+				hw_bar_write(md->hw, bar, off + done, n, bytes_to_value(buf + done, n));
+			else
+				value_to_bytes(hw_bar_read(md->hw, bar, off + done, n), buf + done, n);
+		}
+		buf += left;
+		addr += left;
+		len -= left;
+	}
+	return 0;
+}
+
+static int mmio_read(void *ctx, u64 addr, void *buf, size_t len)
+{
+	return mmio_access(ctx, addr, buf, len, false);
+}
+
+static int mmio_write(void *ctx, u64 addr, const void *buf, size_t len)
+{
+	return mmio_access(ctx, addr, (u8 *)(uintptr_t)buf, len, true);
+}
+
+const struct phys_slot_ops machine_mmio_ops = {.read = mmio_read, .write = mmio_write};

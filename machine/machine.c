@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * machine.c - the machine of this process: made once, attached by each program, taken down.
+ *
+ * There is at most one in a process.  Making and attaching are the same construction; what differs is
+ * the mode of the tree (kernfs.h): while it is created, nodes are made and drivers bound; when it is
+ * attached, nodes get their operations and bindings follow the links that are there.
+ *
+ * Most programs on a machine (sh, ls, cat) never touch a device, so machine_attach_lazy() only notes
+ * the directory, and machine_attach() does the work when it is needed for the first time.
+ *
+ * Locks: `lock` (LOCK_MACHINE) around construction, inside it the tree lock.  Devices come into sight
+ * only when all are there: `attached` is set last, and not looked behind without it.
+ */
+#include "machine/machine.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/base/device.h"
+#include "kernel/fs/kernfs.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/mm.h"
+#include "kernel/vfio/vfio.h"
+#include "machine/machine_priv.h"
+
+#define PATH_BYTES 4096
+
+static struct mutex lock = MUTEX_INITIALIZER(LOCK_MACHINE);
+static struct machine machine; /* under lock until attached; then immutable */
+static atomic_bool attached;
+
+/* ---- modules: kernel code that exists once ------------------------------------------------------ */
+
+static int iommu_probe(struct pci_dev *pdev)
+{
+	struct machine_device *md = container_of(pdev, struct machine_device, pdev);
+
+	return iommu_probe_device(machine.iommu, &pdev->dev, (u16)md->config->devid,
+				  (unsigned)md->config->group);
+}
+
+/* What Linux does at boot, in its order.  @exit NULL: nothing to undo.  Tree lock held. */
+static const struct module {
+	int (*init)(void);
+	void (*exit)(void);
+} modules[] = {
+	{pci_bus_init, pci_bus_exit},
+	{vfio_init, vfio_exit},
+	{vfio_iommu_type1_init, vfio_iommu_type1_exit},
+	{vfio_pci_init, vfio_pci_exit},
+	{host_drivers_register, NULL}, /* the bus forgets them */
+};
+static unsigned modules_up; /* under lock */
+
+static int modules_init(void)
+{
+	int err = 0;
+
+	while (modules_up < ARRAY_SIZE(modules) && !err) {
+		err = modules[modules_up].init();
+		if (!err)
+			modules_up++;
+	}
+	return err;
+}
+
+static void modules_exit(void)
+{
+	while (modules_up) {
+		modules_up--;
+		if (modules[modules_up].exit)
+			modules[modules_up].exit();
+	}
+}
+
+/* ---- construction: lock and tree lock held ------------------------------------------------------ */
+
+static int iommu_build(struct machine *m)
+{
+	unsigned last_bus = 0;
+
+	for (unsigned i = 0; i < m->config->nr_devices; i++)
+		last_bus = max(last_bus, (unsigned)DEVID_BUS(m->config->devices[i].devid));
+	m->hw_iommu = hw_iommu_create(&machine_bus_ops);
+	if (!m->hw_iommu)
+		return fail(-ENOMEM, "no memory for the IOMMU");
+	m->iommu = amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+	if (IS_ERR(m->iommu)) {
+		int err = (int)PTR_ERR(m->iommu);
+
+		m->iommu = NULL;
+		return err;
+	}
+	hw_iommu_set_fault_handler(m->hw_iommu, machine_fault_handler, m);
+	phys_slot_register(PHYS_SLOT_MMIO, &machine_mmio_ops, m);
+	pci_iommu_probe = iommu_probe;
+	return 0;
+}
+
+static struct pci_dev *bridge_of(struct machine *m, const struct device_config *dev)
+{
+	for (unsigned i = 0; i < m->nr_devices; i++)
+		if (device_config_is_port(m->devices[i].config) &&
+		    m->devices[i].config->bus == DEVID_BUS(dev->devid))
+			return &m->devices[i].pdev;
+	return NULL;
+}
+
+static int build_devices(struct machine *m, bool ports)
+{
+	for (unsigned i = 0; i < m->config->nr_devices; i++) {
+		struct device_config *dev = &m->config->devices[i];
+		struct machine_device *md = &m->devices[m->nr_devices];
+		int err;
+
+		if (device_config_is_port(dev) != ports)
+			continue;
+		md->config = dev;
+		m->nr_devices++;
+		err = machine_device_build(md, bridge_of(m, dev), m->hw_iommu);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int build(struct machine *m)
+{
+	int err;
+
+	m->devices = calloc(m->config->nr_devices + 1, sizeof(*m->devices));
+	if (!m->devices)
+		return -ENOMEM;
+	err = iommu_build(m);
+	if (!err)
+		err = modules_init();
+	if (!err)
+		err = build_devices(m, true);
+	if (!err)
+		err = build_devices(m, false);
+	return err;
+}
+
+/* The other way round; accepts what was built half.  The tree is closed: nothing on disk is touched. */
+static void unbuild(struct machine *m)
+{
+	while (m->nr_devices)
+		machine_device_destroy(&m->devices[--m->nr_devices]);
+	modules_exit();
+	pci_iommu_probe = NULL;
+	if (m->iommu)
+		amd_iommu_exit(m->iommu);
+	m->iommu = NULL;
+	if (m->hw_iommu)
+		hw_iommu_destroy(m->hw_iommu);
+	m->hw_iommu = NULL;
+	free(m->devices);
+	m->devices = NULL;
+}
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+static char *absolute_path(const char *dir)
+{
+	char cwd[PATH_BYTES], *path;
+
+	if (dir[0] == '/')
+		return strdup(dir);
+	if (sys_getcwd(cwd, sizeof(cwd)) < 0 || asprintf(&path, "%s/%s", cwd, dir) < 0)
+		return NULL;
+	return path;
+}
+
+static int make_stores(const char *dir)
+{
+	char path[PATH_BYTES];
+	int err;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/stores", dir) >= sizeof(path))
+		return fail(-ENAMETOOLONG, "the name of the machine's directory is too long");
+	err = sys_mkdir(path, 0755);
+	return err && err != -EEXIST ? fail(err, "%s: %s", path, strerror(-err)) : 0;
+}
+
+static int create_locked(struct machine *m, struct machine_config *cfg)
+{
+	int err = kernfs_open(m->dir, true);
+
+	if (err)
+		return err;
+	err = make_stores(m->dir);
+	kernfs_lock();
+	m->config = cfg;
+	if (!err)
+		err = build(m);
+	if (!err)
+		err = machine_config_save(cfg, m->dir);
+	kernfs_created();
+	kernfs_close();
+	unbuild(m);
+	m->config = NULL;
+	kernfs_unlock();
+	return err;
+}
+
+int machine_create(const char *dir, struct machine_config *cfg)
+{
+	int err;
+
+	mutex_lock(&lock);
+	if (machine.dir) {
+		err = fail(-EBUSY, "this process is on the machine in %s already", machine.dir);
+		goto unlock;
+	}
+	err = machine_config_complete(cfg);
+	if (err)
+		goto unlock;
+	machine.dir = absolute_path(dir);
+	err = machine.dir ? create_locked(&machine, cfg) : -ENOMEM;
+	free(machine.dir);
+	machine.dir = NULL;
+unlock:
+	mutex_unlock(&lock);
+	return err;
+}
+
+/* ---- attaching ----------------------------------------------------------------------------- */
+
+int machine_attach_lazy(const char *dir)
+{
+	int err = 0;
+
+	mutex_lock(&lock);
+	if (machine.dir)
+		err = fail(-EBUSY, "this process is on the machine in %s already", machine.dir);
+	else if (!(machine.dir = absolute_path(dir)))
+		err = -ENOMEM;
+	mutex_unlock(&lock);
+	return err;
+}
+
+static int load_config(struct machine *m)
+{
+	char file[PATH_BYTES];
+	int err;
+
+	if ((size_t)snprintf(file, sizeof(file), "%s/machine.ini", m->dir) >= sizeof(file))
+		return fail(-ENAMETOOLONG, "the name of the machine's directory is too long");
+	m->config = machine_config_new();
+	if (!m->config)
+		return -ENOMEM;
+	err = machine_config_load(m->config, file);
+	return err ? err : machine_config_complete(m->config);
+}
+
+static int attach_locked(struct machine *m)
+{
+	int err;
+
+	if (!m->dir)
+		return fail(-ENODEV, "this process is on no machine");
+	err = load_config(m);
+	if (err)
+		goto err_free;
+	err = kernfs_open(m->dir, false);
+	if (err)
+		goto err_free;
+	kernfs_lock();
+	err = build(m);
+	if (err) {
+		kernfs_close();
+		unbuild(m);
+	}
+	kernfs_unlock();
+	if (!err)
+		return 0;
+err_free:
+	machine_config_free(m->config);
+	m->config = NULL;
+	return err;
+}
+
+int machine_attach(void)
+{
+	int saved = errno, err = 0;
+
+	if (atomic_load_explicit(&attached, memory_order_acquire)) {
+		device_sync();
+		errno = saved;
+		return 0;
+	}
+	mutex_lock(&lock);
+	if (!atomic_load(&attached)) {
+		err = attach_locked(&machine);
+		atomic_store(&attached, !err);
+	}
+	mutex_unlock(&lock);
+	errno = saved;
+	return err;
+}
+
+void machine_detach(void)
+{
+	mutex_lock(&lock);
+	if (atomic_exchange(&attached, false)) {
+		kernfs_lock();
+		kernfs_close();
+		unbuild(&machine);
+		kernfs_unlock();
+		machine_config_free(machine.config);
+		machine.config = NULL;
+	}
+	free(machine.dir);
+	machine.dir = NULL;
+	mutex_unlock(&lock);
+}
+
+const char *machine_dir(void)
+{
+	return machine.dir;
+}
+
+void machine_stats_get(struct machine_stats *ret)
+{
+	struct hw_stats s;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!atomic_load_explicit(&attached, memory_order_acquire))
+		return;
+	for (unsigned i = 0; i < machine.nr_devices; i++) {
+		hw_stats_get(machine.devices[i].hw, &s);
+		ret->dma_read_bytes += s.dma_read_bytes;
+		ret->dma_written_bytes += s.dma_written_bytes;
+		ret->dma_faults += s.dma_faults;
+		ret->interrupts += s.msi_sent + s.intx_raised;
+		ret->bar_accesses += s.bar_reads + s.bar_writes;
+	}
+}
+
+/* ---- removing ------------------------------------------------------------------------------ */
+
+struct dirent64_head { /* linux_dirent64, getdents64(2) */
+	u64 ino;
+	s64 off;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
+static void remove_tree(int parent_fd, const char *name);
+
+static void remove_names(int fd, const char *buf, ssize_t len)
+{
+	for (ssize_t at = 0; at < len;) {
+		const struct dirent64_head *d = (const void *)(buf + at);
+
+		if (strcmp(d->name, ".") && strcmp(d->name, ".."))
+			remove_tree(fd, d->name);
+		at += d->reclen;
+	}
+}
+
+/* A name with all below it; links are removed, never followed. */
+static void remove_tree(int parent_fd, const char *name)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	ssize_t n;
+	int fd;
+
+	if (!sys_unlinkat(parent_fd, name, 0))
+		return;
+	fd = sys_openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	while ((n = sys_getdents64(fd, buf, sizeof(buf))) > 0)
+		remove_names(fd, buf, n);
+	sys_close(fd);
+	sys_unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+void machine_destroy(const char *dir)
+{
+	remove_tree(AT_FDCWD, dir);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * machine_priv.h - between the files of machine/ only.
+ *
+ *	config.c	what a machine is made of: parsing, checking, saving
+ *	layout.c	addresses, root ports and groups for what the user left open
+ *	machine.c	the machine of this process: made, attached, taken down
+ *	build.c		one device: silicon, its PCI function, its IOMMU group, its driver
+ *	glue.c		the ops tables by which kernel and hardware call each other
+ *	fault.c		a DMA fault in words
+ *	drivers.c	stand-ins for the host's drivers
+ */
+#ifndef MACHINE_MACHINE_PRIV_H
+#define MACHINE_MACHINE_PRIV_H
+
+#include "hw/core/hw_device.h"
+#include "hw/iommu/hw_iommu.h"
+#include "kernel/iommu/iommu.h"
+#include "kernel/pci/pci.h"
+#include "machine/machine.h"
+
+#define MACHINE_MAX_DEVICES 256u
+#define MACHINE_MAX_GROUP 65535u
+#define ADDR_BYTES sizeof("0000:00:00.0")
+
+/* An address in domain 0: bus << 8 | slot << 3 | function, which is the IOMMU's device id too. */
+#define DEVID(bus, slot, func) ((u16)((bus) << 8 | (slot) << 3 | (func)))
+#define DEVID_BUS(devid) ((devid) >> 8)
+
+struct device_config {
+	const struct hw_model *model;
+	int devid;		/* -1: not given yet */
+	int group;		/* -1: not given yet */
+	int bus;		/* of a root port: the bus behind it; -1: not given yet or no root port */
+	char *driver;		/* NULL: the default */
+	struct hw_option_kv *options; /* the model's, ended by a NULL key; key is the model's own string */
+	unsigned nr_options;
+};
+
+struct machine_config {
+	struct device_config *devices; /* MACHINE_MAX_DEVICES of them */
+	unsigned nr_devices;
+};
+
+/* config.c */
+bool device_config_is_port(const struct device_config *dev);
+/** device_config_driver - what it is to be bound to: "none" or a driver's name. */
+const char *device_config_driver(const struct device_config *dev);
+/** devid_print - "0000:01:00.0".  Return: @buf. */
+const char *devid_print(int devid, char buf[static ADDR_BYTES]);
+/** machine_config_append - a fresh device; NULL with reason if there are too many. */
+struct device_config *machine_config_append(struct machine_config *cfg, const struct hw_model *model);
+struct device_config *machine_config_find(const struct machine_config *cfg, int devid);
+
+/* layout.c */
+/** machine_config_complete - fill in what is open.  0; -EINVAL with reason if it cannot be. */
+int machine_config_complete(struct machine_config *cfg);
+
+/* drivers.c */
+extern const struct hw_model edu_model, nvme_model, root_port_model;
+/** host_driver_fits - is @name the host's driver for @model? */
+bool host_driver_fits(const char *name, const struct hw_model *model);
+/** host_driver_of - the host's driver for a model; NULL if it has none. */
+const char *host_driver_of(const struct hw_model *model);
+/** host_drivers_register - once per process.  Tree lock held. */
+int host_drivers_register(void);
+
+/* build.c */
+struct machine_device {
+	struct pci_dev pdev;
+	struct hw_device *hw;
+	const struct device_config *config;
+	bool added;	/* the PCI bus knows it */
+};
+/**
+ * machine_device_build - @bridge: the port above, NULL on the root bus.  Tree lock held.
+ * Return: 0; -errno with reason, and then machine_device_destroy() cleans up what there is.
+ */
+int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu);
+/** machine_device_destroy - tree lock held; accepts half-built ones. */
+void machine_device_destroy(struct machine_device *md);
+
+/* glue.c */
+extern const struct pci_hw_ops machine_pci_hw_ops;
+extern const struct hw_host_ops machine_host_ops;
+extern const struct iommu_hw_ops machine_iommu_hw_ops;
+extern const struct hw_bus_ops machine_bus_ops;
+extern const struct phys_slot_ops machine_mmio_ops; /* ctx: struct machine */
+
+/* machine.c */
+struct machine {
+	char *dir;			/* absolute; set once */
+	struct machine_config *config;
+	struct hw_iommu *hw_iommu;
+	struct iommu_device *iommu;
+	struct machine_device *devices; /* config->nr_devices of them, ports first */
+	unsigned nr_devices;
+};
+/* fault.c */
+void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault);
+
+#endif
