@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fork.c - a child gets its parent's numbers, not its parent's kernel.
+ *
+ * On Linux a forked child shares open files with its parent.  Here the kernel behind them lives in
+ * the parent's memory; what the child has is a copy that nobody keeps in step, though eventfds,
+ * device memory and files behind it are shared.  So in the child:
+ *
+ *	- descriptors of VFIO files that were open at the fork are foreign: they can be closed, duplicated
+ *	  and passed to exec(), but calls on them say EBADF, and closing runs no release;
+ *	- if such files, mappings or other threads existed at the fork, the copy of the kernel is not used
+ *	  at all: opening a VFIO node or writing an attribute says EBUSY;
+ *	- else (a shell that wrote an attribute and then forks a subshell) the copy is whole, and goes on.
+ *
+ * A program that the child starts with exec() builds its own instance of the machine.
+ *
+ * vfork() is fork(): a vfork child runs in its parent's memory, where its close() would change the
+ * parent's table.
+ */
+#include <pthread.h>
+#include <string.h>
+#include <sys/single_threaded.h>
+#include <unistd.h>
+
+#include "front/preload/front.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/vma.h"
+
+#define FD_MAX 65536
+
+bool front_in_child;
+
+static bool elsewhere;	/* the kernel that this memory is a copy of belongs to @parent */
+static pid_t parent;
+static bool was_single_threaded; /* between the two fork handlers */
+
+/* Only a child has any of these set, and only its own calls change them: bits, atomically. */
+static u64 foreign[FD_MAX / 64], stale[FD_MAX / 64];
+
+static bool bit_get(const u64 *map, int fd)
+{
+	return fd >= 0 && fd < FD_MAX && (__atomic_load_n(&map[fd / 64], __ATOMIC_RELAXED) >> (fd % 64) & 1);
+}
+
+static void bit_set(u64 *map, int fd)
+{
+	if (fd >= 0 && fd < FD_MAX)
+		__atomic_fetch_or(&map[fd / 64], 1ull << (fd % 64), __ATOMIC_RELAXED);
+}
+
+static void bit_clear(u64 *map, int fd)
+{
+	if (fd >= 0 && fd < FD_MAX)
+		__atomic_fetch_and(&map[fd / 64], ~(1ull << (fd % 64)), __ATOMIC_RELAXED);
+}
+
+bool front_is_foreign(int fd)
+{
+	return bit_get(foreign, fd);
+}
+
+bool front_is_stale(int fd)
+{
+	return bit_get(stale, fd);
+}
+
+void front_foreign_dup(int fd)
+{
+	bit_set(foreign, fd);
+}
+
+void front_foreign_close(int fd)
+{
+	bit_clear(foreign, fd);
+}
+
+void front_fork_own(int fd)
+{
+	if (!front_in_child)
+		return;
+	bit_clear(stale, fd);
+	bit_clear(foreign, fd);
+}
+
+int front_kernel_elsewhere(const char *what)
+{
+	if (!elsewhere)
+		return 0;
+	explain_event("%s in process %d: it was forked from process %d, which has the machine in use; "
+		      "a child can use it after exec()", what, (int)sys_getpid(), (int)parent);
+	return -EBUSY;
+}
+
+static void before_fork(void)
+{
+	was_single_threaded = __libc_single_threaded;
+	if (!elsewhere)
+		parent = sys_getpid();
+}
+
+/*
+ * An attribute is whole in the child's copy; anything else has its other half in the parent.  Of that we
+ * keep the reference for ever: whatever replaces it in the table must not release it.
+ */
+static void disown(int fd)
+{
+	struct file *file = front_is_stale(fd) ? NULL : fget(fd);
+
+	if (!file)
+		return;
+	if (file->f_op->kind == FILE_SYSFS && was_single_threaded) {
+		fput(file);
+		return;
+	}
+	bit_set(stale, fd);
+	bit_set(foreign, fd);
+	elsewhere = true;
+}
+
+static void in_child(void)
+{
+	if (!front_attached())
+		return;
+	for (int fd = 0; fd < front_fd_count(); fd++)
+		if (fd_is_ours(fd))
+			disown(fd);
+	if (!was_single_threaded || front_map_any())
+		elsewhere = true;
+	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
+}
+
+void front_fork_init(void)
+{
+	pthread_atfork(before_fork, NULL, in_child);
+}
+
+/* The variant that runs no handlers. */
+EXPORT pid_t _Fork(void)
+{
+	pid_t pid;
+
+	before_fork();
+	pid = REAL(_Fork)();
+	if (pid == 0)
+		in_child();
+	return pid;
+}
+
+EXPORT pid_t vfork(void)
+{
+	return REAL(fork)();
+}
+ALIAS(__vfork, vfork);
