@@ -63,8 +63,8 @@ static void yardsticks(void)
 	const int efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	const uint64_t one = 1;
 
-	getppid_ns = BENCH(20000, syscall(SYS_getppid));
-	eventfd_ns = BENCH(20000, if (syscall(SYS_write, efd, &one, 8) != 8) die("eventfd"));
+	getppid_ns = BENCH(20000, bench_syscall(SYS_getppid, 0, 0, 0));
+	eventfd_ns = BENCH(20000, if (bench_syscall(SYS_write, efd, (long)&one, 8) != 8) die("eventfd"));
 	segv_ns = measure_segv();
 	bench_yardstick("yardstick: getppid", getppid_ns);
 	bench_yardstick("yardstick: eventfd write", eventfd_ns);
@@ -75,7 +75,10 @@ static void yardsticks(void)
 static void bench_info(struct vfio_dev *dev)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
-	struct vfio_iommu_type1_info iommu = { .argsz = sizeof(iommu) };
+	union {
+		struct vfio_iommu_type1_info info;
+		char room[4096]; /* the call writes as much as argsz says */
+	} iommu = { .info.argsz = sizeof(iommu) };
 
 	bench_ratio("DEVICE_GET_INFO", BENCH(20000, ioctl(dev->device, VFIO_DEVICE_GET_INFO, &info)), getppid_ns,
 		    "getppid", 0.3);
@@ -146,11 +149,34 @@ static void bench_map(struct vfio_dev *dev)
 	munmap(mem, GIB);
 }
 
+/*
+ * Raising an interrupt is a store too: what remains beside another trapped store is the interrupt.
+ * Both are measured in each round, since the machine's speed drifts more than the difference.
+ */
+static double interrupt_ns(volatile uint32_t *regs)
+{
+	double difference[BENCH_ROUNDS];
+
+	for (int r = 0; r < BENCH_ROUNDS; r++) {
+		double start = bench_now_ns(), store;
+
+		for (int i = 0; i < 1000; i++)
+			regs[0x04 / 4] = 1;
+		store = bench_now_ns() - start;
+		start = bench_now_ns();
+		for (int i = 0; i < 1000; i++)
+			regs[0x60 / 4] = 1;
+		difference[r] = (bench_now_ns() - start - store) / 1000;
+	}
+	qsort(difference, BENCH_ROUNDS, sizeof(double), bench_compare);
+	return difference[BENCH_ROUNDS / 2];
+}
+
 static void bench_mmio(struct vfio_dev *dev)
 {
 	volatile uint32_t *regs = vfio_bar(dev, 0);
 	const int efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	double load, store, raise;
+	double load, store;
 
 	load = BENCH(2000, (void)regs[1]);
 	store = BENCH(2000, regs[1] = 5);
@@ -158,9 +184,7 @@ static void bench_mmio(struct vfio_dev *dev)
 	bench_ratio("trapped store", store, segv_ns, "SIGSEGV", 1.15);
 	vfio_enable_master(dev);
 	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, efd);
-	/* raising is a store too: what remains is the interrupt */
-	raise = BENCH(2000, regs[0x60 / 4] = 1);
-	bench_ratio("interrupt (MSI to eventfd)", raise - store, eventfd_ns, "eventfd", 1.3);
+	bench_ratio("interrupt (MSI to eventfd)", interrupt_ns(regs), eventfd_ns, "eventfd", 1.3);
 	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, -1);
 	munmap((void *)regs, dev->regions[0].size);
 	close(efd);

@@ -52,7 +52,7 @@ enum hw_bar_flags {
 /* One key=value that a model understands on the command line or in a machine file. */
 struct hw_key {
 	const char *name;
-	const char *value; /* what stands behind '=' in help texts: "SIZE", "FILE", "512|4096" */
+	const char *value; /* what stands behind '=' in help texts: "SIZE", "512|4096"; a "PATH" is made absolute */
 	const char *help;
 };
 
@@ -66,10 +66,9 @@ struct hw_key {
  * @destroy: stop threads, free all.  Runs when no access is under way and none will come.
  * @reset: function level or bus reset: DMA stopped, registers at their reset values, no interrupt
  *	raised.  On return no DMA of before the reset is under way.  Config space is reset by the core.
- * @bar_read, @bar_write: an access of 1, 2, 4 or 8 bytes, naturally aligned, inside the BAR, or of
- *	up to 64 bytes when the program used a wide store (then split by the core into 8-byte pieces
- *	unless @wide_access).  A read returns the value in the low bytes.  ROM is index HW_ROM_BAR.
- *	May be NULL if every page of every BAR is direct.
+ * @bar_read, @bar_write: an access of 1, 2, 4 or 8 bytes, naturally aligned, inside the BAR.  A wide
+ *	load or store of the program comes in 8-byte pieces, lowest address first.  A read returns the
+ *	value in the low bytes.  ROM is index HW_ROM_BAR.  May be NULL if every page of every BAR is direct.
  * @config_written: config bytes [off, off+len) were changed by the driver; optional.  The core
  *	handles BARs, command, MSI, MSI-X, PM and PCIe function level reset itself.
  * @bus_master: bus mastering was switched on or off; optional.

@@ -81,7 +81,7 @@ static void *volatile BAD = (void *)8;
 static const char *edu, *msix;
 static unsigned char *mem;		/* 4 MiB of ordinary memory */
 
-static char *group_path(const char *bdf)
+static const char *group_path(const char *bdf)
 {
 	static char out[PATH_MAX + 16];
 	char path[128], link[PATH_MAX];
