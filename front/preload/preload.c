@@ -11,8 +11,10 @@
  *	SOFTVFIO_TRACE		a file to append a line per call to, or the number of an open descriptor
  *	SOFTVFIO_STATS		a file to which a process that built the machine adds its totals when it ends
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
@@ -117,11 +119,14 @@ int front_attach(void)
 
 static void append_stats(void)
 {
+	static atomic_flag done = ATOMIC_FLAG_INIT;
 	struct syscall_stats calls;
 	struct machine_stats machine;
 	char line[512];
 	int fd, len;
 
+	if (!stats_file || !front_attached() || front_in_child || atomic_flag_test_and_set(&done))
+		return;
 	syscall_stats_get(&calls);
 	machine_stats_get(&machine);
 	len = snprintf(line, sizeof(line),
@@ -144,6 +149,14 @@ static __attribute__((destructor)) void unload(void)
 		return;
 	REAL(fflush)(NULL);
 	front_flush_attributes();
-	if (stats_file)
-		append_stats();
+	append_stats();
 }
+
+/* Shells end this way, without a destructor. */
+EXPORT void _exit(int status)
+{
+	append_stats();
+	REAL(_exit)(status);
+	__builtin_unreachable();
+}
+ALIAS(_Exit, _exit);

@@ -76,8 +76,8 @@ FN(readdir); FN(closedir); FN(scandir); FN(scandirat); FN(glob);
 /* fd.c, io.c */
 FN(dup); FN(dup2); FN(dup3); FN(close_range); FN(ioctl); FN(lseek);
 FN(pread); FN(pwrite); FN(readv); FN(writev); FN(preadv); FN(pwritev); FN(preadv2); FN(pwritev2);
-/* signal.c, fork.c */
-FN(sigaction); FN(pthread_sigmask); FN(pthread_attr_setsigmask_np); FN(sigaltstack); FN(fork); FN(_Fork);
+/* preload.c, signal.c, fork.c */
+FN(sigaction); FN(pthread_sigmask); FN(pthread_attr_setsigmask_np); FN(sigaltstack); FN(fork); FN(_Fork); FN(_exit);
 
 static long not_there(void)
 {

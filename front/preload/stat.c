@@ -82,12 +82,18 @@ static int fd_of_name(const char *path)
 	return fd_is_ours(fd) ? fd : -1;
 }
 
+/* Is the descriptor itself meant? */
+static bool no_name(const char *path, int flags)
+{
+	return (flags & AT_EMPTY_PATH) && (!path || ((uintptr_t)path >= PAGE_SIZE && !*path));
+}
+
 static int stat_name(int dir_fd, const char *path, struct stat *st, int flags)
 {
 	int saved = errno, ret, fd;
 	struct path p;
 
-	if ((flags & AT_EMPTY_PATH) && (uintptr_t)path >= PAGE_SIZE && !*path && stat_file(dir_fd, st, &ret))
+	if (no_name(path, flags) && stat_file(dir_fd, st, &ret))
 		return (int)front_return(ret, saved);
 	if (front_resolve(dir_fd, path, &p)) {
 		ret = sys_fstatat(p.dir_fd, p.name, st, flags);
@@ -179,8 +185,7 @@ EXPORT int statx(int dir_fd, const char *path, int flags, unsigned mask, struct 
 	u32 mode;
 	u64 rdev;
 
-	if ((flags & AT_EMPTY_PATH) && (uintptr_t)path >= PAGE_SIZE && !*path &&
-	    statx_file(dir_fd, flags, mask, stx, &ret))
+	if (no_name(path, flags) && statx_file(dir_fd, flags, mask, stx, &ret))
 		return (int)front_return(ret, saved);
 	if (!front_resolve(dir_fd, path, &p)) {
 		fd = flags & AT_SYMLINK_NOFOLLOW ? -1 : fd_of_name(path);

@@ -36,7 +36,7 @@ static int check_is_eventfd(int private_fd, int fd)
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", private_fd);
 	len = sys_readlink(link, target, sizeof(target) - 1);
 	if (len < 0)
-		return fail(-EINVAL, "descriptor %d: cannot see whether it is an eventfd, /proc is not there", fd);
+		return fail(-EINVAL, "descriptor %d: no /proc to see whether it is an eventfd", fd);
 	target[len] = '\0';
 	if (strcmp(target, "anon_inode:[eventfd]"))
 		return fail(-EINVAL, "descriptor %d is not an eventfd but %s", fd, target);

@@ -135,10 +135,15 @@ int fd_publish(struct file *file, bool cloexec)
 
 /* ---- private descriptors ---- */
 
+/* The bits of @fd (lowest) and the numbers above it in its word. */
+static u64 private_word(int fd)
+{
+	return atomic_load_explicit(&private_bits[fd / WORD_BITS], memory_order_acquire) >> (fd % WORD_BITS);
+}
+
 bool fd_is_private(int fd)
 {
-	return in_table(fd) &&
-	       atomic_load_explicit(&private_bits[fd / WORD_BITS], memory_order_acquire) >> (fd % WORD_BITS) & 1;
+	return in_table(fd) && (private_word(fd) & 1);
 }
 
 /* Where to put them: near the program's limit, but not so far up that the host's table must grow much. */
@@ -164,7 +169,8 @@ int fd_private_dup(int fd)
 		min_fd /= 2;
 	}
 	if (new_fd < 0)
-		return fail(new_fd, "descriptor %d cannot be kept: the process has no number left for a copy", fd);
+		return fail(new_fd, "descriptor %d cannot be kept: the process has no number left for a copy",
+			    fd);
 	if (!in_table(new_fd)) {
 		sys_close(new_fd);
 		return fail(-EMFILE, "descriptor %d is beyond the %d that the table holds", new_fd, FD_MAX);
@@ -204,7 +210,7 @@ int fd_private_next(int fd)
 	if (fd < 0)
 		fd = 0;
 	while (fd <= top) {
-		word = atomic_load_explicit(&private_bits[fd / WORD_BITS], memory_order_acquire) >> (fd % WORD_BITS);
+		word = private_word(fd);
 		if (word)
 			return fd + __builtin_ctzll(word);
 		fd = (fd / WORD_BITS + 1) * WORD_BITS;

@@ -49,12 +49,17 @@ struct file_operations {
 struct file {
 	const struct file_operations *f_op;	/* immutable while referenced */
 	void *private_data;			/* of the module that opened it; immutable or guarded by it */
-	const char *path;	/* what readlink(/proc/self/fd/N) says: "/dev/vfio/vfio", "anon_inode:[vfio-device]"; owned, strdup'ed */
+	/* What readlink(/proc/self/fd/N) says: "/dev/vfio/vfio", "anon_inode:[vfio-device]"; strdup'ed. */
+	const char *path;
 	unsigned int f_flags;	/* O_ACCMODE, O_NONBLOCK..., as open() was given */
 	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
 	_Atomic u64 f_pos;
-	int backing_fd;		/* >= 0: a real descriptor to hand out dups of (group lock file, attribute); -1: the front end makes one; closed at the last put; do_open() makes it private */
+	/*
+	 * >= 0: a real descriptor to hand out dups of (group lock file, attribute); closed at the last put;
+	 * do_open() makes it private.  -1: the front end makes one.
+	 */
+	int backing_fd;
 	atomic_int refs;	/* 0: free slot of the type-stable pool */
 	struct file *next_free;	/* pool only */
 };
@@ -112,9 +117,12 @@ int fd_publish(struct file *file, bool cloexec);
  * out of the way to high numbers, close-on-exec, and shielded: close(), close_range() and dup2() by
  * the program do not reach them.
  */
-/** fd_private - move @fd up and shield it.  Return: the new number (the old is closed); -errno (the old is still open). */
+/**
+ * fd_private - move @fd up and shield it
+ * Return: the new number (the old is closed); -errno (the old is still open).
+ */
 int fd_private(int fd);
-/** fd_private_dup - a private descriptor of the same open file; @fd stays the caller's.  Return: the number; -errno. */
+/** fd_private_dup - a private one of the same open file; @fd stays the caller's.  Return: number; -errno. */
 int fd_private_dup(int fd);
 /** fd_private_close - close one of them. */
 void fd_private_close(int fd);

@@ -5,7 +5,7 @@
 
 #include "kernel/fs/file.h"
 
-/** file_get_unless_free - one more reference unless there is none; safe on any pointer the pool ever gave out */
+/** file_get_unless_free - one more reference unless there is none; for any pointer the pool ever gave out */
 static inline bool file_get_unless_free(struct file *file)
 {
 	int refs = atomic_load_explicit(&file->refs, memory_order_relaxed);

@@ -124,6 +124,7 @@ struct file *kernfs_open_attr(const char *path, unsigned int f_flags);
 /**
  * kernfs_attr_flush - carry out what was written to the backing file behind our back (stdio of a
  * program writes with libc's own write): called by the front end after fflush() and on last close
+ * Called outside of any call of kernel/syscall, so with --explain it prints the reason itself.
  * Return: 0 or the -errno of store().
  */
 int kernfs_attr_flush(struct file *file);

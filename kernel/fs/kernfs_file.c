@@ -336,11 +336,28 @@ static const struct file_operations attr_fops = {
 	.write = attr_write,
 };
 
+/* No call of the door is under way here, so the reason is printed here. */
+static void explain_flush(const struct attr_file *attr, int err)
+{
+	char line[KERNFS_PATH_MAX + 1024];
+	const char *why = explain_take();
+
+	snprintf(line, sizeof(line), "softvfio: write to /%s = -1 %s%s%s", attr->node->path,
+		 strerrorname_np(-err), why ? ": " : "", why ? why : "");
+	explain_print(line);
+}
+
 int kernfs_attr_flush(struct file *file)
 {
+	int err;
+
 	if (file->f_op != &attr_fops || (file->f_flags & O_ACCMODE) == O_RDONLY || file->backing_fd < 0)
 		return 0;
-	return attr_flush(file->private_data, file->backing_fd);
+	explain_begin();
+	err = attr_flush(file->private_data, file->backing_fd);
+	if (err && explain_enabled)
+		explain_flush(file->private_data, err);
+	return err;
 }
 
 /* ---- open ---------------------------------------------------------------------------------- */

@@ -32,11 +32,13 @@ int explain_reason(int err, const char *fmt, ...) __attribute__((format(printf, 
 
 /** explain_note - a call that succeeds but looks like a mistake (UNMAP that found nothing). */
 void explain_note_(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));
-#define explain_note(...) do { if (__builtin_expect(explain_enabled, 0)) explain_note_(__VA_ARGS__); } while (0)
+#define explain_note(...) \
+	do { if (__builtin_expect(explain_enabled, 0)) explain_note_(__VA_ARGS__); } while (0)
 
 /** explain_event - something outside any call: a DMA fault, an interrupt lost.  Printed at once. */
 void explain_event_(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));
-#define explain_event(...) do { if (__builtin_expect(explain_enabled, 0)) explain_event_(__VA_ARGS__); } while (0)
+#define explain_event(...) \
+	do { if (__builtin_expect(explain_enabled, 0)) explain_event_(__VA_ARGS__); } while (0)
 
 /** explain_begin - a call begins on this thread: forget the reason of the one before. */
 void explain_begin(void);
@@ -45,7 +47,7 @@ void explain_begin(void);
  * later ones joined by "; ".  Return: text valid until the next call on this thread; NULL if none.
  */
 const char *explain_take(void);
-/** explain_take_notes - only what explain_note() said: a success may have reasons of a detour that was recovered. */
+/** explain_take_notes - only what explain_note() said: a success may have reasons of a detour. */
 const char *explain_take_notes(void);
 
 /** explain_set_sink - where events and explained calls go; NULL is stderr.  @line has no newline. */

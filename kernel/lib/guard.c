@@ -43,19 +43,7 @@
 struct guard_frame {
 	void *jump[5]; /* as __builtin_setjmp wants it */
 	struct guard_frame *outer;
-#ifdef GUARD_TSAN
-	uint64_t signal_mask;
-#endif
 };
-
-/* TSan runs handlers with all signals blocked, whatever was asked for, and undoes that on return only. */
-#ifdef GUARD_TSAN
-#define mask_save(frame) sys_sigprocmask(SIG_SETMASK, NULL, &(frame)->signal_mask)
-#define mask_restore(frame) sys_sigprocmask(SIG_SETMASK, &(frame)->signal_mask, NULL)
-#else
-#define mask_save(frame) ((void)(frame))
-#define mask_restore(frame) ((void)(frame))
-#endif
 
 static __thread __attribute__((tls_model("initial-exec"))) struct guard_frame *volatile guard_top;
 
@@ -69,7 +57,6 @@ static __thread __attribute__((tls_model("initial-exec"))) struct guard_frame *v
 #define GUARDED(ret, access) do {				\
 	struct guard_frame frame_;				\
 								\
-	mask_save(&frame_);					\
 	frame_.outer = guard_top;				\
 	if (__builtin_setjmp(frame_.jump)) {			\
 		(ret) = -EFAULT;				\
@@ -228,7 +215,6 @@ RAW bool guard_fault(void)
 		return false;
 	guard_top = frame->outer;
 	forget_skipped_frames(frame);
-	mask_restore(frame);
 	__builtin_longjmp(frame->jump, 1);
 }
 
@@ -239,6 +225,31 @@ static RAW void on_fault(int sig)
 		signal(sig, SIG_DFL);
 }
 
+#if defined(GUARD_TSAN) && defined(__x86_64__)
+/*
+ * TSan would call the handler itself and note that the thread is in it, until it returns: it never
+ * does, so from the first fault on every malloc() would be reported.  Ask the host's kernel directly.
+ */
+struct host_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+void guard_restorer(void);
+__asm__(".text\n.type guard_restorer, @function\nguard_restorer:\n\tmov $15, %eax\n\tsyscall\n");
+
+void guard_install(void)
+{
+	const unsigned long restorer_given = 0x04000000; /* SA_RESTORER, which libc does not tell */
+	const unsigned long flags = SA_NODEFER | SA_ONSTACK | restorer_given;
+	struct host_sigaction action = { on_fault, flags, guard_restorer, 0 };
+
+	sys_call(SYS_rt_sigaction, SIGSEGV, &action, NULL, sizeof(action.mask));
+	sys_call(SYS_rt_sigaction, SIGBUS, &action, NULL, sizeof(action.mask));
+}
+#else
 void guard_install(void)
 {
 	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER | SA_ONSTACK };
@@ -246,3 +257,4 @@ void guard_install(void)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 }
+#endif

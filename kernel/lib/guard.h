@@ -29,7 +29,10 @@ int guard_set(void *dst, int byte, size_t len_bytes);
  * Return: 0; -EFAULT.
  */
 int guard_touch(void *addr, size_t len_bytes, bool write);
-/** guard_strncpy - copy a string of at most @size bytes with its NUL.  Return: length; -EFAULT; -ENAMETOOLONG. */
+/**
+ * guard_strncpy - copy a string of at most @size bytes with its NUL
+ * Return: length; -EFAULT; -ENAMETOOLONG.
+ */
 long guard_strncpy(char *dst, const char *src, size_t size);
 
 /**

@@ -23,8 +23,8 @@
 #define SIGNAL_BIT(sig) (1ull << ((sig) - 1))
 /* Numbers that signal.h hides: SIGCANCEL and SIGSETXID of glibc. */
 #define SIGNALS_OF_LIBC (SIGNAL_BIT(32) | SIGNAL_BIT(33))
-#define SIGNALS_OF_FAULTS \
-	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP))
+#define SIGNALS_OF_FAULTS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | \
+			   SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP))
 
 struct kthread_start {
 	void *(*run)(void *);

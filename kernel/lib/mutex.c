@@ -44,11 +44,12 @@ static const char *rank_name(enum lock_rank rank)
 	return name ? name : "a lock that mutex_init() never saw";
 }
 
-static void __attribute__((noreturn, cold)) lockdep_abort(const char *what, enum lock_rank rank, enum lock_rank other)
+static void __attribute__((noreturn, cold))
+lockdep_abort(const char *what, enum lock_rank rank, enum lock_rank other)
 {
 	char line[256];
-	int len = snprintf(line, sizeof(line), "softvfio: lockdep: %s: %s (rank %d), other %s (rank %d)\n", what,
-			   rank_name(rank), rank, other ? rank_name(other) : "none", other);
+	int len = snprintf(line, sizeof(line), "softvfio: lockdep: %s: %s (rank %d), other %s (rank %d)\n",
+			   what, rank_name(rank), rank, other ? rank_name(other) : "none", other);
 
 	if (len > 0)
 		(void)sys_write(STDERR_FILENO, line, min((size_t)len, sizeof(line) - 1));

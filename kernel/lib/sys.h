@@ -70,7 +70,10 @@ static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 	return (int)sys_call(SYS_close_range, first, last, flags, 0);
 }
 static inline ssize_t sys_read(int fd, void *buf, size_t len) { return sys_call(SYS_read, fd, buf, len, 0); }
-static inline ssize_t sys_write(int fd, const void *buf, size_t len) { return sys_call(SYS_write, fd, buf, len, 0); }
+static inline ssize_t sys_write(int fd, const void *buf, size_t len)
+{
+	return sys_call(SYS_write, fd, buf, len, 0);
+}
 static inline ssize_t sys_pread(int fd, void *buf, size_t len, off_t off)
 {
 	return sys_call(SYS_pread64, fd, buf, len, off);
@@ -93,8 +96,14 @@ static inline int sys_memfd_create(const char *name, unsigned flags)
 {
 	return (int)sys_call(SYS_memfd_create, name, flags, 0, 0);
 }
-static inline int sys_eventfd2(unsigned initial, int flags) { return (int)sys_call(SYS_eventfd2, initial, flags, 0, 0); }
-static inline ssize_t sys_getdents64(int fd, void *buf, size_t len) { return sys_call(SYS_getdents64, fd, buf, len, 0); }
+static inline int sys_eventfd2(unsigned initial, int flags)
+{
+	return (int)sys_call(SYS_eventfd2, initial, flags, 0, 0);
+}
+static inline ssize_t sys_getdents64(int fd, void *buf, size_t len)
+{
+	return sys_call(SYS_getdents64, fd, buf, len, 0);
+}
 struct pollfd;
 static inline int sys_ppoll(struct pollfd *fds, unsigned long count, const struct timespec *timeout)
 {
@@ -141,12 +150,18 @@ static inline int sys_symlinkat(const char *target, int dir_fd, const char *path
 {
 	return (int)sys_call(SYS_symlinkat, target, dir_fd, path, 0);
 }
-static inline int sys_symlink(const char *target, const char *path) { return sys_symlinkat(target, AT_FDCWD, path); }
+static inline int sys_symlink(const char *target, const char *path)
+{
+	return sys_symlinkat(target, AT_FDCWD, path);
+}
 static inline int sys_renameat(int from_dir_fd, const char *from, int to_dir_fd, const char *to)
 {
 	return (int)sys_call(SYS_renameat2, from_dir_fd, from, to_dir_fd, to);
 }
-static inline int sys_rename(const char *from, const char *to) { return sys_renameat(AT_FDCWD, from, AT_FDCWD, to); }
+static inline int sys_rename(const char *from, const char *to)
+{
+	return sys_renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
 static inline int sys_fchmodat(int dir_fd, const char *path, mode_t mode)
 {
 	return (int)sys_call(SYS_fchmodat, dir_fd, path, mode, 0);
@@ -168,7 +183,8 @@ static inline int sys_mprotect(void *addr, size_t len, int prot)
 }
 static inline void *sys_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *new_addr)
 {
-	return (void *)sys_call6(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags, (long)new_addr, 0);
+	return (void *)sys_call6(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags,
+				 (long)new_addr, 0);
 }
 static inline int sys_madvise(void *addr, size_t len, int advice)
 {
@@ -190,7 +206,7 @@ static inline int sys_getrlimit(int resource, struct rlimit *ret)
 {
 	return (int)sys_call(SYS_prlimit64, 0, resource, NULL, ret);
 }
-/** sys_sigprocmask - @set, @ret_old: the kernel's mask of 64 signals, bit n-1 is signal n; either may be NULL */
+/** sys_sigprocmask - @set, @ret_old: masks of the 64 signals, bit n-1 is signal n; either may be NULL */
 static inline int sys_sigprocmask(int how, const uint64_t *set, uint64_t *ret_old)
 {
 	return (int)sys_call(SYS_rt_sigprocmask, how, set, ret_old, sizeof(*set));

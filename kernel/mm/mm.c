@@ -57,7 +57,7 @@ struct mm *current_mm(void)
 
 static int bad_user(u64 addr, size_t len)
 {
-	return fail(-EFAULT, "the program's memory [0x%llx-0x%llx] is not all there, or not accessible that way",
+	return fail(-EFAULT, "the program's memory [0x%llx-0x%llx] is not all there, or not accessible so",
 		    (ull)addr, (ull)(addr + len - 1));
 }
 
@@ -168,7 +168,7 @@ long strncpy_from_user(char *dst, const char __user *src, size_t size)
 		return bad_user(uva, 1);
 	len = guard_strncpy(dst, src, size);
 	if (len == -EFAULT)
-		return fail(len, "the string at 0x%llx does not end before memory that is not accessible", (ull)uva);
+		return fail(len, "the string at 0x%llx runs into memory that is not accessible", (ull)uva);
 	if (len < 0)
 		return fail(len, "the string at 0x%llx has no end within %zu bytes", (ull)uva, size);
 	return len;
@@ -184,11 +184,11 @@ static int pin_bar(struct vm_area *vma, u64 uva, u64 last, bool write, phys_addr
 	int err;
 
 	if (uva < vma->start || last > vma->last)
-		return fail(-EFAULT, "[0x%llx-0x%llx] is partly a mapping of a device at [0x%llx-0x%llx]: it must be wholly so or not",
+		return fail(-EFAULT, "[0x%llx-0x%llx] is only partly in the mapping of a device [0x%llx-0x%llx]",
 			    (ull)uva, (ull)last, (ull)vma->start, (ull)vma->last);
 	if (!(vma->prot & (write ? PROT_WRITE : PROT_READ)))
-		return fail(-EFAULT, "the mapping of a device at 0x%llx is not %s by the program", (ull)vma->start,
-			    write ? "writable" : "readable");
+		return fail(-EFAULT, "the mapping of a device at 0x%llx is not %s by the program",
+			    (ull)vma->start, write ? "writable" : "readable");
 	if (!vma->ops || !vma->ops->phys)
 		return fail(-EFAULT, "the mapping at 0x%llx has no address on the bus", (ull)vma->start);
 	err = vma->ops->phys(vma, off, &first_pa);
@@ -197,7 +197,8 @@ static int pin_bar(struct vm_area *vma, u64 uva, u64 last, bool write, phys_addr
 	if (err)
 		return err;
 	if (last_pa - first_pa != last - uva)
-		return fail(-EFAULT, "the mapping of a device at 0x%llx is not contiguous on the bus", (ull)vma->start);
+		return fail(-EFAULT, "the mapping of a device at 0x%llx is not contiguous on the bus",
+			    (ull)vma->start);
 	*ret_phys = first_pa;
 	return 0;
 }
@@ -210,9 +211,11 @@ static __attribute__((cold)) int explain_pin(u64 uva, u64 len, bool write, int e
 	while (page < uva + len && !guard_touch((void *)(uintptr_t)page, 1, write))
 		page += PAGE_SIZE;
 	if (err == -ENOMEM)
-		return fail(err, "not enough memory for the pages at [0x%llx-0x%llx]", (ull)uva, (ull)(uva + len - 1));
+		return fail(err, "not enough memory for the pages at [0x%llx-0x%llx]", (ull)uva,
+			    (ull)(uva + len - 1));
 	if (page < uva + len && write && !guard_touch((void *)(uintptr_t)page, 1, false))
-		return fail(err, "the page at 0x%llx is read-only, and the device was to write there", (ull)page);
+		return fail(err, "the page at 0x%llx is read-only, and the device was to write there",
+			    (ull)page);
 	return fail(err, "the page at 0x%llx is not mapped or has no access", (ull)page);
 }
 
@@ -239,7 +242,8 @@ static int populate(u64 uva, u64 len, bool write)
 	if (len <= TOUCH_MAX)
 		return guard_touch((void *)(uintptr_t)uva, len, write);
 	do {
-		err = sys_madvise((void *)(uintptr_t)uva, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+		err = sys_madvise((void *)(uintptr_t)uva, len,
+				  write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	} while (err == -EAGAIN || err == -EINTR);
 	switch (err) {
 	case 0:
@@ -260,7 +264,8 @@ int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_p
 	int err;
 
 	if (check_user_range(uva, len_bytes, &last))
-		return fail(-EFAULT, "[0x%llx, +0x%llx) is not a range of a program's addresses", (ull)uva, (ull)len_bytes);
+		return fail(-EFAULT, "[0x%llx, +0x%llx) is not a range of a program's addresses", (ull)uva,
+			    (ull)len_bytes);
 	if (mm_may_touch_vma(mm, uva, last)) {
 		struct vm_area *vma = vma_find_first(mm, uva, last);
 

@@ -16,7 +16,8 @@
  * what a program can see of that is what a machine with plenty of huge pages shows.
  *
  * Pins.  A pinned range stays reachable at its physical address until unpinned.  If the program
- * unmaps it meanwhile, DMA there is refused as a fault instead of hitting what is mapped later.
+ * unmaps it meanwhile, DMA there is refused as a fault, as long as nothing else is mapped there.  (Linux
+ * would keep the old pages for the device; we cannot, they go with the program's mapping.)
  */
 #ifndef KERNEL_MM_MM_H
 #define KERNEL_MM_MM_H

@@ -58,7 +58,8 @@ static int bar_access(struct vm_area *vma, u64 off, void *buf, unsigned len, boo
 
 	if (bar.fail_with)
 		return fail(bar.fail_with, "the fake BAR was told to fail");
-	snprintf(bar.log + used, sizeof(bar.log) - used, "%c%u@%llx ", write ? 'w' : 'r', len, (unsigned long long)off);
+	snprintf(bar.log + used, sizeof(bar.log) - used, "%c%u@%llx ", write ? 'w' : 'r', len,
+		 (unsigned long long)off);
 	assert_true(off + len <= BAR_BYTES);
 	if (write)
 		memcpy(bar.mem + off, buf, len);

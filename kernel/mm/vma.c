@@ -200,8 +200,8 @@ static int vma_change(struct mm *mm, u64 start, u64 len_bytes, int prot)
 	mutex_unlock(&mm->vma_lock);
 	put_list(err ? pieces : old);
 	if (err)
-		return fail(err, "no memory to split the mappings in [0x%llx-0x%llx]", (unsigned long long)start,
-			    (unsigned long long)last);
+		return fail(err, "no memory to split the mappings in [0x%llx-0x%llx]",
+			    (unsigned long long)start, (unsigned long long)last);
 	return 0;
 }
 
@@ -221,7 +221,8 @@ int vma_access(struct vm_area *vma, u64 addr, void *buf, size_t len_bytes, bool 
 	u8 *p = buf;
 
 	if (!vma->ops || !vma->ops->access)
-		return fail(-EFAULT, "the mapping at 0x%llx has no access operation", (unsigned long long)vma->start);
+		return fail(-EFAULT, "the mapping at 0x%llx has no access operation",
+			    (unsigned long long)vma->start);
 	while (len_bytes) {
 		unsigned piece = 8;
 		int err;
@@ -239,7 +240,8 @@ int vma_access(struct vm_area *vma, u64 addr, void *buf, size_t len_bytes, bool 
 	return 0;
 }
 
-void vma_for_each_private(struct mm *mm, const void *private_data, void (*fn)(struct vm_area *, void *), void *arg)
+void vma_for_each_private(struct mm *mm, const void *private_data, void (*fn)(struct vm_area *, void *),
+			  void *arg)
 {
 	struct vm_area *vma;
 

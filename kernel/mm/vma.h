@@ -65,14 +65,20 @@ void vma_file_register(const struct vma_file_ops *ops);
 
 /** vma_alloc - a vm_area not yet in the list; takes a reference on @file.  NULL if memory is short. */
 struct vm_area *vma_alloc(struct file *file, u64 start, u64 len_bytes, u64 pgoff_bytes, int prot);
-/** vma_insert - put it into the list: the list takes over the caller's reference.  The range must be free: vma_remove() it first. */
+/**
+ * vma_insert - put it into the list, which takes over the caller's reference
+ * The range must be free: vma_remove() it first.
+ */
 void vma_insert(struct mm *mm, struct vm_area *vma);
 /**
  * vma_remove - forget what lies in [start, start+len): whole areas, heads, tails, middles (then one
  * area becomes two).  Return: 0; -ENOMEM with nothing changed.
  */
 int vma_remove(struct mm *mm, u64 start, u64 len_bytes);
-/** vma_protect - areas in [start, start+len) get @prot, split as in vma_remove().  Return: 0; -ENOMEM with nothing changed. */
+/**
+ * vma_protect - areas in [start, start+len) get @prot, split as in vma_remove()
+ * Return: 0; -ENOMEM with nothing changed.
+ */
 int vma_protect(struct mm *mm, u64 start, u64 len_bytes, int prot);
 /** vma_find - the area that holds @addr, with a reference; NULL.  Cheap when there are no areas. */
 struct vm_area *vma_find(struct mm *mm, u64 addr);
@@ -91,7 +97,8 @@ struct vm_area *vma_get(struct vm_area *vma);
  * vma_for_each_private - call @fn for every area with that private_data, LOCK_VMA held: used to revoke
  * mappings.  @fn takes no lock.
  */
-void vma_for_each_private(struct mm *mm, const void *private_data, void (*fn)(struct vm_area *, void *), void *arg);
+void vma_for_each_private(struct mm *mm, const void *private_data, void (*fn)(struct vm_area *, void *),
+			  void *arg);
 
 /**
  * vma_host_revoke - make the pages of an area what vm_operations.direct says now; set by the front end,

@@ -163,7 +163,8 @@ static void random_changes_match_a_plain_array(void **state)
 				model[page + i] = pgoff + (long)i;
 		}
 		if (step % 7 == 0)
-			assert_int_equal(vma_protect(mm_self(), BASE + page * PAGE_SIZE, PAGE_SIZE, PROT_READ), 0);
+			assert_int_equal(
+			    vma_protect(mm_self(), BASE + page * PAGE_SIZE, PAGE_SIZE, PROT_READ), 0);
 		for (u64 i = 0; i < MODEL_PAGES; i++) {
 			if (at(i) != model[i])
 				print_error("seed 20240607, step %d, page %llu\n", step, (unsigned long long)i);

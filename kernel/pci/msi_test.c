@@ -244,7 +244,7 @@ static void test_free_waits(void **state)
 	stop = false;
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, signaller, NULL), 0);
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < 60; round++) {
 		atomic_int *alive = malloc(sizeof(*alive));
 
 		atomic_init(alive, 1);

@@ -113,7 +113,8 @@ static void session(const char *dir, struct fake_hw *hw, struct fake_hw *port)
 		return;
 	kernfs_lock();
 	bus = works(pci_bus_init());
-	if (bus && works(pci_host_driver_register("other", no_ids)) && works(pci_host_driver_register("taker", all_ids))) {
+	if (bus && works(pci_host_driver_register("other", no_ids)) &&
+	    works(pci_host_driver_register("taker", all_ids))) {
 		port_added = works(pci_device_add(&port->pdev, false));
 		hw_added = port_added && works(pci_device_add(&hw->pdev, false));
 	}
@@ -151,7 +152,8 @@ static void test_each_fails(void **state)
 		fake_ready(hw);
 		fake_ready(port);
 		/* Hundreds of trees: in memory, if we may. */
-		snprintf(dir, sizeof(dir), "%s/pci_nomem_test.XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+		snprintf(dir, sizeof(dir), "%s/pci_nomem_test.XXXXXX",
+			 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 		assert_non_null(mkdtemp(dir));
 		failed_one = false;
 		countdown = ++n;

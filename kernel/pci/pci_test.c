@@ -48,7 +48,10 @@ static bool vfio_in_use(struct device *dev)
 }
 
 static struct pci_driver vfio = {
-	.driver = {.name = "vfio-pci", .id_table = vfio_ids, .driver_managed_dma = true, .in_use = vfio_in_use},
+	.driver = {.name = "vfio-pci",
+		   .id_table = vfio_ids,
+		   .driver_managed_dma = true,
+		   .in_use = vfio_in_use},
 	.probe = vfio_probe,
 };
 

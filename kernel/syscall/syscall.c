@@ -32,6 +32,9 @@
 
 typedef unsigned long long ull;
 
+/* The long way round of a call: never in the way of the short one. */
+#define LOUD __attribute__((noinline, cold))
+
 static _Atomic u64 nr_calls, nr_failed, nr_mmio_reads, nr_mmio_writes;
 
 static inline void count(_Atomic u64 *counter)
@@ -82,8 +85,8 @@ static __attribute__((format(printf, 2, 3), cold)) void explain_end(s64 ret, con
 	va_end(ap);
 	name = ret < 0 ? strerrorname_np((int)-ret) : NULL;
 	if (ret < 0)
-		snprintf(line, sizeof(line), "softvfio: %s = -1 %s%s%s", call, name ? name : "?", why ? ": " : "",
-			 why ? why : "");
+		snprintf(line, sizeof(line), "softvfio: %s = -1 %s%s%s", call, name ? name : "?",
+			 why ? ": " : "", why ? why : "");
 	else
 		snprintf(line, sizeof(line), "softvfio: %s = %lld: note: %s", call, (long long)ret, why);
 	explain_print(line);
@@ -135,7 +138,7 @@ static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 	return 0;
 }
 
-static __attribute__((noinline, cold)) int loud_open(const char *path, unsigned flags, struct file **ret_file)
+static LOUD int loud_open(const char *path, unsigned flags, struct file **ret_file)
 {
 	struct trace_line line;
 	int ret;
@@ -173,7 +176,7 @@ static inline long vfs_ioctl(struct file *file, unsigned cmd, unsigned long arg)
 	return file->f_op->ioctl(file, cmd, arg);
 }
 
-static __attribute__((noinline, cold)) long loud_ioctl(int fd, struct file *file, unsigned cmd, unsigned long arg)
+static LOUD long loud_ioctl(int fd, struct file *file, unsigned cmd, unsigned long arg)
 {
 	struct trace_ioctl state;
 	struct trace_line line;
@@ -217,7 +220,8 @@ static int check_transfer(u64 uva, size_t *len)
 	u64 last;
 
 	if (*len && (range_overflows(uva, *len, &last) || last > PHYS_OFFSET_MASK))
-		return fail(-EFAULT, "the buffer [0x%llx, +0x%zx) is not in a program's address space", (ull)uva, *len);
+		return fail(-EFAULT, "the buffer [0x%llx, +0x%zx) is not in a program's address space",
+			    (ull)uva, *len);
 	if ((ssize_t)*len < 0)
 		return fail(-EINVAL, "length %zu is negative as a ssize_t", *len);
 	*len = min(*len, MAX_RW_COUNT);
@@ -266,8 +270,8 @@ static ssize_t vfs_write(struct file *file, const void __user *buf, size_t len, 
 	return ret;
 }
 
-static __attribute__((noinline, cold)) ssize_t loud_transfer(int fd, struct file *file, void __user *buf, size_t len,
-							     const u64 *pos, bool write)
+static LOUD ssize_t loud_transfer(int fd, struct file *file, void __user *buf, size_t len, const u64 *pos,
+				  bool write)
 {
 	const char *name = write ? (pos ? "pwrite" : "write") : (pos ? "pread" : "read");
 	struct trace_line line;
@@ -303,7 +307,9 @@ ssize_t do_read(int fd, struct file *file, void __user *buf, size_t len, const u
 
 ssize_t do_write(int fd, struct file *file, const void __user *buf, size_t len, const u64 *pos)
 {
-	return counted(somebody_listens() ? loud_transfer(fd, file, (void __user *)(uintptr_t)buf, len, pos, true)
+	void __user *from = (void __user *)(uintptr_t)buf;
+
+	return counted(somebody_listens() ? loud_transfer(fd, file, from, len, pos, true)
 					  : vfs_write(file, buf, len, pos));
 }
 
@@ -338,7 +344,7 @@ static s64 vfs_lseek(struct file *file, s64 off, int whence)
 	return base;
 }
 
-static __attribute__((noinline, cold)) s64 loud_lseek(int fd, struct file *file, s64 off, int whence)
+static LOUD s64 loud_lseek(int fd, struct file *file, s64 off, int whence)
 {
 	static const char *const names[] = { "SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE" };
 	struct trace_line line;
@@ -382,18 +388,20 @@ static int check_map_type(const struct file *file, int prot, int flags)
 	if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
 		return fail(-EOPNOTSUPP, "MAP_SYNC is for persistent memory only");
 	if (type != MAP_PRIVATE && (prot & PROT_WRITE) && !may_write(file))
-		return fail(-EACCES, "a shared writable mapping needs a file opened for writing, and %s was not",
+		return fail(-EACCES, "a shared writable mapping needs a file opened for writing: %s was not",
 			    file->path);
 	if (!may_read(file))
 		return fail(-EACCES, "%s was opened for writing only, a mapping needs reading", file->path);
 	if ((prot & PROT_EXEC) && is_noexec(file))
-		return fail(-EPERM, "%s cannot be mapped with PROT_EXEC: its file system is mounted noexec", file->path);
+		return fail(-EPERM, "%s cannot be mapped with PROT_EXEC: its file system is mounted noexec",
+			    file->path);
 	if (!file->f_op->mmap)
 		return fail(-ENODEV, "%s cannot be mapped", file->path);
 	return 0;
 }
 
-static int vfs_mmap(struct file *file, u64 addr, u64 len, int prot, int flags, u64 off, struct vm_area **ret_vma)
+static int vfs_mmap(struct file *file, u64 addr, u64 len, int prot, int flags, u64 off,
+		    struct vm_area **ret_vma)
 {
 	struct vm_area *vma;
 	u64 last;
@@ -407,7 +415,8 @@ static int vfs_mmap(struct file *file, u64 addr, u64 len, int prot, int flags, u
 		return fail(-ENOMEM, "length 0x%llx does not fit in an address space", (ull)len);
 	len = ALIGN_UP(len, PAGE_SIZE);
 	if (range_overflows(off, len, &last))
-		return fail(-EOVERFLOW, "offset 0x%llx + length 0x%llx is more than 64 bits", (ull)off, (ull)len);
+		return fail(-EOVERFLOW, "offset 0x%llx + length 0x%llx is more than 64 bits", (ull)off,
+			    (ull)len);
 	if ((flags & MAP_FIXED) && !IS_ALIGNED(addr, PAGE_SIZE))
 		return fail(-EINVAL, "address 0x%llx is not a multiple of the page size", (ull)addr);
 	err = check_map_type(file, prot, flags);
@@ -425,8 +434,8 @@ static int vfs_mmap(struct file *file, u64 addr, u64 len, int prot, int flags, u
 	return 0;
 }
 
-static __attribute__((noinline, cold)) int loud_mmap(int fd, struct file *file, u64 addr, u64 len, int prot, int flags,
-						     u64 off, struct vm_area **ret_vma)
+static LOUD int loud_mmap(int fd, struct file *file, u64 addr, u64 len, int prot, int flags, u64 off,
+			  struct vm_area **ret_vma)
 {
 	struct trace_line line;
 	int ret;
@@ -450,7 +459,8 @@ static __attribute__((noinline, cold)) int loud_mmap(int fd, struct file *file, 
 	return ret;
 }
 
-int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int flags, u64 off, struct vm_area **ret_vma)
+int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int flags, u64 off,
+	    struct vm_area **ret_vma)
 {
 	return (int)counted(somebody_listens() ? loud_mmap(fd, file, addr, len_bytes, prot, flags, off, ret_vma)
 					       : vfs_mmap(file, addr, len_bytes, prot, flags, off, ret_vma));
@@ -491,7 +501,7 @@ int do_fstat(struct file *file, struct stat *st)
 
 /* ---- close ---- */
 
-static __attribute__((noinline, cold)) void loud_close(int fd, struct file *file)
+static LOUD void loud_close(int fd, struct file *file)
 {
 	struct trace_line line;
 

@@ -28,7 +28,7 @@ int do_open(const char *path, unsigned int flags, struct file **ret_file);
 
 /* @fd is for --trace and --explain only: the file is @file, on which the caller holds a reference. */
 long do_ioctl(int fd, struct file *file, unsigned int cmd, unsigned long arg);
-/** pos NULL: read() at the file position; else pread().  A file without positions gives -ESPIPE for pread where Linux does. */
+/** @pos: NULL: read() at the file position, which moves; else pread(). */
 ssize_t do_read(int fd, struct file *file, void __user *buf, size_t len, const u64 *pos);
 ssize_t do_write(int fd, struct file *file, const void __user *buf, size_t len, const u64 *pos);
 /** do_lseek - device files and nodes are streams (-ESPIPE); attributes can be sought. */
@@ -38,7 +38,8 @@ s64 do_lseek(int fd, struct file *file, s64 off, int whence);
  * @ret_vma: one reference, not yet in the list: the front end makes the real mapping, then
  * vma_insert()s it (or vma_put()s it on failure).
  */
-int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int flags, u64 off, struct vm_area **ret_vma);
+int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int flags, u64 off,
+	    struct vm_area **ret_vma);
 int do_fstat(struct file *file, struct stat *st);
 /** do_close - a descriptor goes: put @file (the caller's reference) with the release inside the call. */
 void do_close(int fd, struct file *file);

@@ -103,7 +103,8 @@ static const struct file_operations attr_fops = { .kind = FILE_SYSFS, .read = fu
 
 static struct file *new_file(const struct file_operations *ops, unsigned flags)
 {
-	struct file *file = file_alloc(ops, NULL, ops == &full_fops ? "anon_inode:[vfio-device]" : "/dev/vfio/vfio", flags);
+	struct file *file =
+	    file_alloc(ops, NULL, ops == &full_fops ? "anon_inode:[vfio-device]" : "/dev/vfio/vfio", flags);
 
 	assert_non_null(file);
 	return file;
@@ -298,7 +299,8 @@ static void reasons_are_printed(void **state)
 
 	listen();
 	assert_int_equal(do_ioctl(7, file, VFIO_DEVICE_RESET, 3), -EINVAL);
-	assert_string_equal(said, "softvfio: ioctl(7, VFIO_DEVICE_RESET) = -1 EINVAL: the fake cannot reset, arg 3");
+	assert_string_equal(
+	    said, "softvfio: ioctl(7, VFIO_DEVICE_RESET) = -1 EINVAL: the fake cannot reset, arg 3");
 	assert_int_equal(do_ioctl(7, file, VFIO_DEVICE_GET_INFO, 0), 0);
 	assert_string_equal(said, "softvfio: ioctl(7, VFIO_DEVICE_GET_INFO) = 0: note: this looks strange");
 	said[0] = '\0';
@@ -315,8 +317,9 @@ static void reasons_are_printed(void **state)
 	assert_int_equal(do_mmap(7, file, 0, 0, PROT_READ, MAP_SHARED, 0, &vma), -EINVAL);
 	assert_string_equal(said, "softvfio: mmap(7, 0x0 bytes at 0x0) = -1 EINVAL: length is 0");
 	assert_int_equal(do_lseek(7, file, 0, SEEK_SET), -ESPIPE);
-	assert_string_equal(said, "softvfio: lseek(7, 0, 0) = -1 ESPIPE: anon_inode:[vfio-device] has no position that "
-			    "could be moved");
+	assert_string_equal(
+	    said, "softvfio: lseek(7, 0, 0) = -1 ESPIPE: anon_inode:[vfio-device] has no position that "
+		  "could be moved");
 	deaf();
 	fput(file);
 	fput(bare);

@@ -4,7 +4,7 @@
  *
  * A line is made in two halves, because a struct goes in and comes out: before the call what the
  * program wrote, after it what the call changed, behind "=>".  What a code looks like is said in
- * trace_table.c; here is only how flags, numbers and lists are written.
+ * trace_vfio.c and trace_iommufd.c; here is only how flags, numbers and lists are written.
  *
  * What always holds: the program's memory is read with guarded copies and never written; a line is
  * one write(2), so lines of several threads do not mix; what does not fit is cut and ends in "...".
@@ -20,14 +20,13 @@
 #include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
+#include "kernel/syscall/trace_table.h"
 
 /* Kept free for what trace_end() adds. */
 #define LINE_END_ROOM 160
 
 bool trace_enabled;
 static int trace_fd = -1;
-
-typedef unsigned long long ull;
 
 /* ---- text ---- */
 
@@ -241,6 +240,17 @@ static void string_before(struct trace_line *line, unsigned long arg)
 		line_add(line, ", \"%.*s\"%s", (int)sizeof(text), text, len < 0 ? "..." : "");
 }
 
+const struct trace_call *trace_call_find(enum file_kind kind, unsigned int cmd)
+{
+	for (size_t i = 0; i < trace_vfio_count; i++)
+		if (trace_vfio_calls[i].cmd == cmd && (trace_vfio_calls[i].kinds & BIT(kind)))
+			return &trace_vfio_calls[i];
+	for (size_t i = 0; i < trace_iommufd_count; i++)
+		if (trace_iommufd_calls[i].cmd == cmd && (trace_iommufd_calls[i].kinds & BIT(kind)))
+			return &trace_iommufd_calls[i];
+	return NULL;
+}
+
 void trace_ioctl_before(struct trace_line *line, struct trace_ioctl *state, const struct file *file,
 			unsigned int cmd, unsigned long arg)
 {
@@ -284,8 +294,9 @@ void trace_ioctl_before(struct trace_line *line, struct trace_ioctl *state, cons
 	}
 }
 
-/* A result is shown always if the call succeeded; what was there before, and all of a failure, if it changed. */
-static bool field_came_out(const struct trace_field *field, const struct trace_ioctl *state, const u8 *now, bool ok)
+/* A result is shown if the call succeeded; what went in too, and all of a failure, only if it changed. */
+static bool field_came_out(const struct trace_field *field, const struct trace_ioctl *state, const u8 *now,
+			   bool ok)
 {
 	if (!(field->dir & TRACE_OUT) || (size_t)field->off + field->size > state->have)
 		return false;
@@ -390,11 +401,13 @@ void trace_map_flags(struct trace_line *line, int flags)
 void trace_open_flags(struct trace_line *line, unsigned flags)
 {
 	static const struct trace_name modes[] = {
-		{ O_RDONLY, "O_RDONLY" }, { O_WRONLY, "O_WRONLY" }, { O_RDWR, "O_RDWR" }, { 3, "O_ACCMODE" }, { 0 },
+		{ O_RDONLY, "O_RDONLY" }, { O_WRONLY, "O_WRONLY" }, { O_RDWR, "O_RDWR" },
+		{ O_ACCMODE, "O_ACCMODE" }, { 0 },
 	};
 	static const struct trace_name names[] = {
 		{ O_CREAT, "O_CREAT" }, { O_EXCL, "O_EXCL" }, { O_NOCTTY, "O_NOCTTY" }, { O_TRUNC, "O_TRUNC" },
-		{ O_APPEND, "O_APPEND" }, { O_NONBLOCK, "O_NONBLOCK" }, { O_SYNC, "O_SYNC" }, { O_DSYNC, "O_DSYNC" },
+		{ O_APPEND, "O_APPEND" }, { O_NONBLOCK, "O_NONBLOCK" }, { O_SYNC, "O_SYNC" },
+		{ O_DSYNC, "O_DSYNC" },
 		{ O_DIRECT, "O_DIRECT" }, { 0100000, "O_LARGEFILE" }, { O_DIRECTORY, "O_DIRECTORY" },
 		{ O_NOFOLLOW, "O_NOFOLLOW" }, { O_NOATIME, "O_NOATIME" }, { O_CLOEXEC, "O_CLOEXEC" },
 		{ O_PATH, "O_PATH" }, { 0 },

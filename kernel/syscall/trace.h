@@ -44,7 +44,7 @@ void trace_prot(struct trace_line *line, int prot);
 void trace_map_flags(struct trace_line *line, int flags);
 void trace_open_flags(struct trace_line *line, unsigned flags);
 
-/* ---- trace_table.c: what the ioctls look like ---- */
+/* ---- trace_table.h and the tables: what the ioctls look like ---- */
 
 struct trace_name {
 	u64 value;

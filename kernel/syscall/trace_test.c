@@ -68,11 +68,19 @@ static int fake_mmap(struct file *file, struct vm_area *vma, int map_flags)
 	return (int)next.ret;
 }
 
-#define FOPS(kind_) { .kind = kind_, .ioctl = fake_ioctl, .read = fake_read, .write = fake_write, .mmap = fake_mmap }
+#define FOPS(kind_)                                                                                          \
+	{                                                                                                    \
+		.kind = kind_, .ioctl = fake_ioctl, .read = fake_read, .write = fake_write,                  \
+		.mmap = fake_mmap                                                                            \
+	}
 static const struct file_operations fops[] = {
-	[FILE_VFIO_CONTAINER] = FOPS(FILE_VFIO_CONTAINER), [FILE_VFIO_GROUP] = FOPS(FILE_VFIO_GROUP),
-	[FILE_VFIO_DEVICE] = FOPS(FILE_VFIO_DEVICE), [FILE_IOMMUFD] = FOPS(FILE_IOMMUFD),
-	[FILE_SYSFS] = FOPS(FILE_SYSFS), [FILE_KVM_DEVICE] = FOPS(FILE_KVM_DEVICE), [FILE_OTHER] = FOPS(FILE_OTHER),
+	[FILE_VFIO_CONTAINER] = FOPS(FILE_VFIO_CONTAINER),
+	[FILE_VFIO_GROUP] = FOPS(FILE_VFIO_GROUP),
+	[FILE_VFIO_DEVICE] = FOPS(FILE_VFIO_DEVICE),
+	[FILE_IOMMUFD] = FOPS(FILE_IOMMUFD),
+	[FILE_SYSFS] = FOPS(FILE_SYSFS),
+	[FILE_KVM_DEVICE] = FOPS(FILE_KVM_DEVICE),
+	[FILE_OTHER] = FOPS(FILE_OTHER),
 };
 static const char *const paths[] = {
 	[FILE_VFIO_CONTAINER] = "/dev/vfio/vfio", [FILE_VFIO_GROUP] = "/dev/vfio/3",
@@ -138,8 +146,9 @@ static void containers(void **state)
 			    "ioctl(5</dev/vfio/vfio>, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) = 1");
 	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_CHECK_EXTENSION, (void *)99, 0, UNCHANGED),
 			    "ioctl(5</dev/vfio/vfio>, VFIO_CHECK_EXTENSION, 99) = 0");
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_SET_IOMMU, (void *)1, -EINVAL, UNCHANGED),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU) = -1 EINVAL (Invalid argument)");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_SET_IOMMU, (void *)1, -EINVAL, UNCHANGED),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU) = -1 EINVAL (Invalid argument)");
 	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_MAP_DMA, &map, 0, UNCHANGED),
 			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_MAP_DMA, {argsz=32, flags=READ|WRITE, "
 			    "vaddr=0x7f0000000000, iova=0x0, size=0x100000}) = 0");
@@ -148,12 +157,14 @@ static void containers(void **state)
 			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_MAP_DMA, {argsz=32, flags=VADDR|0x80, "
 			    "vaddr=0x7f0000000000, iova=0x0, size=0x100000}) = -1 EINVAL (Invalid argument)");
 	after.size = 0;
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, AFTER(after)),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=24, flags=0, iova=0x1000, size=0x2000} "
-			    "=> {size=0x0}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, AFTER(after)),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=24, flags=0, iova=0x1000, size=0x2000} "
+	    "=> {size=0x0}) = 0");
 	/* The same size comes back: nothing to show. */
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, UNCHANGED),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=24, flags=0, iova=0x1000, size=0x0}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, UNCHANGED),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=24, flags=0, iova=0x1000, size=0x0}) = 0");
 	assert_string_equal(traced(FILE_VFIO_CONTAINER, 0x1234, (void *)0x10, -ENOTTY, UNCHANGED),
 			    "ioctl(5</dev/vfio/vfio>, 0x1234, A) = -1 ENOTTY (Inappropriate ioctl for device)");
 }
@@ -163,21 +174,25 @@ static void dirty_tracking(void **state)
 	struct {
 		struct vfio_iommu_type1_dirty_bitmap head;
 		struct vfio_iommu_type1_dirty_bitmap_get get;
-	} dirty = { { sizeof(dirty), VFIO_IOMMU_DIRTY_PAGES_FLAG_START }, { 0x1000, 0x4000, { 4096, 8, NULL } } };
+	} dirty = { { sizeof(dirty), VFIO_IOMMU_DIRTY_PAGES_FLAG_START },
+		    { 0x1000, 0x4000, { 4096, 8, NULL } } };
 	struct {
 		struct vfio_iommu_type1_dma_unmap head;
 		struct vfio_bitmap bitmap;
-	} unmap = { { sizeof(unmap), VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, 0x1000, 0x4000 }, { 4096, 8, NULL } };
+	} unmap = { { sizeof(unmap), VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, 0x1000, 0x4000 },
+		    { 4096, 8, NULL } };
 
 	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_DIRTY_PAGES, &dirty, 0, UNCHANGED),
 			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_DIRTY_PAGES, {argsz=48, flags=START}) = 0");
 	dirty.head.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_DIRTY_PAGES, &dirty, 0, UNCHANGED),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_DIRTY_PAGES, {argsz=48, flags=GET_BITMAP, iova=0x1000, "
-			    "size=0x4000, bitmap={pgsize=0x1000, size=8, data=0x0}}) = 0");
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, UNCHANGED),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=48, flags=GET_DIRTY_BITMAP, iova=0x1000, "
-			    "size=0x4000, bitmap={pgsize=0x1000, size=8, data=0x0}}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_DIRTY_PAGES, &dirty, 0, UNCHANGED),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_DIRTY_PAGES, {argsz=48, flags=GET_BITMAP, iova=0x1000, "
+	    "size=0x4000, bitmap={pgsize=0x1000, size=8, data=0x0}}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_UNMAP_DMA, &unmap, 0, UNCHANGED),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_UNMAP_DMA, {argsz=48, flags=GET_DIRTY_BITMAP, iova=0x1000, "
+	    "size=0x4000, bitmap={pgsize=0x1000, size=8, data=0x0}}) = 0");
 }
 
 static void iommu_info_with_capabilities(void **state)
@@ -196,23 +211,26 @@ static void iommu_info_with_capabilities(void **state)
 		.avail = { { 3, 1, 0 }, 65535 },
 	};
 
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, AFTER(after)),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=120} => {flags=PGSIZES|CAPS, "
-			    "iova_pgsizes=0xfffffffffffff000, caps=[IOVA_RANGE [0x0-0xfedfffff, 0xfef00000-0xffffffffffff], "
-			    "MIGRATION pgsize_bitmap=0x1000 max_dirty_bitmap_size=0x10000000, DMA_AVAIL 65535]}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, AFTER(after)),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=120} => {flags=PGSIZES|CAPS, "
+	    "iova_pgsizes=0xfffffffffffff000, caps=[IOVA_RANGE [0x0-0xfedfffff, 0xfef00000-0xffffffffffff], "
+	    "MIGRATION pgsize_bitmap=0x1000 max_dirty_bitmap_size=0x10000000, DMA_AVAIL 65535]}) = 0");
 	/* Too short for the chain: Linux says how much it wants. */
 	memset(&now, 0, sizeof(now));
 	now.info.argsz = 24;
 	after.info.cap_offset = 0;
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, &after, 24),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=24} => {argsz=120, flags=PGSIZES|CAPS, "
-			    "iova_pgsizes=0xfffffffffffff000}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, &after, 24),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=24} => {argsz=120, flags=PGSIZES|CAPS, "
+	    "iova_pgsizes=0xfffffffffffff000}) = 0");
 	/* A program that knows only the oldest struct. */
 	memset(&now, 0, sizeof(now));
 	now.info.argsz = 8;
 	after.info.argsz = 8;
-	assert_string_equal(traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, &after, 8),
-			    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=8} => {flags=PGSIZES|CAPS}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_CONTAINER, VFIO_IOMMU_GET_INFO, &now, 0, &after, 8),
+	    "ioctl(5</dev/vfio/vfio>, VFIO_IOMMU_GET_INFO, {argsz=8} => {flags=PGSIZES|CAPS}) = 0");
 }
 
 static void chains_that_run_in_circles_end(void **state)
@@ -236,14 +254,16 @@ static void groups(void **state)
 	char longer[128];
 	int container = 7;
 
-	assert_string_equal(traced(FILE_VFIO_GROUP, VFIO_GROUP_GET_STATUS, &status, 0, AFTER(after)),
-			    "ioctl(5</dev/vfio/3>, VFIO_GROUP_GET_STATUS, {argsz=8} => {flags=VIABLE|CONTAINER_SET}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_GROUP, VFIO_GROUP_GET_STATUS, &status, 0, AFTER(after)),
+	    "ioctl(5</dev/vfio/3>, VFIO_GROUP_GET_STATUS, {argsz=8} => {flags=VIABLE|CONTAINER_SET}) = 0");
 	assert_string_equal(traced(FILE_VFIO_GROUP, VFIO_GROUP_SET_CONTAINER, &container, 0, UNCHANGED),
 			    "ioctl(5</dev/vfio/3>, VFIO_GROUP_SET_CONTAINER, [7]) = 0");
 	assert_string_equal(traced(FILE_VFIO_GROUP, VFIO_GROUP_SET_CONTAINER, NULL, -EFAULT, UNCHANGED),
 			    "ioctl(5</dev/vfio/3>, VFIO_GROUP_SET_CONTAINER, 0x0) = -1 EFAULT (Bad address)");
-	assert_string_equal(traced(FILE_VFIO_GROUP, VFIO_GROUP_UNSET_CONTAINER, NULL, -EBUSY, UNCHANGED),
-			    "ioctl(5</dev/vfio/3>, VFIO_GROUP_UNSET_CONTAINER) = -1 EBUSY (Device or resource busy)");
+	assert_string_equal(
+	    traced(FILE_VFIO_GROUP, VFIO_GROUP_UNSET_CONTAINER, NULL, -EBUSY, UNCHANGED),
+	    "ioctl(5</dev/vfio/3>, VFIO_GROUP_UNSET_CONTAINER) = -1 EBUSY (Device or resource busy)");
 	assert_string_equal(traced(FILE_VFIO_GROUP, VFIO_GROUP_GET_DEVICE_FD, name, 8, UNCHANGED),
 			    "ioctl(5</dev/vfio/3>, VFIO_GROUP_GET_DEVICE_FD, \"0000:01:00.0\") = 8");
 	memset(longer, 'x', sizeof(longer));
@@ -257,22 +277,27 @@ static void devices(void **state)
 	struct vfio_device_info info = { sizeof(info) }, info_after = { sizeof(info), 3, 9, 5 };
 	struct vfio_irq_info irq = { sizeof(irq), 0, 2 }, irq_after = { sizeof(irq), 9, 2, 16 };
 
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, &info, 0, AFTER(info_after)),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, {argsz=24} => {flags=RESET|PCI, "
-			    "num_regions=9, num_irqs=5}) = 0");
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_IRQ_INFO, &irq, 0, AFTER(irq_after)),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_IRQ_INFO, {argsz=16, index=MSIX} => "
-			    "{flags=EVENTFD|NORESIZE, count=16}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, &info, 0, AFTER(info_after)),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, {argsz=24} => {flags=RESET|PCI, "
+	    "num_regions=9, num_irqs=5}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_IRQ_INFO, &irq, 0, AFTER(irq_after)),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_IRQ_INFO, {argsz=16, index=MSIX} => "
+	    "{flags=EVENTFD|NORESIZE, count=16}) = 0");
 	irq.index = 9;
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_IRQ_INFO, &irq, -EINVAL, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_IRQ_INFO, {argsz=16, index=9}) = -1 EINVAL "
-			    "(Invalid argument)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_IRQ_INFO, &irq, -EINVAL, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_IRQ_INFO, {argsz=16, index=9}) = -1 EINVAL "
+	    "(Invalid argument)");
 	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_RESET, NULL, 0, UNCHANGED),
 			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_RESET) = 0");
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, NULL, -EFAULT, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, NULL) = -1 EFAULT (Bad address)");
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, (void *)8, -EFAULT, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, A) = -1 EFAULT (Bad address)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, NULL, -EFAULT, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, NULL) = -1 EFAULT (Bad address)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_INFO, (void *)8, -EFAULT, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_INFO, A) = -1 EFAULT (Bad address)");
 }
 
 static void regions(void **state)
@@ -289,10 +314,11 @@ static void regions(void **state)
 		.msix = { VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, 1, 0 },
 	};
 
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_REGION_INFO, &now, 0, AFTER(after)),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_REGION_INFO, {argsz=88, index=BAR4} => "
-			    "{flags=READ|WRITE|MMAP|CAPS, size=0x4000, offset=0x40000000000, "
-			    "caps=[SPARSE_MMAP [0x0+0x1000, 0x3000+0x1000], MSIX_MAPPABLE]}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_REGION_INFO, &now, 0, AFTER(after)),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_REGION_INFO, {argsz=88, index=BAR4} => "
+	    "{flags=READ|WRITE|MMAP|CAPS, size=0x4000, offset=0x40000000000, "
+	    "caps=[SPARSE_MMAP [0x0+0x1000, 0x3000+0x1000], MSIX_MAPPABLE]}) = 0");
 }
 
 static void set_irqs(void **state)
@@ -304,18 +330,21 @@ static void set_irqs(void **state)
 	u8 bools[sizeof(struct vfio_irq_set) + 2];
 
 	set.head.argsz = sizeof(set.head) + 3 * sizeof(int);
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_SET_IRQS, {argsz=32, "
-			    "flags=DATA_EVENTFD|ACTION_TRIGGER, index=MSIX, start=0, count=3, data=[12, -1, 13]}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, 0, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_SET_IRQS, {argsz=32, "
+	    "flags=DATA_EVENTFD|ACTION_TRIGGER, index=MSIX, start=0, count=3, data=[12, -1, 13]}) = 0");
 	/* A count that is a lie shows what there is room for. */
 	set.head.count = 1000000;
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, -EINVAL, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_SET_IRQS, {argsz=32, "
-			    "flags=DATA_EVENTFD|ACTION_TRIGGER, index=MSIX, start=0, count=1000000, data=[12, -1, 13]}) "
-			    "= -1 EINVAL (Invalid argument)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, -EINVAL, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_SET_IRQS, {argsz=32, "
+	    "flags=DATA_EVENTFD|ACTION_TRIGGER, index=MSIX, start=0, count=1000000, data=[12, -1, 13]}) "
+	    "= -1 EINVAL (Invalid argument)");
 	set.head.argsz = sizeof(set);
 	set.head.count = 40;
-	assert_non_null(strstr(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, 0, UNCHANGED), ", 0, ...]}) = 0"));
+	assert_non_null(
+	    strstr(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_SET_IRQS, &set, 0, UNCHANGED), ", 0, ...]}) = 0"));
 
 	set.head.argsz = sizeof(set.head);
 	set.head.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK;
@@ -349,19 +378,22 @@ static void hot_reset(void **state)
 		int fds[2];
 	} reset = { { sizeof(reset), 0, 2 }, { 6, 9 } };
 
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &now, 0, AFTER(after)),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {argsz=28} => "
-			    "{flags=0, count=2, devices=[0000:01:00.0 group 3, 0000:01:01.2 group 4]}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &now, 0, AFTER(after)),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {argsz=28} => "
+	    "{flags=0, count=2, devices=[0000:01:00.0 group 3, 0000:01:01.2 group 4]}) = 0");
 	/* What a failure wrote is shown too: the count that is needed. */
 	memset(&now, 0, sizeof(now));
 	now.info.argsz = 12;
 	after.info.argsz = 12;
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &now, -ENOSPC, &after, 12),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {argsz=12} => "
-			    "{count=2}) = -1 ENOSPC (No space left on device)");
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_PCI_HOT_RESET, &reset, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_PCI_HOT_RESET, {argsz=20, flags=0x0, count=2, "
-			    "group_fds=[6, 9]}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &now, -ENOSPC, &after, 12),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {argsz=12} => "
+	    "{count=2}) = -1 ENOSPC (No space left on device)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_PCI_HOT_RESET, &reset, 0, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_PCI_HOT_RESET, {argsz=20, flags=0x0, count=2, "
+	    "group_fds=[6, 9]}) = 0");
 }
 
 static void feature_calls(void **state)
@@ -370,8 +402,9 @@ static void feature_calls(void **state)
 		struct vfio_device_feature head;
 		struct vfio_device_feature_mig_state state;
 	} mig = { { sizeof(mig), VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE }, { 3, -1 } };
-	struct vfio_device_feature probe = { sizeof(probe), VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET |
-					     VFIO_DEVICE_FEATURE_DMA_LOGGING_START };
+	struct vfio_device_feature probe = { sizeof(probe), VFIO_DEVICE_FEATURE_PROBE |
+								VFIO_DEVICE_FEATURE_SET |
+								VFIO_DEVICE_FEATURE_DMA_LOGGING_START };
 
 	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_FEATURE, &mig, 0, UNCHANGED),
 			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=16, "
@@ -384,12 +417,14 @@ static void feature_calls(void **state)
 			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=8, "
 			    "flags=SET|PROBE|DMA_LOGGING_START}) = -1 ENOTTY (Inappropriate ioctl for device)");
 	probe.flags = VFIO_DEVICE_FEATURE_GET | 4711;
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_FEATURE, &probe, -ENOTTY, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=8, flags=GET|4711}) "
-			    "= -1 ENOTTY (Inappropriate ioctl for device)");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_FEATURE, &probe, -ENOTTY, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=8, flags=GET|4711}) "
+	    "= -1 ENOTTY (Inappropriate ioctl for device)");
 	probe.argsz = 4;
 	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_FEATURE, &probe, -EINVAL, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=4}) = -1 EINVAL (Invalid argument)");
+			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_FEATURE, {argsz=4}) = -1 EINVAL "
+			    "(Invalid argument)");
 }
 
 static void other_device_calls(void **state)
@@ -399,14 +434,17 @@ static void other_device_calls(void **state)
 	struct vfio_device_attach_iommufd_pt attach = { .argsz = 12, .pt_id = 2 };
 
 	bound.out_devid = 1;
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_IOEVENTFD, &io, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_IOEVENTFD, {argsz=32, flags=32, offset=0x1000, "
-			    "data=0x1, fd=-1}) = 0");
-	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_BIND_IOMMUFD, &bind, 0, AFTER(bound)),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_BIND_IOMMUFD, {argsz=24, flags=0, iommufd=6} "
-			    "=> {out_devid=1}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_IOEVENTFD, &io, 0, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_IOEVENTFD, {argsz=32, flags=32, offset=0x1000, "
+	    "data=0x1, fd=-1}) = 0");
+	assert_string_equal(
+	    traced(FILE_VFIO_DEVICE, VFIO_DEVICE_BIND_IOMMUFD, &bind, 0, AFTER(bound)),
+	    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_BIND_IOMMUFD, {argsz=24, flags=0, iommufd=6} "
+	    "=> {out_devid=1}) = 0");
 	assert_string_equal(traced(FILE_VFIO_DEVICE, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_ATTACH_IOMMUFD_PT, {argsz=12, flags=0, pt_id=2}) = 0");
+			    "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_ATTACH_IOMMUFD_PT, {argsz=12, "
+			    "flags=0, pt_id=2}) = 0");
 }
 
 /* One code, three meanings. */
@@ -416,14 +454,17 @@ static void codes_are_told_apart_by_file(void **state)
 	char buf[32];
 
 	assert_int_equal(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, VFIO_IOMMU_GET_INFO);
-	assert_string_equal(trace_ioctl_name(FILE_VFIO_DEVICE, 0x3b70, buf, sizeof(buf)), "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO");
-	assert_string_equal(trace_ioctl_name(FILE_VFIO_CONTAINER, 0x3b70, buf, sizeof(buf)), "VFIO_IOMMU_GET_INFO");
+	assert_string_equal(trace_ioctl_name(FILE_VFIO_DEVICE, 0x3b70, buf, sizeof(buf)),
+			    "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO");
+	assert_string_equal(trace_ioctl_name(FILE_VFIO_CONTAINER, 0x3b70, buf, sizeof(buf)),
+			    "VFIO_IOMMU_GET_INFO");
 	assert_string_equal(trace_ioctl_name(FILE_IOMMUFD, 0x3b70, buf, sizeof(buf)), "VFIO_IOMMU_GET_INFO");
 	assert_string_equal(trace_ioctl_name(FILE_VFIO_GROUP, 0x3b70, buf, sizeof(buf)), "0x3b70");
 	assert_string_equal(trace_ioctl_name(FILE_VFIO_CONTAINER, 0x3b79, buf, sizeof(buf)), "VFIO_EEH_PE_OP");
-	assert_string_equal(traced(FILE_OTHER, VFIO_MIG_GET_PRECOPY_INFO, &info, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:[vfio_mig]>, VFIO_MIG_GET_PRECOPY_INFO, {argsz=24} => {flags=0x0, "
-			    "initial_bytes=0, dirty_bytes=0}) = 0");
+	assert_string_equal(
+	    traced(FILE_OTHER, VFIO_MIG_GET_PRECOPY_INFO, &info, 0, UNCHANGED),
+	    "ioctl(5<anon_inode:[vfio_mig]>, VFIO_MIG_GET_PRECOPY_INFO, {argsz=24} => {flags=0x0, "
+	    "initial_bytes=0, dirty_bytes=0}) = 0");
 }
 
 static void iommufd_calls(void **state)
@@ -435,11 +476,13 @@ static void iommufd_calls(void **state)
 						 .allowed_iovas = (uintptr_t)&range };
 
 	mapped.iova = 0x4000;
-	assert_string_equal(traced(FILE_IOMMUFD, IOMMU_IOAS_ALLOC, &alloc, 0, AFTER(allocated)),
-			    "ioctl(5</dev/iommu>, IOMMU_IOAS_ALLOC, {size=12, flags=0x0} => {out_ioas_id=1}) = 0");
-	assert_string_equal(traced(FILE_IOMMUFD, IOMMU_IOAS_MAP, &map, 0, AFTER(mapped)),
-			    "ioctl(5</dev/iommu>, IOMMU_IOAS_MAP, {size=40, flags=WRITEABLE|READABLE, ioas_id=1, "
-			    "user_va=0x7f0000000000, length=0x1000, iova=0x0} => {iova=0x4000}) = 0");
+	assert_string_equal(
+	    traced(FILE_IOMMUFD, IOMMU_IOAS_ALLOC, &alloc, 0, AFTER(allocated)),
+	    "ioctl(5</dev/iommu>, IOMMU_IOAS_ALLOC, {size=12, flags=0x0} => {out_ioas_id=1}) = 0");
+	assert_string_equal(
+	    traced(FILE_IOMMUFD, IOMMU_IOAS_MAP, &map, 0, AFTER(mapped)),
+	    "ioctl(5</dev/iommu>, IOMMU_IOAS_MAP, {size=40, flags=WRITEABLE|READABLE, ioas_id=1, "
+	    "user_va=0x7f0000000000, length=0x1000, iova=0x0} => {iova=0x4000}) = 0");
 	assert_string_equal(traced(FILE_IOMMUFD, IOMMU_IOAS_IOVA_RANGES, &ranges, 0, UNCHANGED),
 			    "ioctl(5</dev/iommu>, IOMMU_IOAS_IOVA_RANGES, {size=32, ioas_id=1, num_iovas=1} => "
 			    "{out_iova_alignment=0x0, allowed_iovas=[0x0-0xfedfffff]}) = 0");
@@ -450,13 +493,15 @@ static void kvm_attributes(void **state)
 	int32_t fd = 9;
 	struct kvm_device_attr attr = { 0, KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, (uintptr_t)&fd };
 
-	assert_string_equal(traced(FILE_KVM_DEVICE, KVM_SET_DEVICE_ATTR, &attr, 0, UNCHANGED),
-			    "ioctl(5<anon_inode:kvm-vfio>, KVM_SET_DEVICE_ATTR, {group=FILE, attr=ADD, fd=9}) = 0");
+	assert_string_equal(
+	    traced(FILE_KVM_DEVICE, KVM_SET_DEVICE_ATTR, &attr, 0, UNCHANGED),
+	    "ioctl(5<anon_inode:kvm-vfio>, KVM_SET_DEVICE_ATTR, {group=FILE, attr=ADD, fd=9}) = 0");
 	attr.attr = 8;
 	attr.addr = 0;
-	assert_string_equal(traced(FILE_KVM_DEVICE, KVM_HAS_DEVICE_ATTR, &attr, -ENXIO, UNCHANGED),
-			    "ioctl(5<anon_inode:kvm-vfio>, KVM_HAS_DEVICE_ATTR, {group=1, attr=8, addr=0x0}) = -1 ENXIO "
-			    "(No such device or address)");
+	assert_string_equal(
+	    traced(FILE_KVM_DEVICE, KVM_HAS_DEVICE_ATTR, &attr, -ENXIO, UNCHANGED),
+	    "ioctl(5<anon_inode:kvm-vfio>, KVM_HAS_DEVICE_ATTR, {group=1, attr=8, addr=0x0}) = -1 ENXIO "
+	    "(No such device or address)");
 }
 
 static void reads_and_writes(void **state)
@@ -469,11 +514,13 @@ static void reads_and_writes(void **state)
 	next.ret = 4;
 	next.bytes = "\x86\x80\x0e\x10";
 	assert_int_equal(do_read(8, file, buf, 4, &pos), 4);
-	assert_string_equal(printed(NULL),
-			    "pread(8<anon_inode:[vfio-device]>, \"\\x86\\x80\\x0e\\x10\", 4, 0x70000000000) = 4");
+	assert_string_equal(
+	    printed(NULL),
+	    "pread(8<anon_inode:[vfio-device]>, \"\\x86\\x80\\x0e\\x10\", 4, 0x70000000000) = 4");
 	next.ret = -EIO;
 	assert_int_equal(do_read(8, file, buf, 4, NULL), -EIO);
-	assert_string_equal(printed(NULL), "read(8<anon_inode:[vfio-device]>, \"\", 4) = -1 EIO (Input/output error)");
+	assert_string_equal(printed(NULL),
+			    "read(8<anon_inode:[vfio-device]>, \"\", 4) = -1 EIO (Input/output error)");
 	next.ret = 9;
 	assert_int_equal(do_write(8, file, text, 9, NULL), 9);
 	assert_string_equal(printed(NULL), "write(8<anon_inode:[vfio-device]>, \"vfio-pci\\n\", 9) = 9");
@@ -483,7 +530,8 @@ static void reads_and_writes(void **state)
 	assert_non_null(strstr(printed(NULL), "\\\"\\\"\"..., 64, 0x70000000000) = 64"));
 	next.ret = -EFAULT;
 	assert_int_equal(do_write(8, file, NULL, 4, NULL), -EFAULT);
-	assert_string_equal(printed(NULL), "write(8<anon_inode:[vfio-device]>, 0x0, 4) = -1 EFAULT (Bad address)");
+	assert_string_equal(printed(NULL),
+			    "write(8<anon_inode:[vfio-device]>, 0x0, 4) = -1 EFAULT (Bad address)");
 	fput(file);
 }
 
@@ -497,13 +545,16 @@ static void other_calls(void **state)
 	vma_put(vma);
 	assert_string_equal(printed(NULL), "mmap(NULL, 0x1000, PROT_READ|PROT_WRITE, MAP_SHARED, "
 			    "8<anon_inode:[vfio-device]>, 0x0) = 0");
-	assert_int_equal(do_mmap(8, file, 0x10000, 0x1000, PROT_NONE, MAP_PRIVATE | MAP_FIXED, 1, &vma), -EINVAL);
+	assert_int_equal(do_mmap(8, file, 0x10000, 0x1000, PROT_NONE, MAP_PRIVATE | MAP_FIXED, 1, &vma),
+			 -EINVAL);
 	assert_string_equal(printed(NULL), "mmap(0x10000, 0x1000, PROT_NONE, MAP_PRIVATE|MAP_FIXED, "
 			    "8<anon_inode:[vfio-device]>, 0x1) = -1 EINVAL (Invalid argument)");
 	assert_int_equal(do_lseek(8, file, 16, SEEK_END), -ESPIPE);
-	assert_string_equal(printed(NULL), "lseek(8<anon_inode:[vfio-device]>, 16, SEEK_END) = -1 ESPIPE (Illegal seek)");
+	assert_string_equal(printed(NULL),
+			    "lseek(8<anon_inode:[vfio-device]>, 16, SEEK_END) = -1 ESPIPE (Illegal seek)");
 	assert_int_equal(do_lseek(8, file, -1, 77), -EINVAL);
-	assert_string_equal(printed(NULL), "lseek(8<anon_inode:[vfio-device]>, -1, 77) = -1 EINVAL (Invalid argument)");
+	assert_string_equal(printed(NULL),
+			    "lseek(8<anon_inode:[vfio-device]>, -1, 77) = -1 EINVAL (Invalid argument)");
 	do_close(8, file);
 	assert_string_equal(printed(NULL), "close(8<anon_inode:[vfio-device]>) = 0");
 }

@@ -209,11 +209,13 @@ static void memory_decoding(void **state)
 	t_put(t.d, CFG + 4, 1, 2);
 	assert_int_equal(t_pread(t.d, &val, 4, 0), 4);
 	/* the status register beside it is not written: its bits are cleared by ones */
-	t.hw->mask[PCI_STATUS + 1] = 0xff;
+	t.hw->clear_by_one[PCI_STATUS + 1] = 0xf9;
 	t.hw->cfg[PCI_STATUS + 1] = 0xf0;
 	t_put(t.d, CFG + 4, 4, 0x00000002);
 	assert_int_equal(t.hw->cfg[PCI_STATUS + 1], 0xf0);
-	t.hw->mask[PCI_STATUS + 1] = 0;
+	t_put(t.d, CFG + 4, 4, 0xffff0002); /* a program cannot clear them */
+	assert_int_equal(t.hw->cfg[PCI_STATUS + 1], 0xf0);
+	t.hw->clear_by_one[PCI_STATUS + 1] = 0;
 	t.hw->cfg[PCI_STATUS + 1] = 0;
 	t_dev_close(t);
 	assert_int_equal(cfg_get(&t_hw[EDU], 4, 2), 0x103); /* put back at close */

@@ -537,7 +537,7 @@ static void messages_race_with_set_irqs(void **state)
 	(void)state;
 	t_works(set_fd(t.d, MSIX, 0, &e[0]));
 	assert_int_equal(pthread_create(&thread, NULL, send_messages, &storm), 0);
-	for (unsigned i = 0; i < 2000; i++) {
+	for (unsigned i = 0; i < 2000 || !seen; i++) {
 		t_works(set_fd(t.d, MSIX, 0, i % 3 == 2 ? &neg : &e[i % 2]));
 		if (i % 50 == 49) {
 			t_works(disable(t.d, MSIX));
@@ -549,7 +549,6 @@ static void messages_race_with_set_irqs(void **state)
 	assert_true(t_wait(e[0]));
 	atomic_store(&storm.stop, true);
 	pthread_join(thread, NULL);
-	assert_true(seen > 0);
 	close(e[0]);
 	close(e[1]);
 	t_dev_close(t);

@@ -299,10 +299,8 @@ static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices
 		ret = pci_save_state(bus->devs[saved], &states[saved]);
 	if (!ret)
 		pci_bridge_secondary_bus_reset(bus->bridge);
-	for (unsigned i = 0; i < saved; i++) {
+	for (unsigned i = 0; i < saved; i++)
 		pci_restore_state(bus->devs[i], &states[i]);
-		pci_restore_msi(bus->devs[i]);
-	}
 	for (unsigned i = 0; i < bus->count; i++)
 		mark(set_find(vdev, bus->devs[i]), false);
 	free(states);

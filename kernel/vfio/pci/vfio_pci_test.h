@@ -38,6 +38,7 @@ struct fake_hw {
 	const char *name;
 	unsigned cfg_size, pm, exp, msi, msix, msix_bar, msix_vectors;
 	u8 cfg[4096], mask[4096], power_on[4096];
+	u8 clear_by_one[4096]; /* bits that a one clears */
 	u64 bar_size[7];
 	u8 *bar[7];
 	enum pci_page_kind page_kind; /* of all pages of BAR 0 behind the first */
@@ -184,6 +185,8 @@ static void fake_config_write(void *opaque, unsigned off, unsigned len, u32 val)
 	for (unsigned i = 0; i < len; i++)
 		hw->cfg[off + i] = (u8)((hw->cfg[off + i] & ~hw->mask[off + i]) |
 					(val >> 8 * i & hw->mask[off + i]));
+	for (unsigned i = 0; i < len; i++)
+		hw->cfg[off + i] &= (u8)~(val >> 8 * i & hw->clear_by_one[off + i]);
 	if (hw->exp && off <= hw->exp + 9 && off + len > hw->exp + 9 &&
 	    val >> 8 * (hw->exp + 9 - off) & 0x80 && hw->cfg[hw->exp + 7] & 0x10) {
 		hw->flrs++;

@@ -1,38 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * trace_table.c - what every ioctl of VFIO and IOMMUFD looks like, for --trace and --explain.
+ * trace_vfio.c - what the ioctls of VFIO look like, for --trace and --explain.
  *
  * Tables: a call has a code, the kinds of file that know it, and fields with offset, size, format and
  * direction.  Ten codes mean one thing on a device and another on a container, so the kind is part of
  * the key.  What a table cannot say (lists, capability chains, the payload of a feature) is a tail.
  *
- * To add one: its fields with the F macro, which takes offset and size from the uAPI struct.
+ * What is dangerous: counts and offsets in the program's memory may be lies.  Lists and chains have a
+ * longest length, and every byte is read with a guarded copy.
  */
-#include "kernel/syscall/trace.h"
-
-#include <linux/iommufd.h>
-#include <linux/kvm.h>
 #include <linux/vfio.h>
-#include <string.h>
 
 #include "kernel/lib/guard.h"
+#include "kernel/syscall/trace_table.h"
 
-#define LIST_MAX 32 /* longest list shown */
 #define CAPS_MAX 16
-
-typedef unsigned long long ull;
-
-#define F(struct_, field_, format_, dir_) \
-	{ #field_, offsetof(struct struct_, field_), sizeof(((struct struct_ *)0)->field_), TRACE_##format_, TRACE_##dir_, NULL }
-#define N(struct_, field_, format_, dir_, names_) \
-	{ #field_, offsetof(struct struct_, field_), sizeof(((struct struct_ *)0)->field_), TRACE_##format_, TRACE_##dir_, names_ }
-#define END { .name = NULL }
-
-static bool more_than_max(struct trace_line *line, u64 count, u64 *ret_shown)
-{
-	*ret_shown = min(count, (u64)LIST_MAX);
-	return count > LIST_MAX;
-}
 
 /* ---- capability chains ---- */
 
@@ -45,14 +27,11 @@ struct cap_body {
 static void show_pairs(struct trace_line *line, unsigned long cap, bool sizes)
 {
 	u32 count;
-	u64 shown;
-	bool more;
 
 	if (guard_copy(&count, (const void *)(cap + 8), sizeof(count)))
 		return;
-	more = more_than_max(line, count, &shown);
 	line_add(line, " [");
-	for (u64 i = 0; i < shown; i++) {
+	for (u64 i = 0; i < count && i < TRACE_LIST_MAX; i++) {
 		u64 pair[2];
 
 		if (guard_copy(pair, (const void *)(cap + 16 + i * sizeof(pair)), sizeof(pair)))
@@ -60,7 +39,7 @@ static void show_pairs(struct trace_line *line, unsigned long cap, bool sizes)
 		line_sep(line);
 		line_add(line, sizes ? "0x%llx+0x%llx" : "0x%llx-0x%llx", (ull)pair[0], (ull)pair[1]);
 	}
-	line_add(line, more ? ", ...]" : "]");
+	line_add(line, count > TRACE_LIST_MAX ? ", ...]" : "]");
 }
 
 static void show_areas(struct trace_line *line, unsigned long cap)
@@ -129,7 +108,8 @@ static const struct cap_body iommu_caps[] = {
 };
 
 /* @off: where the first is, in the struct at @arg; 0: there are none. */
-static void show_caps(struct trace_line *line, unsigned long arg, u32 off, const struct cap_body *bodies, size_t count)
+static void show_caps(struct trace_line *line, unsigned long arg, u32 off, const struct cap_body *bodies,
+		      size_t count)
 {
 	struct vfio_info_cap_header header;
 
@@ -313,7 +293,8 @@ static const struct trace_field region_info[] = {
 };
 
 static const struct trace_name irq_indexes[] = {
-	{ VFIO_PCI_INTX_IRQ_INDEX, "INTX" }, { VFIO_PCI_MSI_IRQ_INDEX, "MSI" }, { VFIO_PCI_MSIX_IRQ_INDEX, "MSIX" },
+	{ VFIO_PCI_INTX_IRQ_INDEX, "INTX" }, { VFIO_PCI_MSI_IRQ_INDEX, "MSI" },
+	{ VFIO_PCI_MSIX_IRQ_INDEX, "MSIX" },
 	{ VFIO_PCI_ERR_IRQ_INDEX, "ERR" }, { VFIO_PCI_REQ_IRQ_INDEX, "REQ" }, END,
 };
 
@@ -349,15 +330,12 @@ static const struct trace_field irq_set[] = {
 static void show_numbers(struct trace_line *line, const char *name, unsigned long where, u64 count, u32 size,
 			 u64 room_bytes)
 {
-	u64 shown;
-	bool more;
 
 	if (!count)
 		return;
 	count = min(count, room_bytes / size);
-	more = more_than_max(line, count, &shown);
 	line_add(line, ", %s=[", name);
-	for (u64 i = 0; i < shown; i++) {
+	for (u64 i = 0; i < count && i < TRACE_LIST_MAX; i++) {
 		int32_t value = 0;
 
 		if (guard_copy(&value, (const void *)(where + i * size), size))
@@ -365,7 +343,7 @@ static void show_numbers(struct trace_line *line, const char *name, unsigned lon
 		line_sep(line);
 		line_add(line, "%d", value);
 	}
-	line_add(line, more ? ", ...]" : "]");
+	line_add(line, count > TRACE_LIST_MAX ? ", ...]" : "]");
 }
 
 static void irq_set_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
@@ -382,7 +360,8 @@ static void irq_set_tail(struct trace_line *line, const struct trace_ioctl *stat
 }
 
 static const struct trace_name hot_reset_flags[] = {
-	{ VFIO_PCI_HOT_RESET_FLAG_DEV_ID, "DEV_ID" }, { VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED, "DEV_ID_OWNED" }, END,
+	{ VFIO_PCI_HOT_RESET_FLAG_DEV_ID, "DEV_ID" },
+	{ VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED, "DEV_ID_OWNED" }, END,
 };
 
 static const struct trace_field hot_reset_info[] = {
@@ -392,18 +371,16 @@ static const struct trace_field hot_reset_info[] = {
 	END,
 };
 
-static void hot_reset_info_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
+static void hot_reset_info_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now,
+				bool out)
 {
 	const struct vfio_pci_hot_reset_info *info = (const void *)now;
 	bool by_devid = info->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
-	u64 shown;
-	bool more;
 
 	if (!out)
 		return;
-	more = more_than_max(line, info->count, &shown);
 	line_add(line, ", devices=[");
-	for (u64 i = 0; i < shown; i++) {
+	for (u64 i = 0; i < info->count && i < TRACE_LIST_MAX; i++) {
 		struct vfio_pci_dependent_device dev;
 
 		if (guard_copy(&dev, (const void *)(state->arg + sizeof(*info) + i * sizeof(dev)), sizeof(dev)))
@@ -412,7 +389,7 @@ static void hot_reset_info_tail(struct trace_line *line, const struct trace_ioct
 		line_add(line, "%04x:%02x:%02x.%u %s %d", dev.segment, dev.bus, dev.devfn >> 3, dev.devfn & 7,
 			 by_devid ? "devid" : "group", (int)dev.group_id);
 	}
-	line_add(line, more ? ", ...]" : "]");
+	line_add(line, info->count > TRACE_LIST_MAX ? ", ...]" : "]");
 }
 
 static const struct trace_field hot_reset[] = {
@@ -449,7 +426,8 @@ static const struct trace_field gfx_plane[] = {
 };
 
 static const struct trace_name ioeventfd_flags[] = {
-	{ VFIO_DEVICE_IOEVENTFD_8, "8" }, { VFIO_DEVICE_IOEVENTFD_16, "16" }, { VFIO_DEVICE_IOEVENTFD_32, "32" },
+	{ VFIO_DEVICE_IOEVENTFD_8, "8" }, { VFIO_DEVICE_IOEVENTFD_16, "16" },
+	{ VFIO_DEVICE_IOEVENTFD_32, "32" },
 	{ VFIO_DEVICE_IOEVENTFD_64, "64" }, END,
 };
 
@@ -612,236 +590,9 @@ static void feature_tail(struct trace_line *line, const struct trace_ioctl *stat
 		feature_payload(line, state, number);
 }
 
-/* ---- iommufd ---- */
-
-static const struct trace_field i_destroy[] = {
-	F(iommu_destroy, size, DEC, IN), F(iommu_destroy, id, DEC, IN), END,
-};
-
-static const struct trace_field i_ioas_alloc[] = {
-	F(iommu_ioas_alloc, size, DEC, IN), F(iommu_ioas_alloc, flags, HEX, IN),
-	F(iommu_ioas_alloc, out_ioas_id, DEC, OUT), END,
-};
-
-static const struct trace_field i_iova_ranges[] = {
-	F(iommu_ioas_iova_ranges, size, DEC, IN), F(iommu_ioas_iova_ranges, ioas_id, DEC, IN),
-	F(iommu_ioas_iova_ranges, num_iovas, DEC, INOUT), F(iommu_ioas_iova_ranges, out_iova_alignment, HEX, OUT), END,
-};
-
-static const struct trace_field i_allow_iovas[] = {
-	F(iommu_ioas_allow_iovas, size, DEC, IN), F(iommu_ioas_allow_iovas, ioas_id, DEC, IN),
-	F(iommu_ioas_allow_iovas, num_iovas, DEC, IN), END,
-};
-
-static void show_iovas(struct trace_line *line, const char *name, u64 where, u64 count)
-{
-	u64 shown;
-	bool more = more_than_max(line, count, &shown);
-
-	if (!count)
-		return;
-	line_sep(line);
-	line_add(line, "%s=[", name);
-	for (u64 i = 0; i < shown; i++) {
-		struct iommu_iova_range range;
-
-		if (guard_copy(&range, (const void *)(uintptr_t)(where + i * sizeof(range)), sizeof(range)))
-			break;
-		line_sep(line);
-		line_add(line, "0x%llx-0x%llx", (ull)range.start, (ull)range.last);
-	}
-	line_add(line, more ? ", ...]" : "]");
-}
-
-static void iova_ranges_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
-{
-	const struct iommu_ioas_iova_ranges *cmd = (const void *)now;
-
-	if (out)
-		show_iovas(line, "allowed_iovas", cmd->allowed_iovas, cmd->num_iovas);
-}
-
-static void allow_iovas_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
-{
-	const struct iommu_ioas_allow_iovas *cmd = (const void *)now;
-
-	if (!out)
-		show_iovas(line, "allowed_iovas", cmd->allowed_iovas, cmd->num_iovas);
-}
-
-static const struct trace_name ioas_map_flags[] = {
-	{ IOMMU_IOAS_MAP_FIXED_IOVA, "FIXED_IOVA" }, { IOMMU_IOAS_MAP_WRITEABLE, "WRITEABLE" },
-	{ IOMMU_IOAS_MAP_READABLE, "READABLE" }, END,
-};
-
-static const struct trace_field i_map[] = {
-	F(iommu_ioas_map, size, DEC, IN), N(iommu_ioas_map, flags, FLAGS, IN, ioas_map_flags),
-	F(iommu_ioas_map, ioas_id, DEC, IN), F(iommu_ioas_map, user_va, HEX, IN),
-	F(iommu_ioas_map, length, HEX, IN), F(iommu_ioas_map, iova, HEX, INOUT), END,
-};
-
-static const struct trace_field i_map_file[] = {
-	F(iommu_ioas_map_file, size, DEC, IN), N(iommu_ioas_map_file, flags, FLAGS, IN, ioas_map_flags),
-	F(iommu_ioas_map_file, ioas_id, DEC, IN), F(iommu_ioas_map_file, fd, SIGNED, IN),
-	F(iommu_ioas_map_file, start, HEX, IN), F(iommu_ioas_map_file, length, HEX, IN),
-	F(iommu_ioas_map_file, iova, HEX, INOUT), END,
-};
-
-static const struct trace_field i_copy[] = {
-	F(iommu_ioas_copy, size, DEC, IN), N(iommu_ioas_copy, flags, FLAGS, IN, ioas_map_flags),
-	F(iommu_ioas_copy, dst_ioas_id, DEC, IN), F(iommu_ioas_copy, src_ioas_id, DEC, IN),
-	F(iommu_ioas_copy, length, HEX, IN), F(iommu_ioas_copy, dst_iova, HEX, INOUT),
-	F(iommu_ioas_copy, src_iova, HEX, IN), END,
-};
-
-static const struct trace_field i_unmap[] = {
-	F(iommu_ioas_unmap, size, DEC, IN), F(iommu_ioas_unmap, ioas_id, DEC, IN),
-	F(iommu_ioas_unmap, iova, HEX, IN), F(iommu_ioas_unmap, length, HEX, INOUT), END,
-};
-
-static const struct trace_name option_ids[] = {
-	{ IOMMU_OPTION_RLIMIT_MODE, "RLIMIT_MODE" }, { IOMMU_OPTION_HUGE_PAGES, "HUGE_PAGES" }, END,
-};
-static const struct trace_name option_ops[] = {
-	{ IOMMU_OPTION_OP_SET, "SET" }, { IOMMU_OPTION_OP_GET, "GET" }, END,
-};
-
-static const struct trace_field i_option[] = {
-	F(iommu_option, size, DEC, IN), N(iommu_option, option_id, ENUM, IN, option_ids),
-	N(iommu_option, op, ENUM, IN, option_ops), F(iommu_option, object_id, DEC, IN),
-	F(iommu_option, val64, DEC, INOUT), END,
-};
-
-static const struct trace_name vfio_ioas_ops[] = {
-	{ IOMMU_VFIO_IOAS_GET, "GET" }, { IOMMU_VFIO_IOAS_SET, "SET" }, { IOMMU_VFIO_IOAS_CLEAR, "CLEAR" }, END,
-};
-
-static const struct trace_field i_vfio_ioas[] = {
-	F(iommu_vfio_ioas, size, DEC, IN), F(iommu_vfio_ioas, ioas_id, DEC, INOUT),
-	N(iommu_vfio_ioas, op, ENUM, IN, vfio_ioas_ops), END,
-};
-
-static const struct trace_name hwpt_flags[] = {
-	{ IOMMU_HWPT_ALLOC_NEST_PARENT, "NEST_PARENT" }, { IOMMU_HWPT_ALLOC_DIRTY_TRACKING, "DIRTY_TRACKING" },
-	{ IOMMU_HWPT_FAULT_ID_VALID, "FAULT_ID_VALID" }, { IOMMU_HWPT_ALLOC_PASID, "PASID" }, END,
-};
-
-static const struct trace_field i_hwpt_alloc[] = {
-	F(iommu_hwpt_alloc, size, DEC, IN), N(iommu_hwpt_alloc, flags, FLAGS, IN, hwpt_flags),
-	F(iommu_hwpt_alloc, dev_id, DEC, IN), F(iommu_hwpt_alloc, pt_id, DEC, IN),
-	F(iommu_hwpt_alloc, data_type, DEC, IN), F(iommu_hwpt_alloc, out_hwpt_id, DEC, OUT), END,
-};
-
-static const struct trace_name hw_caps[] = {
-	{ IOMMU_HW_CAP_DIRTY_TRACKING, "DIRTY_TRACKING" }, { IOMMU_HW_CAP_PCI_PASID_EXEC, "PCI_PASID_EXEC" },
-	{ IOMMU_HW_CAP_PCI_PASID_PRIV, "PCI_PASID_PRIV" },
-	{ IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED, "PCI_ATS_NOT_SUPPORTED" }, END,
-};
-
-static const struct trace_field i_hw_info[] = {
-	F(iommu_hw_info, size, DEC, IN), F(iommu_hw_info, flags, HEX, IN), F(iommu_hw_info, dev_id, DEC, IN),
-	F(iommu_hw_info, data_len, DEC, INOUT), F(iommu_hw_info, out_data_type, DEC, OUT),
-	N(iommu_hw_info, out_capabilities, FLAGS, OUT, hw_caps), END,
-};
-
-static const struct trace_field i_set_dirty[] = {
-	F(iommu_hwpt_set_dirty_tracking, size, DEC, IN), F(iommu_hwpt_set_dirty_tracking, flags, HEX, IN),
-	F(iommu_hwpt_set_dirty_tracking, hwpt_id, DEC, IN), END,
-};
-
-static const struct trace_field i_get_dirty[] = {
-	F(iommu_hwpt_get_dirty_bitmap, size, DEC, IN), F(iommu_hwpt_get_dirty_bitmap, hwpt_id, DEC, IN),
-	F(iommu_hwpt_get_dirty_bitmap, flags, HEX, IN), F(iommu_hwpt_get_dirty_bitmap, iova, HEX, IN),
-	F(iommu_hwpt_get_dirty_bitmap, length, HEX, IN), F(iommu_hwpt_get_dirty_bitmap, page_size, HEX, IN), END,
-};
-
-static const struct trace_field i_invalidate[] = {
-	F(iommu_hwpt_invalidate, size, DEC, IN), F(iommu_hwpt_invalidate, hwpt_id, DEC, IN),
-	F(iommu_hwpt_invalidate, data_type, DEC, IN), F(iommu_hwpt_invalidate, entry_len, DEC, IN),
-	F(iommu_hwpt_invalidate, entry_num, DEC, INOUT), END,
-};
-
-static const struct trace_field i_fault[] = {
-	F(iommu_fault_alloc, size, DEC, IN), F(iommu_fault_alloc, flags, HEX, IN),
-	F(iommu_fault_alloc, out_fault_id, DEC, OUT), F(iommu_fault_alloc, out_fault_fd, SIGNED, OUT), END,
-};
-
-static const struct trace_field i_viommu[] = {
-	F(iommu_viommu_alloc, size, DEC, IN), F(iommu_viommu_alloc, flags, HEX, IN),
-	F(iommu_viommu_alloc, type, DEC, IN), F(iommu_viommu_alloc, dev_id, DEC, IN),
-	F(iommu_viommu_alloc, hwpt_id, DEC, IN), F(iommu_viommu_alloc, out_viommu_id, DEC, OUT), END,
-};
-
-static const struct trace_field i_vdevice[] = {
-	F(iommu_vdevice_alloc, size, DEC, IN), F(iommu_vdevice_alloc, viommu_id, DEC, IN),
-	F(iommu_vdevice_alloc, dev_id, DEC, IN), F(iommu_vdevice_alloc, out_vdevice_id, DEC, OUT),
-	F(iommu_vdevice_alloc, virt_id, HEX, IN), END,
-};
-
-static const struct trace_field i_size_only[] = { F(iommu_destroy, size, DEC, IN), END };
-
-static const struct trace_field i_veventq[] = {
-	F(iommu_veventq_alloc, size, DEC, IN), F(iommu_veventq_alloc, flags, HEX, IN),
-	F(iommu_veventq_alloc, viommu_id, DEC, IN), F(iommu_veventq_alloc, type, DEC, IN),
-	F(iommu_veventq_alloc, veventq_depth, DEC, IN), F(iommu_veventq_alloc, out_veventq_id, DEC, OUT),
-	F(iommu_veventq_alloc, out_veventq_fd, SIGNED, OUT), END,
-};
-
-static const struct trace_field i_hw_queue[] = {
-	F(iommu_hw_queue_alloc, size, DEC, IN), F(iommu_hw_queue_alloc, viommu_id, DEC, IN),
-	F(iommu_hw_queue_alloc, type, DEC, IN), F(iommu_hw_queue_alloc, index, DEC, IN),
-	F(iommu_hw_queue_alloc, out_hw_queue_id, DEC, OUT), F(iommu_hw_queue_alloc, nesting_parent_iova, HEX, IN),
-	F(iommu_hw_queue_alloc, length, HEX, IN), END,
-};
-
-static const struct trace_field i_get_pa[] = {
-	F(iommu_ioas_noiommu_get_pa, size, DEC, IN), F(iommu_ioas_noiommu_get_pa, flags, HEX, IN),
-	F(iommu_ioas_noiommu_get_pa, ioas_id, DEC, IN), F(iommu_ioas_noiommu_get_pa, iova, HEX, IN),
-	F(iommu_ioas_noiommu_get_pa, length, HEX, INOUT), F(iommu_ioas_noiommu_get_pa, out_phys, HEX, OUT), END,
-};
-
-/* ---- the kvm-vfio device: its struct has no size in front, but is no shorter than this says ---- */
-
-static const struct trace_name kvm_groups[] = { { KVM_DEV_VFIO_GROUP, "FILE" }, END };
-static const struct trace_name kvm_attrs[] = {
-	{ KVM_DEV_VFIO_GROUP_ADD, "ADD" }, { KVM_DEV_VFIO_GROUP_DEL, "DEL" }, END,
-};
-
-static void kvm_attr_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
-{
-	struct kvm_device_attr attr;
-	const char *group, *name;
-	int32_t fd;
-
-	if (out || guard_copy(&attr, (const void *)state->arg, sizeof(attr)))
-		return;
-	group = trace_name_of(attr.group, kvm_groups);
-	name = trace_name_of(attr.attr, kvm_attrs);
-	if (group && name)
-		line_add(line, "group=%s, attr=%s", group, name);
-	else
-		line_add(line, "group=%u, attr=%llu", attr.group, (ull)attr.attr);
-	if (group && name && !guard_copy(&fd, (const void *)(uintptr_t)attr.addr, sizeof(fd)))
-		line_add(line, ", fd=%d", fd);
-	else
-		line_add(line, ", addr=0x%llx", (ull)attr.addr);
-}
-
 /* ---- all of them ---- */
 
-#define CONTAINER BIT(FILE_VFIO_CONTAINER)
-#define COMPAT (BIT(FILE_VFIO_CONTAINER) | BIT(FILE_IOMMUFD))
-#define GROUP BIT(FILE_VFIO_GROUP)
-#define DEVICE BIT(FILE_VFIO_DEVICE)
-#define OTHER BIT(FILE_OTHER)
-#define IOMMUFD BIT(FILE_IOMMUFD)
-#define KVM BIT(FILE_KVM_DEVICE)
-
-#define NONE(kinds_, cmd_) { cmd_, kinds_, #cmd_, TRACE_NO_ARG }
-#define VALUE(kinds_, cmd_, names_) { cmd_, kinds_, #cmd_, TRACE_VALUE, .names = names_ }
-#define STRUCT(kinds_, cmd_, struct_, ...) { cmd_, kinds_, #cmd_, TRACE_STRUCT, sizeof(struct struct_), __VA_ARGS__ }
-
-static const struct trace_call calls[] = {
+const struct trace_call trace_vfio_calls[] = {
 	NONE(COMPAT, VFIO_GET_API_VERSION),
 	VALUE(COMPAT, VFIO_CHECK_EXTENSION, extensions),
 	VALUE(COMPAT, VFIO_SET_IOMMU, extensions),
@@ -855,12 +606,10 @@ static const struct trace_call calls[] = {
 	STRUCT(CONTAINER, VFIO_IOMMU_SPAPR_TCE_CREATE, vfio_iommu_spapr_tce_create),
 	STRUCT(CONTAINER, VFIO_IOMMU_SPAPR_TCE_REMOVE, vfio_iommu_spapr_tce_remove),
 	STRUCT(CONTAINER, VFIO_EEH_PE_OP, vfio_eeh_pe_op),
-
 	STRUCT(GROUP, VFIO_GROUP_GET_STATUS, vfio_group_status, group_status),
-	{ VFIO_GROUP_SET_CONTAINER, GROUP, "VFIO_GROUP_SET_CONTAINER", TRACE_INT_PTR },
+	INT_PTR(GROUP, VFIO_GROUP_SET_CONTAINER),
 	NONE(GROUP, VFIO_GROUP_UNSET_CONTAINER),
-	{ VFIO_GROUP_GET_DEVICE_FD, GROUP, "VFIO_GROUP_GET_DEVICE_FD", TRACE_STRING },
-
+	STRING(GROUP, VFIO_GROUP_GET_DEVICE_FD),
 	STRUCT(DEVICE, VFIO_DEVICE_GET_INFO, vfio_device_info, device_info, .tail = device_info_tail),
 	STRUCT(DEVICE, VFIO_DEVICE_GET_REGION_INFO, vfio_region_info, region_info, .tail = region_info_tail),
 	STRUCT(DEVICE, VFIO_DEVICE_GET_IRQ_INFO, vfio_irq_info, irq_info),
@@ -870,46 +619,12 @@ static const struct trace_call calls[] = {
 	       .tail = hot_reset_info_tail),
 	STRUCT(DEVICE, VFIO_DEVICE_PCI_HOT_RESET, vfio_pci_hot_reset, hot_reset, .tail = hot_reset_tail),
 	STRUCT(DEVICE, VFIO_DEVICE_QUERY_GFX_PLANE, vfio_device_gfx_plane_info, gfx_plane),
-	{ VFIO_DEVICE_GET_GFX_DMABUF, DEVICE, "VFIO_DEVICE_GET_GFX_DMABUF", TRACE_INT_PTR },
+	INT_PTR(DEVICE, VFIO_DEVICE_GET_GFX_DMABUF),
 	STRUCT(DEVICE, VFIO_DEVICE_IOEVENTFD, vfio_device_ioeventfd, ioeventfd),
 	STRUCT(DEVICE, VFIO_DEVICE_FEATURE, vfio_device_feature, feature_head, .tail = feature_tail),
 	STRUCT(DEVICE, VFIO_DEVICE_BIND_IOMMUFD, vfio_device_bind_iommufd, bind_iommufd),
 	STRUCT(DEVICE, VFIO_DEVICE_ATTACH_IOMMUFD_PT, vfio_device_attach_iommufd_pt, attach_pt),
 	STRUCT(DEVICE, VFIO_DEVICE_DETACH_IOMMUFD_PT, vfio_device_detach_iommufd_pt, detach_pt),
 	STRUCT(OTHER, VFIO_MIG_GET_PRECOPY_INFO, vfio_precopy_info, precopy_info),
-
-	STRUCT(IOMMUFD, IOMMU_DESTROY, iommu_destroy, i_destroy),
-	STRUCT(IOMMUFD, IOMMU_IOAS_ALLOC, iommu_ioas_alloc, i_ioas_alloc),
-	STRUCT(IOMMUFD, IOMMU_IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, i_allow_iovas, .tail = allow_iovas_tail),
-	STRUCT(IOMMUFD, IOMMU_IOAS_COPY, iommu_ioas_copy, i_copy),
-	STRUCT(IOMMUFD, IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, i_iova_ranges, .tail = iova_ranges_tail),
-	STRUCT(IOMMUFD, IOMMU_IOAS_MAP, iommu_ioas_map, i_map),
-	STRUCT(IOMMUFD, IOMMU_IOAS_UNMAP, iommu_ioas_unmap, i_unmap),
-	STRUCT(IOMMUFD, IOMMU_OPTION, iommu_option, i_option),
-	STRUCT(IOMMUFD, IOMMU_VFIO_IOAS, iommu_vfio_ioas, i_vfio_ioas),
-	STRUCT(IOMMUFD, IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, i_hwpt_alloc),
-	STRUCT(IOMMUFD, IOMMU_GET_HW_INFO, iommu_hw_info, i_hw_info),
-	STRUCT(IOMMUFD, IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, i_set_dirty),
-	STRUCT(IOMMUFD, IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, i_get_dirty),
-	STRUCT(IOMMUFD, IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, i_invalidate),
-	STRUCT(IOMMUFD, IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, i_fault),
-	STRUCT(IOMMUFD, IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, i_map_file),
-	STRUCT(IOMMUFD, IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, i_viommu),
-	STRUCT(IOMMUFD, IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, i_vdevice),
-	STRUCT(IOMMUFD, IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, i_size_only),
-	STRUCT(IOMMUFD, IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, i_veventq),
-	STRUCT(IOMMUFD, IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, i_hw_queue),
-	STRUCT(IOMMUFD, IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, i_get_pa),
-
-	STRUCT(KVM, KVM_SET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
-	STRUCT(KVM, KVM_GET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
-	STRUCT(KVM, KVM_HAS_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
 };
-
-const struct trace_call *trace_call_find(enum file_kind kind, unsigned int cmd)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		if (calls[i].cmd == cmd && (calls[i].kinds & BIT(kind)))
-			return &calls[i];
-	return NULL;
-}
+const size_t trace_vfio_count = ARRAY_SIZE(trace_vfio_calls);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * trace_iommufd.c - what the ioctls of IOMMUFD and of KVM's VFIO device look like; see trace_vfio.c.
+ */
+#include <linux/iommufd.h>
+#include <linux/kvm.h>
+
+#include "kernel/lib/guard.h"
+#include "kernel/syscall/trace_table.h"
+
+static const struct trace_field i_destroy[] = {
+	F(iommu_destroy, size, DEC, IN), F(iommu_destroy, id, DEC, IN), END,
+};
+
+static const struct trace_field i_ioas_alloc[] = {
+	F(iommu_ioas_alloc, size, DEC, IN), F(iommu_ioas_alloc, flags, HEX, IN),
+	F(iommu_ioas_alloc, out_ioas_id, DEC, OUT), END,
+};
+
+static const struct trace_field i_iova_ranges[] = {
+	F(iommu_ioas_iova_ranges, size, DEC, IN), F(iommu_ioas_iova_ranges, ioas_id, DEC, IN),
+	F(iommu_ioas_iova_ranges, num_iovas, DEC, INOUT),
+	F(iommu_ioas_iova_ranges, out_iova_alignment, HEX, OUT), END,
+};
+
+static const struct trace_field i_allow_iovas[] = {
+	F(iommu_ioas_allow_iovas, size, DEC, IN), F(iommu_ioas_allow_iovas, ioas_id, DEC, IN),
+	F(iommu_ioas_allow_iovas, num_iovas, DEC, IN), END,
+};
+
+static void show_iovas(struct trace_line *line, const char *name, u64 where, u64 count)
+{
+	if (!count)
+		return;
+	line_sep(line);
+	line_add(line, "%s=[", name);
+	for (u64 i = 0; i < count && i < TRACE_LIST_MAX; i++) {
+		struct iommu_iova_range range;
+
+		if (guard_copy(&range, (const void *)(uintptr_t)(where + i * sizeof(range)), sizeof(range)))
+			break;
+		line_sep(line);
+		line_add(line, "0x%llx-0x%llx", (ull)range.start, (ull)range.last);
+	}
+	line_add(line, count > TRACE_LIST_MAX ? ", ...]" : "]");
+}
+
+static void iova_ranges_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
+{
+	const struct iommu_ioas_iova_ranges *cmd = (const void *)now;
+
+	if (out)
+		show_iovas(line, "allowed_iovas", cmd->allowed_iovas, cmd->num_iovas);
+}
+
+static void allow_iovas_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
+{
+	const struct iommu_ioas_allow_iovas *cmd = (const void *)now;
+
+	if (!out)
+		show_iovas(line, "allowed_iovas", cmd->allowed_iovas, cmd->num_iovas);
+}
+
+static const struct trace_name ioas_map_flags[] = {
+	{ IOMMU_IOAS_MAP_FIXED_IOVA, "FIXED_IOVA" }, { IOMMU_IOAS_MAP_WRITEABLE, "WRITEABLE" },
+	{ IOMMU_IOAS_MAP_READABLE, "READABLE" }, END,
+};
+
+static const struct trace_field i_map[] = {
+	F(iommu_ioas_map, size, DEC, IN), N(iommu_ioas_map, flags, FLAGS, IN, ioas_map_flags),
+	F(iommu_ioas_map, ioas_id, DEC, IN), F(iommu_ioas_map, user_va, HEX, IN),
+	F(iommu_ioas_map, length, HEX, IN), F(iommu_ioas_map, iova, HEX, INOUT), END,
+};
+
+static const struct trace_field i_map_file[] = {
+	F(iommu_ioas_map_file, size, DEC, IN), N(iommu_ioas_map_file, flags, FLAGS, IN, ioas_map_flags),
+	F(iommu_ioas_map_file, ioas_id, DEC, IN), F(iommu_ioas_map_file, fd, SIGNED, IN),
+	F(iommu_ioas_map_file, start, HEX, IN), F(iommu_ioas_map_file, length, HEX, IN),
+	F(iommu_ioas_map_file, iova, HEX, INOUT), END,
+};
+
+static const struct trace_field i_copy[] = {
+	F(iommu_ioas_copy, size, DEC, IN), N(iommu_ioas_copy, flags, FLAGS, IN, ioas_map_flags),
+	F(iommu_ioas_copy, dst_ioas_id, DEC, IN), F(iommu_ioas_copy, src_ioas_id, DEC, IN),
+	F(iommu_ioas_copy, length, HEX, IN), F(iommu_ioas_copy, dst_iova, HEX, INOUT),
+	F(iommu_ioas_copy, src_iova, HEX, IN), END,
+};
+
+static const struct trace_field i_unmap[] = {
+	F(iommu_ioas_unmap, size, DEC, IN), F(iommu_ioas_unmap, ioas_id, DEC, IN),
+	F(iommu_ioas_unmap, iova, HEX, IN), F(iommu_ioas_unmap, length, HEX, INOUT), END,
+};
+
+static const struct trace_name option_ids[] = {
+	{ IOMMU_OPTION_RLIMIT_MODE, "RLIMIT_MODE" }, { IOMMU_OPTION_HUGE_PAGES, "HUGE_PAGES" }, END,
+};
+static const struct trace_name option_ops[] = {
+	{ IOMMU_OPTION_OP_SET, "SET" }, { IOMMU_OPTION_OP_GET, "GET" }, END,
+};
+
+static const struct trace_field i_option[] = {
+	F(iommu_option, size, DEC, IN), N(iommu_option, option_id, ENUM, IN, option_ids),
+	N(iommu_option, op, ENUM, IN, option_ops), F(iommu_option, object_id, DEC, IN),
+	F(iommu_option, val64, DEC, INOUT), END,
+};
+
+static const struct trace_name vfio_ioas_ops[] = {
+	{ IOMMU_VFIO_IOAS_GET, "GET" }, { IOMMU_VFIO_IOAS_SET, "SET" }, { IOMMU_VFIO_IOAS_CLEAR, "CLEAR" }, END,
+};
+
+static const struct trace_field i_vfio_ioas[] = {
+	F(iommu_vfio_ioas, size, DEC, IN), F(iommu_vfio_ioas, ioas_id, DEC, INOUT),
+	N(iommu_vfio_ioas, op, ENUM, IN, vfio_ioas_ops), END,
+};
+
+static const struct trace_name hwpt_flags[] = {
+	{ IOMMU_HWPT_ALLOC_NEST_PARENT, "NEST_PARENT" }, { IOMMU_HWPT_ALLOC_DIRTY_TRACKING, "DIRTY_TRACKING" },
+	{ IOMMU_HWPT_FAULT_ID_VALID, "FAULT_ID_VALID" }, { IOMMU_HWPT_ALLOC_PASID, "PASID" }, END,
+};
+
+static const struct trace_field i_hwpt_alloc[] = {
+	F(iommu_hwpt_alloc, size, DEC, IN), N(iommu_hwpt_alloc, flags, FLAGS, IN, hwpt_flags),
+	F(iommu_hwpt_alloc, dev_id, DEC, IN), F(iommu_hwpt_alloc, pt_id, DEC, IN),
+	F(iommu_hwpt_alloc, data_type, DEC, IN), F(iommu_hwpt_alloc, out_hwpt_id, DEC, OUT), END,
+};
+
+static const struct trace_name hw_caps[] = {
+	{ IOMMU_HW_CAP_DIRTY_TRACKING, "DIRTY_TRACKING" }, { IOMMU_HW_CAP_PCI_PASID_EXEC, "PCI_PASID_EXEC" },
+	{ IOMMU_HW_CAP_PCI_PASID_PRIV, "PCI_PASID_PRIV" },
+	{ IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED, "PCI_ATS_NOT_SUPPORTED" }, END,
+};
+
+static const struct trace_field i_hw_info[] = {
+	F(iommu_hw_info, size, DEC, IN), F(iommu_hw_info, flags, HEX, IN), F(iommu_hw_info, dev_id, DEC, IN),
+	F(iommu_hw_info, data_len, DEC, INOUT), F(iommu_hw_info, out_data_type, DEC, OUT),
+	N(iommu_hw_info, out_capabilities, FLAGS, OUT, hw_caps), END,
+};
+
+static const struct trace_field i_set_dirty[] = {
+	F(iommu_hwpt_set_dirty_tracking, size, DEC, IN), F(iommu_hwpt_set_dirty_tracking, flags, HEX, IN),
+	F(iommu_hwpt_set_dirty_tracking, hwpt_id, DEC, IN), END,
+};
+
+static const struct trace_field i_get_dirty[] = {
+	F(iommu_hwpt_get_dirty_bitmap, size, DEC, IN), F(iommu_hwpt_get_dirty_bitmap, hwpt_id, DEC, IN),
+	F(iommu_hwpt_get_dirty_bitmap, flags, HEX, IN), F(iommu_hwpt_get_dirty_bitmap, iova, HEX, IN),
+	F(iommu_hwpt_get_dirty_bitmap, length, HEX, IN),
+	F(iommu_hwpt_get_dirty_bitmap, page_size, HEX, IN), END,
+};
+
+static const struct trace_field i_invalidate[] = {
+	F(iommu_hwpt_invalidate, size, DEC, IN), F(iommu_hwpt_invalidate, hwpt_id, DEC, IN),
+	F(iommu_hwpt_invalidate, data_type, DEC, IN), F(iommu_hwpt_invalidate, entry_len, DEC, IN),
+	F(iommu_hwpt_invalidate, entry_num, DEC, INOUT), END,
+};
+
+static const struct trace_field i_fault[] = {
+	F(iommu_fault_alloc, size, DEC, IN), F(iommu_fault_alloc, flags, HEX, IN),
+	F(iommu_fault_alloc, out_fault_id, DEC, OUT), F(iommu_fault_alloc, out_fault_fd, SIGNED, OUT), END,
+};
+
+static const struct trace_field i_viommu[] = {
+	F(iommu_viommu_alloc, size, DEC, IN), F(iommu_viommu_alloc, flags, HEX, IN),
+	F(iommu_viommu_alloc, type, DEC, IN), F(iommu_viommu_alloc, dev_id, DEC, IN),
+	F(iommu_viommu_alloc, hwpt_id, DEC, IN), F(iommu_viommu_alloc, out_viommu_id, DEC, OUT), END,
+};
+
+static const struct trace_field i_vdevice[] = {
+	F(iommu_vdevice_alloc, size, DEC, IN), F(iommu_vdevice_alloc, viommu_id, DEC, IN),
+	F(iommu_vdevice_alloc, dev_id, DEC, IN), F(iommu_vdevice_alloc, out_vdevice_id, DEC, OUT),
+	F(iommu_vdevice_alloc, virt_id, HEX, IN), END,
+};
+
+static const struct trace_field i_size_only[] = { F(iommu_destroy, size, DEC, IN), END };
+
+static const struct trace_field i_veventq[] = {
+	F(iommu_veventq_alloc, size, DEC, IN), F(iommu_veventq_alloc, flags, HEX, IN),
+	F(iommu_veventq_alloc, viommu_id, DEC, IN), F(iommu_veventq_alloc, type, DEC, IN),
+	F(iommu_veventq_alloc, veventq_depth, DEC, IN), F(iommu_veventq_alloc, out_veventq_id, DEC, OUT),
+	F(iommu_veventq_alloc, out_veventq_fd, SIGNED, OUT), END,
+};
+
+static const struct trace_field i_hw_queue[] = {
+	F(iommu_hw_queue_alloc, size, DEC, IN), F(iommu_hw_queue_alloc, viommu_id, DEC, IN),
+	F(iommu_hw_queue_alloc, type, DEC, IN), F(iommu_hw_queue_alloc, index, DEC, IN),
+	F(iommu_hw_queue_alloc, out_hw_queue_id, DEC, OUT),
+	F(iommu_hw_queue_alloc, nesting_parent_iova, HEX, IN),
+	F(iommu_hw_queue_alloc, length, HEX, IN), END,
+};
+
+static const struct trace_field i_get_pa[] = {
+	F(iommu_ioas_noiommu_get_pa, size, DEC, IN), F(iommu_ioas_noiommu_get_pa, flags, HEX, IN),
+	F(iommu_ioas_noiommu_get_pa, ioas_id, DEC, IN), F(iommu_ioas_noiommu_get_pa, iova, HEX, IN),
+	F(iommu_ioas_noiommu_get_pa, length, HEX, INOUT), F(iommu_ioas_noiommu_get_pa, out_phys, HEX, OUT), END,
+};
+
+/* ---- the kvm-vfio device: its struct has no size in front, but is no shorter than this says ---- */
+
+static const struct trace_name kvm_groups[] = { { KVM_DEV_VFIO_GROUP, "FILE" }, END };
+static const struct trace_name kvm_attrs[] = {
+	{ KVM_DEV_VFIO_GROUP_ADD, "ADD" }, { KVM_DEV_VFIO_GROUP_DEL, "DEL" }, END,
+};
+
+static void kvm_attr_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
+{
+	struct kvm_device_attr attr;
+	const char *group, *name;
+	int32_t fd;
+
+	if (out || guard_copy(&attr, (const void *)state->arg, sizeof(attr)))
+		return;
+	group = trace_name_of(attr.group, kvm_groups);
+	name = trace_name_of(attr.attr, kvm_attrs);
+	if (group && name)
+		line_add(line, "group=%s, attr=%s", group, name);
+	else
+		line_add(line, "group=%u, attr=%llu", attr.group, (ull)attr.attr);
+	if (group && name && !guard_copy(&fd, (const void *)(uintptr_t)attr.addr, sizeof(fd)))
+		line_add(line, ", fd=%d", fd);
+	else
+		line_add(line, ", addr=0x%llx", (ull)attr.addr);
+}
+
+/* ---- all of them ---- */
+
+const struct trace_call trace_iommufd_calls[] = {
+	STRUCT(IOMMUFD, IOMMU_DESTROY, iommu_destroy, i_destroy),
+	STRUCT(IOMMUFD, IOMMU_IOAS_ALLOC, iommu_ioas_alloc, i_ioas_alloc),
+	STRUCT(IOMMUFD, IOMMU_IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, i_allow_iovas,
+	       .tail = allow_iovas_tail),
+	STRUCT(IOMMUFD, IOMMU_IOAS_COPY, iommu_ioas_copy, i_copy),
+	STRUCT(IOMMUFD, IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, i_iova_ranges,
+	       .tail = iova_ranges_tail),
+	STRUCT(IOMMUFD, IOMMU_IOAS_MAP, iommu_ioas_map, i_map),
+	STRUCT(IOMMUFD, IOMMU_IOAS_UNMAP, iommu_ioas_unmap, i_unmap),
+	STRUCT(IOMMUFD, IOMMU_OPTION, iommu_option, i_option),
+	STRUCT(IOMMUFD, IOMMU_VFIO_IOAS, iommu_vfio_ioas, i_vfio_ioas),
+	STRUCT(IOMMUFD, IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, i_hwpt_alloc),
+	STRUCT(IOMMUFD, IOMMU_GET_HW_INFO, iommu_hw_info, i_hw_info),
+	STRUCT(IOMMUFD, IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, i_set_dirty),
+	STRUCT(IOMMUFD, IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, i_get_dirty),
+	STRUCT(IOMMUFD, IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, i_invalidate),
+	STRUCT(IOMMUFD, IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, i_fault),
+	STRUCT(IOMMUFD, IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, i_map_file),
+	STRUCT(IOMMUFD, IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, i_viommu),
+	STRUCT(IOMMUFD, IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, i_vdevice),
+	STRUCT(IOMMUFD, IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, i_size_only),
+	STRUCT(IOMMUFD, IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, i_veventq),
+	STRUCT(IOMMUFD, IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, i_hw_queue),
+	STRUCT(IOMMUFD, IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, i_get_pa),
+	STRUCT(KVM, KVM_SET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
+	STRUCT(KVM, KVM_GET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
+	STRUCT(KVM, KVM_HAS_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
+};
+const size_t trace_iommufd_count = ARRAY_SIZE(trace_iommufd_calls);
