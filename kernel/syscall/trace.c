@@ -268,9 +268,7 @@ void trace_ioctl_before(struct trace_line *line, struct trace_ioctl *state, cons
 	}
 	line_add(line, ", %s", call->name);
 	switch (call->arg) {
-	case TRACE_NO_ARG:
-		if (arg)
-			line_add(line, ", 0x%lx", arg);
+	case TRACE_NO_ARG: /* what stands there is left over from another call */
 		return;
 	case TRACE_VALUE:
 		name = trace_name_of(arg, call->names);

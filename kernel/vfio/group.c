@@ -37,6 +37,24 @@ static int dead(const struct vfio_group *group)
 		    group->id);
 }
 
+/* Which device makes the group unfit: the answer that everybody looks for. */
+static int note_host_driver(struct device *dev, void *arg)
+{
+	const struct vfio_group *group = arg;
+
+	if (!dev->driver || dev->driver->driver_managed_dma)
+		return 0;
+	explain_note("group %u is not viable: %s is bound to %s; unbind it, then bind vfio-pci", group->id,
+		     dev->name, dev->driver->name);
+	return 1;
+}
+
+static void note_not_viable(struct vfio_group *group)
+{
+	if (!iommu_group_for_each_dev(group->iommu_group, group, note_host_driver))
+		explain_note("group %u is not viable: its DMA belongs to somebody else", group->id);
+}
+
 static long get_status(struct vfio_group *group, void __user *arg)
 {
 	struct vfio_group_status status;
@@ -56,9 +74,9 @@ static long get_status(struct vfio_group *group, void __user *arg)
 		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
 	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
 		status.flags = VFIO_GROUP_FLAGS_VIABLE;
+	if (!status.flags && explain_enabled)
+		note_not_viable(group);
 	mutex_unlock(&group->group_lock);
-	if (!status.flags)
-		explain_note("group %u is not viable: a device in it belongs to a host driver", group->id);
 	if (copy_to_user(arg, &status, sizeof(status)))
 		return fail(-EFAULT, "struct vfio_group_status at %p cannot be written", arg);
 	return 0;
