@@ -13,6 +13,7 @@
  */
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -346,4 +347,23 @@ EXPORT int fflush(FILE *stream)
 EXPORT int fflush_unlocked(FILE *stream)
 {
 	return flush(stream, REAL(fflush_unlocked));
+}
+
+/* An unbuffered stream has written when this returns, and its program (tee) looks for errors nowhere else. */
+static size_t written(FILE *stream, size_t items)
+{
+	if (likely(!front_fd_count()) || stream_fd(stream) < 0 || __fpending(stream))
+		return items;
+	return flush(stream, REAL(fflush_unlocked)) ? 0 : items;
+}
+
+EXPORT size_t fwrite(const void *data, size_t size, size_t items, FILE *stream)
+{
+	return written(stream, REAL(fwrite)(data, size, items, stream));
+}
+
+#undef fwrite_unlocked /* a macro of optimised builds */
+EXPORT size_t fwrite_unlocked(const void *data, size_t size, size_t items, FILE *stream)
+{
+	return written(stream, REAL(fwrite_unlocked)(data, size, items, stream));
 }

@@ -65,7 +65,7 @@ FN_DIRECT(open); FN_DIRECT(openat); FN_DIRECT(close); FN_DIRECT(read); FN_DIRECT
 FN_DIRECT(fcntl); FN_DIRECT(mmap); FN_DIRECT(munmap); FN_DIRECT(mprotect); FN_DIRECT(madvise);
 FN_DIRECT(mremap); FN_DIRECT(syscall);
 /* open.c */
-FN(fopen); FN(freopen); FN(fclose); FN(fflush); FN(fflush_unlocked);
+FN(fopen); FN(freopen); FN(fclose); FN(fflush); FN(fflush_unlocked); FN(fwrite); FN(fwrite_unlocked);
 /* stat.c */
 FN(statfs); FN(fstatfs); FN(access); FN(faccessat); FN(euidaccess);
 FN(chmod); FN(fchmodat); FN(chown); FN(lchown); FN(fchownat);
