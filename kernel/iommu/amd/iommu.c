@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "kernel/iommu/domids.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommu/pt/amdv1.h"
 #include "kernel/lib/amd_iommu_bits.h"
@@ -27,9 +28,7 @@
 #include "kernel/mm/mm.h"
 
 #define START_LEVELS 3 /* 512 GiB; grows when something is mapped beyond */
-#define DOMIDS 0x10000u
 #define DTE_BLOCKED (AMD_DTE_V | AMD_DTE_TV)
-#define DOMID_NONE 0u /* of devices that are blocked or untranslated */
 
 struct amd_domain;
 
@@ -45,14 +44,14 @@ struct amd_iommu {
 	void *devtab_memory;  /* what it lies in */
 	u32 entries;
 	struct amd_dev **devs; /* by device id; made at the first attach, under the group's lock */
-	_Atomic(u64) domids[DOMIDS / 64]; /* bit set: in use */
+	struct domids domids;
 };
 
 struct amd_domain {
 	struct iommu_domain domain;
 	u16 id;
-	struct amdv1_pt pt;	    /* this and what follows: domain.lock */
-	struct amdv1_gather gather; /* what was unmapped and is not invalidated yet */
+	struct pt_tree pt;	    /* this and what follows: domain.lock */
+	struct pt_gather gather; /* what was unmapped and is not invalidated yet */
 	TAILQ_HEAD(, amd_dev) devs;
 };
 
@@ -69,28 +68,6 @@ static struct amd_domain *to_amd_domain(struct iommu_domain *domain)
 	return container_of(domain, struct amd_domain, domain);
 }
 
-/* ---- domain ids ---- */
-
-static int domid_alloc(struct amd_iommu *amd)
-{
-	for (unsigned i = 0; i < DOMIDS / 64; i++) {
-		u64 used = atomic_load(&amd->domids[i]);
-
-		while (~used) {
-			unsigned bit = __builtin_ctzll(~used);
-
-			if (atomic_compare_exchange_weak(&amd->domids[i], &used, used | BIT_ULL(bit)))
-				return i * 64 + bit;
-		}
-	}
-	return -ENOSPC;
-}
-
-static void domid_free(struct amd_iommu *amd, u16 id)
-{
-	atomic_fetch_and(&amd->domids[id / 64], ~BIT_ULL(id % 64));
-}
-
 /* ---- device table ---- */
 
 static u64 dte_of(const struct iommu_domain *domain)
@@ -100,9 +77,9 @@ static u64 dte_of(const struct iommu_domain *domain)
 	if (domain->type == IOMMU_DOMAIN_BLOCKED)
 		return DTE_BLOCKED;
 	if (domain->type == IOMMU_DOMAIN_PAGING) {
-		const struct amdv1_pt *pt = &container_of(domain, struct amd_domain, domain)->pt;
+		const struct pt_tree *pt = &container_of(domain, struct amd_domain, domain)->pt;
 
-		dte |= (u64)amdv1_levels(pt) << AMD_DTE_MODE_SHIFT | virt_to_phys(amdv1_root(pt));
+		dte |= (u64)pt_tree_levels(pt) << AMD_DTE_MODE_SHIFT | virt_to_phys(pt_tree_root(pt));
 	}
 	return dte;
 }
@@ -183,18 +160,18 @@ static struct iommu_domain *amd_domain_alloc_paging(struct iommu_device *iommu, 
 {
 	struct amd_iommu *amd = to_amd_iommu(iommu);
 	struct amd_domain *domain = calloc(1, sizeof(*domain));
-	int id = domid_alloc(amd);
+	int id = domid_alloc(&amd->domids);
 
 	if (!domain || id < 0 || amdv1_init(&domain->pt, START_LEVELS)) {
 		if (id >= 0)
-			domid_free(amd, id);
+			domid_free(&amd->domids, id);
 		free(domain);
 		if (id < 0)
 			return ERR_PTR(fail(-ENOMEM, "all domain ids of %s are in use", iommu->name));
 		return ERR_PTR(fail(-ENOMEM, "no memory for an I/O page table"));
 	}
 	domain->id = id;
-	domain->gather = (struct amdv1_gather){ .iova = ~0ull };
+	domain->gather = (struct pt_gather){ .iova = ~0ull };
 	TAILQ_INIT(&domain->devs);
 	domain->domain = (struct iommu_domain){
 		.type = IOMMU_DOMAIN_PAGING,
@@ -213,7 +190,7 @@ static void amd_domain_free(struct iommu_domain *domain)
 
 	assert(TAILQ_EMPTY(&amd_domain->devs));
 	amdv1_destroy(&amd_domain->pt);
-	domid_free(to_amd_iommu(domain->iommu), amd_domain->id);
+	domid_free(&to_amd_iommu(domain->iommu)->domids, amd_domain->id);
 	mutex_destroy(&domain->lock);
 	free(amd_domain);
 }
@@ -221,7 +198,7 @@ static void amd_domain_free(struct iommu_domain *domain)
 static void amd_iotlb_sync(struct iommu_domain *domain, u64 iova, u64 last)
 {
 	struct amd_domain *amd_domain = to_amd_domain(domain);
-	struct amdv1_gather *gather = &amd_domain->gather;
+	struct pt_gather *gather = &amd_domain->gather;
 	struct iommu_device *iommu = domain->iommu;
 
 	lockdep_assert_held(&domain->lock);
@@ -229,19 +206,19 @@ static void amd_iotlb_sync(struct iommu_domain *domain, u64 iova, u64 last)
 	last = max(last, gather->last);
 	if (!TAILQ_EMPTY(&amd_domain->devs))
 		iommu->hw_ops->invalidate_pages(iommu->hw, amd_domain->id, iova, last);
-	*gather = (struct amdv1_gather){ .iova = ~0ull };
+	*gather = (struct pt_gather){ .iova = ~0ull };
 	amdv1_release(&amd_domain->pt);
 }
 
 static int amd_map(struct iommu_domain *domain, u64 iova, phys_addr_t phys, u64 len_bytes, int prot)
 {
 	struct amd_domain *amd_domain = to_amd_domain(domain);
-	const void *root = amdv1_root(&amd_domain->pt);
+	const void *root = pt_tree_root(&amd_domain->pt);
 	struct amd_dev *dev;
 	int err = amdv1_map(&amd_domain->pt, iova, phys, len_bytes, prot);
 
 	lockdep_assert_held(&domain->lock);
-	if (unlikely(root != amdv1_root(&amd_domain->pt)))
+	if (unlikely(root != pt_tree_root(&amd_domain->pt)))
 		TAILQ_FOREACH(dev, &amd_domain->devs, node)
 			dte_store(to_amd_iommu(domain->iommu), dev->devid, dte_of(domain));
 	if (unlikely(err))
@@ -294,7 +271,7 @@ struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops 
 	}
 	amd->devtab = (void *)ALIGN_UP((uintptr_t)amd->devtab_memory, PAGE_SIZE);
 	amd->entries = devids;
-	atomic_store(&amd->domids[0], BIT_ULL(DOMID_NONE));
+	domids_init(&amd->domids);
 	amd->iommu = (struct iommu_device){
 		.name = name, .ops = &amd_iommu_ops, .hw_ops = hw_ops, .hw = hw, .priv = amd,
 	};

@@ -1,61 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * amdv1.h - one I/O page table in AMD's v1 format: the writer.
- *
- * Everything here is serialised by the caller (the domain's lock), but hardware walks the table all
- * the while: each entry changes in one atomic store, and a table that was taken out stays readable
- * until amdv1_release().
+ * amdv1.h - one I/O page table in AMD's v1 format: the writer.  pt_tree.h says what holds for all formats.
  *
  * Sizes.  A mapping is written with the largest pages that alignment of iova and phys and the length
  * left allow, any power of two of AMDV1_PGSIZES.  Between the sizes that an entry of some level spans
  * (4 KiB, 2 MiB, 1 GiB...) a page fills several entries of one table, all with the same value.
- *
- * Memory.  A table that became empty stays linked, as the next mapping is likely to want it, but
- * never more than AMDV1_KEEP_EMPTY of them.
  */
 #ifndef KERNEL_IOMMU_PT_AMDV1_H
 #define KERNEL_IOMMU_PT_AMDV1_H
 
-#include "kernel/iommu/pt/pt_pages.h"
+#include "kernel/iommu/pt/pt_tree.h"
 
 #define AMDV1_PGSIZES 0x000fff7ffffff000ull /* 2^12 .. 2^51 without 2^39 */
-#define AMDV1_KEEP_EMPTY 8
-
-struct amdv1_pt {
-	struct pt_pool pool;
-	struct pt_page *root;	      /* its level is the mode of the device table entry */
-	struct pt_page_list empty;    /* linked tables without a live entry, longest empty first */
-	unsigned nr_empty;
-	struct pt_page_list unlinked; /* taken out; hardware may still be in them */
-};
-
-/* What hardware must forget after an unmap: more than was asked if a large page reached further. */
-struct amdv1_gather {
-	u64 iova, last;
-};
 
 /** amdv1_init - an empty table of @levels (1 to 6) levels.  Return: 0; -ENOMEM. */
-int amdv1_init(struct amdv1_pt *pt, unsigned levels);
+int amdv1_init(struct pt_tree *pt, unsigned levels);
 /** amdv1_destroy - no hardware knows the table any more.  Accepts one whose init failed. */
-void amdv1_destroy(struct amdv1_pt *pt);
+void amdv1_destroy(struct pt_tree *pt);
 
 /**
  * amdv1_map - map [iova, iova+len) to [phys, ...), multiples of 4 KiB that do not overflow
  * @prot: IOMMU_READ, IOMMU_WRITE
  *
- * The root may grow: compare amdv1_root() before and after, also on failure.
+ * The root may grow: compare pt_tree_root() before and after, also on failure.
  * Return: 0; -EEXIST part of it is mapped; -ENOMEM.  After a failure nothing of it is mapped, but for
  * a moment some was: invalidate.
  */
-int amdv1_map(struct amdv1_pt *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
+int amdv1_map(struct pt_tree *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
 /** amdv1_unmap - take out every page that touches the range.  Return: bytes mapped there; widens @gather. */
-u64 amdv1_unmap(struct amdv1_pt *pt, u64 iova, u64 len_bytes, struct amdv1_gather *gather);
+u64 amdv1_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_gather *gather);
 /** amdv1_release - hardware was invalidated: free tables that were taken out before that. */
-void amdv1_release(struct amdv1_pt *pt);
+void amdv1_release(struct pt_tree *pt);
 /** amdv1_iova_to_phys - Return: 0 if not mapped. */
-phys_addr_t amdv1_iova_to_phys(const struct amdv1_pt *pt, u64 iova);
-
-static inline const void *amdv1_root(const struct amdv1_pt *pt) { return (const void *)pt->root->entries; }
-static inline unsigned amdv1_levels(const struct amdv1_pt *pt) { return pt->root->level; }
+phys_addr_t amdv1_iova_to_phys(const struct pt_tree *pt, u64 iova);
 
 #endif

@@ -35,7 +35,7 @@
 #define SANITIZED 0
 #endif
 
-static struct amdv1_pt pt;
+static struct pt_tree pt;
 
 static int setup(void **state)
 {
@@ -60,7 +60,7 @@ static void map_fails(u64 iova, u64 phys, u64 len, int err)
 
 static u64 unmap(u64 iova, u64 len)
 {
-	struct amdv1_gather gather = { .iova = ~0ull };
+	struct pt_gather gather = { .iova = ~0ull };
 	u64 bytes = amdv1_unmap(&pt, iova, len, &gather);
 
 	amdv1_release(&pt);
@@ -70,8 +70,8 @@ static u64 unmap(u64 iova, u64 len)
 /* The entry for @iova in the table of @level, by what the specification says of links: bits 51:12, 11:9. */
 static u64 entry_of(u64 iova, unsigned level)
 {
-	const u64 *table = amdv1_root(&pt);
-	unsigned at = amdv1_levels(&pt);
+	const u64 *table = pt_tree_root(&pt);
+	unsigned at = pt_tree_levels(&pt);
 
 	for (; at > level; at--) {
 		u64 link = table[(iova >> (12 + 9 * (at - 1))) % 512];
@@ -143,7 +143,7 @@ static void test_every_size(void **state)
 
 static void test_gather_covers_whole_pages(void **state)
 {
-	struct amdv1_gather gather = { .iova = ~0ull };
+	struct pt_gather gather = { .iova = ~0ull };
 
 	map_ok(0x200000, MEM, 0x200000);
 	map_ok(0x400000, MEM, 0x10000);
@@ -180,11 +180,11 @@ static void test_large_page_over_empty_tables(void **state)
 static void test_root_grows(void **state)
 {
 	map_ok(0x1000, MEM, 0x1000);
-	assert_int_equal(amdv1_levels(&pt), 3);
+	assert_int_equal(pt_tree_levels(&pt), 3);
 	map_ok((1ull << 39) - 0x1000, MEM + 0x1000, 0x2000);
-	assert_int_equal(amdv1_levels(&pt), 4);
+	assert_int_equal(pt_tree_levels(&pt), 4);
 	map_ok(1ull << 57, MEM + 0x5000, 0x1000);
-	assert_int_equal(amdv1_levels(&pt), 6);
+	assert_int_equal(pt_tree_levels(&pt), 6);
 	map_ok(~0ull & PAGE_MASK, MEM + 0x6000, 0x1000);
 	assert_int_equal(amdv1_iova_to_phys(&pt, 0x1fff), MEM + 0xfff);
 	assert_int_equal(amdv1_iova_to_phys(&pt, 1ull << 39), MEM + 0x2000);
@@ -205,8 +205,8 @@ static void test_memory_comes_back(void **state)
 	assert_true(pt.pool.pages > 2000);
 	for (u64 i = 0; i < 2000; i++)
 		assert_int_equal(unmap(i << 30, 0x1000), 0x1000);
-	assert_true(pt.pool.pages <= 6 + 2 * AMDV1_KEEP_EMPTY);
-	assert_true(pt.pool.chunks <= 1 + 2 * AMDV1_KEEP_EMPTY);
+	assert_true(pt.pool.pages <= 6 + 2 * PT_KEEP_EMPTY);
+	assert_true(pt.pool.chunks <= 1 + 2 * PT_KEEP_EMPTY);
 	pages = pt.pool.pages;
 	for (u64 i = 0; i < 1000; i++) {
 		map_ok(0x1234000, MEM, 0x1000);
