@@ -7,6 +7,8 @@
  *
  *	name                               value unit   ratio  goal
  *
+ * usage: iommu_bench [amd|intel]
+ *
  * Goals are aims for a quiet machine, not test results: the exit status says only whether it ran.
  */
 #include <inttypes.h>
@@ -96,6 +98,7 @@ static const struct hw_bus_ops bus = {
 
 static const struct iommu_hw_ops hw_ops = {
 	.set_device_table = hw_iommu_set_device_table,
+	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
 };
@@ -257,16 +260,17 @@ static void do_getppid(void *arg, unsigned i)
 	sys_call(SYS_getppid, 0, 0, 0, 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool intel = argc > 1 && !strcmp(argv[1], "intel");
 	char *pool = pool_new(POOL_BYTES), *device = pool_new(4u << 20);
 
 	guard_install();
 	getppid_ns = best_ns(200000, do_getppid, NULL);
-	hw = hw_iommu_create(&bus);
+	hw = hw_iommu_create(&bus, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
 	check(hw, "hw_iommu_create");
-	iommu = amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000);
-	check(!IS_ERR(iommu), "amd_iommu_init");
+	iommu = intel ? intel_iommu_init("dmar0", &hw_ops, hw, 48) : amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000);
+	check(!IS_ERR(iommu), "the unit's driver");
 	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
 	check(!IS_ERR(domain), "domain_alloc_paging");
 	check(!iommu->ops->attach_dev(iommu, domain, DEVID), "attach_dev");
@@ -284,7 +288,10 @@ int main(void)
 	iommu_unmap(domain, 0, 1ull << 62);
 	(void)iommu->ops->attach_dev(iommu, &(struct iommu_domain){ .type = IOMMU_DOMAIN_BLOCKED }, DEVID);
 	iommu_domain_free(domain);
-	amd_iommu_exit(iommu);
+	if (intel)
+		intel_iommu_exit(iommu);
+	else
+		amd_iommu_exit(iommu);
 	hw_iommu_destroy(hw);
 	return 0;
 }

@@ -34,6 +34,7 @@
 struct run_options {
 	struct machine_config *config;
 	bool has_devices;
+	const char *iommu;	/* NULL: as the machine file says, else amd */
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
 	bool explain, stats;
@@ -44,6 +45,7 @@ static const struct option long_options[] = {
 	{ "device", required_argument, NULL, 'd' },
 	{ "machine-file", required_argument, NULL, 'm' },
 	{ "machine", required_argument, NULL, 'M' },
+	{ "iommu", required_argument, NULL, 'i' },
 	{ "explain", no_argument, NULL, 'e' },
 	{ "trace", optional_argument, NULL, 't' },
 	{ "stats", no_argument, NULL, 's' },
@@ -87,6 +89,9 @@ static int take_option(struct run_options *o, int c, char **argv)
 	case 'M':
 		o->keep_dir = optarg;
 		return 0;
+	case 'i':
+		o->iommu = optarg;
+		return 0;
 	case 'e':
 		o->explain = true;
 		return 0;
@@ -105,7 +110,7 @@ static int take_option(struct run_options *o, int c, char **argv)
 
 static int parse(struct run_options *o, int argc, char **argv)
 {
-	int c, status;
+	int c, status, err;
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+:d:m:", long_options, NULL)) != -1) {
@@ -113,6 +118,10 @@ static int parse(struct run_options *o, int argc, char **argv)
 		if (status)
 			return status;
 	}
+	/* After all files, which may name one too: the command line decides. */
+	explain_begin();
+	if (o->iommu && (err = machine_config_set_iommu(o->config, o->iommu)))
+		return cli_error("--iommu %s: %s", o->iommu, reason_or(err));
 	if (optind == argc)
 		return cli_error("run: which program?");
 	o->program = argv + optind;
@@ -351,8 +360,8 @@ static int run_on_kept_machine(const struct run_options *o)
 	if (!dir)
 		return cli_error("%s", strerror(ENOMEM));
 	if (is_machine(dir)) {
-		if (o->has_devices)
-			return cli_error("--machine %s is already built: -d and -m are for a new one", dir);
+		if (o->has_devices || o->iommu)
+			return cli_error("--machine %s is already built: -d, -m and --iommu are for a new one", dir);
 	} else {
 		if (mkdir(dir, 0755) && errno != EEXIST)
 			return cli_error("--machine %s: %s", dir, strerror(errno));

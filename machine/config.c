@@ -25,6 +25,7 @@
 #include "kernel/lib/sys.h"
 
 #define MAX_KEYS 32
+#define DEFAULT_AW_BITS 48u
 #define MAX_LINE (INI_MAX_LINE - 3) /* inih's buffer holds a line, its end and a NUL */
 #define MAX_FILE (1u << 20)
 
@@ -273,6 +274,58 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 	return 0;
 }
 
+/* ---- the IOMMU ------------------------------------------------------------------------------- */
+
+static int iommu_set_kind(struct iommu_config *iommu, const char *value)
+{
+	if (!strcmp(value, "amd"))
+		*iommu = (struct iommu_config){MACHINE_IOMMU_AMD, 0};
+	else if (!strcmp(value, "intel"))
+		*iommu = (struct iommu_config){MACHINE_IOMMU_INTEL, DEFAULT_AW_BITS};
+	else
+		return fail(-EINVAL, "iommu=%s: there are amd and intel", value);
+	return 0;
+}
+
+static int iommu_set_aw_bits(struct iommu_config *iommu, const char *value)
+{
+	if (iommu->kind != MACHINE_IOMMU_INTEL)
+		return fail(-EINVAL, "aw-bits=%s: only iommu=intel has that choice, and it must be said before",
+			    value);
+	if (strcmp(value, "39") && strcmp(value, "48") && strcmp(value, "57"))
+		return fail(-EINVAL, "aw-bits=%s: VT-d has addresses of 39, 48 or 57 bits", value);
+	iommu->aw_bits = (unsigned)atoi(value);
+	return 0;
+}
+
+int machine_config_set_iommu(struct machine_config *cfg, const char *text)
+{
+	size_t kind_len = strcspn(text, ",");
+	const char *rest = text + kind_len, *key = ",aw-bits=";
+	struct iommu_config iommu;
+	char kind[16];
+	int err;
+
+	snprintf(kind, sizeof(kind), "%.*s", (int)min(kind_len, sizeof(kind) - 1), text);
+	err = iommu_set_kind(&iommu, kind);
+	if (!err && *rest && strncmp(rest, key, strlen(key)))
+		err = fail(-EINVAL, "\"%s\" is no key of an IOMMU; intel knows aw-bits=39, 48 or 57", rest + 1);
+	else if (!err && *rest)
+		err = iommu_set_aw_bits(&iommu, rest + strlen(key));
+	if (!err)
+		cfg->iommu = iommu;
+	return err;
+}
+
+static int set_machine_key(struct machine_config *cfg, const char *name, const char *value)
+{
+	if (!strcmp(name, "iommu"))
+		return iommu_set_kind(&cfg->iommu, value);
+	if (!strcmp(name, "aw-bits"))
+		return iommu_set_aw_bits(&cfg->iommu, value);
+	return fail(-EINVAL, "[machine] has no key %s; it knows iommu and aw-bits", name);
+}
+
 /* ---- words to a device ----------------------------------------------------------------------- */
 
 static void words_clear(struct words *words)
@@ -509,10 +562,8 @@ static int parse_key(void *user, const char *section, const char *name, const ch
 		err = section_begin(p, section);
 	if (!err && !p->err && p->in_device)
 		err = words_add(&p->words, name, strlen(name), value, strlen(value), p->line);
-	else if (!err && !p->err && strcmp(name, "iommu"))
-		err = fail(-EINVAL, "[machine] has no key %s; it knows iommu", name);
-	else if (!err && !p->err && strcmp(value, "amd"))
-		err = fail(-EINVAL, "iommu=%s: there is amd", value);
+	else if (!err && !p->err)
+		err = set_machine_key(p->cfg, name, value);
 	if (err)
 		parse_fail(p, err, p->line);
 	return !p->err;
@@ -566,6 +617,7 @@ int machine_config_load(struct machine_config *cfg, const char *file)
 {
 	struct parse p = {.cfg = cfg};
 	char *text = read_file(file);
+	struct iommu_config iommu_before = cfg->iommu;
 	unsigned before = cfg->nr_devices;
 	int bad_line;
 
@@ -586,6 +638,7 @@ int machine_config_load(struct machine_config *cfg, const char *file)
 		return 0;
 	while (cfg->nr_devices > before)
 		device_config_clear(&cfg->devices[--cfg->nr_devices]);
+	cfg->iommu = iommu_before;
 	return fail_at(p.err, file, p.err_line);
 }
 
@@ -640,7 +693,10 @@ int machine_config_save(const struct machine_config *cfg, const char *dir)
 
 	if (!out)
 		return -ENOMEM;
-	fprintf(out, "[machine]\niommu = amd\n");
+	if (cfg->iommu.kind == MACHINE_IOMMU_INTEL)
+		fprintf(out, "[machine]\niommu = intel\naw-bits = %u\n", cfg->iommu.aw_bits);
+	else
+		fprintf(out, "[machine]\niommu = amd\n");
 	for (unsigned i = 0; i < cfg->nr_devices; i++)
 		print_device(out, &cfg->devices[i]);
 	err = ferror(out);

@@ -268,11 +268,50 @@ static void test_bad_files(void **state)
 	load_fails(cfg, "[device\nmodel = edu\n", 1, "neither a [section]");
 	load_fails(cfg, "[devices]\nmodel = edu\n", 2, "there are [machine] and [device ADDRESS]");
 	load_fails(cfg, "model = edu\n", 1, "before any section");
-	load_fails(cfg, "[machine]\niommu = intel\n", 2, "iommu=intel: there is amd");
+	load_fails(cfg, "[machine]\niommu = smmu\n", 2, "iommu=smmu: there are amd and intel");
+	load_fails(cfg, "[machine]\niommu = intel\naw-bits = 40\n", 3, "39, 48 or 57 bits");
+	load_fails(cfg, "[machine]\naw-bits = 48\niommu = intel\n", 2, "only iommu=intel has that choice");
+	load_fails(cfg, "[machine]\niommu = amd\naw-bits = 48\n", 3, "only iommu=intel has that choice");
 	load_fails(cfg, "[machine]\ncpus = 4\n", 2, "[machine] has no key cpus");
 	load_fails(cfg, "[device]\nmodel = edu\nmodel = nvme\n", 3, "model is given twice");
 	memset(line + strlen(line), '1', 300);
 	load_fails(cfg, line, 3, "the line is longer than");
+}
+
+static void iommu_fails(struct machine_config *cfg, const char *text, const char *why)
+{
+	struct iommu_config before = cfg->iommu;
+
+	explain_begin();
+	assert_int_equal(machine_config_set_iommu(cfg, text), -EINVAL);
+	assert_non_null(strstr(explain_take(), why));
+	assert_memory_equal(&cfg->iommu, &before, sizeof(before));
+}
+
+static void test_iommu(void **state)
+{
+	struct machine_config *cfg = *state;
+
+	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_AMD);
+	assert_int_equal(machine_config_set_iommu(cfg, "intel"), 0);
+	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_INTEL);
+	assert_int_equal(cfg->iommu.aw_bits, 48);
+	assert_int_equal(machine_config_set_iommu(cfg, "intel,aw-bits=57"), 0);
+	assert_int_equal(cfg->iommu.aw_bits, 57);
+	iommu_fails(cfg, "", "there are amd and intel");
+	iommu_fails(cfg, "intelligent", "there are amd and intel");
+	iommu_fails(cfg, "a-name-that-is-longer-than-any", "there are amd and intel");
+	iommu_fails(cfg, "intel,", "no key of an IOMMU");
+	iommu_fails(cfg, "intel,bits=39", "no key of an IOMMU");
+	iommu_fails(cfg, "intel,aw-bits=", "39, 48 or 57 bits");
+	iommu_fails(cfg, "intel,aw-bits=64", "39, 48 or 57 bits");
+	iommu_fails(cfg, "amd,aw-bits=48", "only iommu=intel has that choice");
+	load_ok(cfg, "[machine]\niommu = intel\naw-bits = 39\n");
+	assert_int_equal(cfg->iommu.aw_bits, 39);
+	load_fails(cfg, "[machine]\niommu = amd\n[device]\nmodel = what\n", 4, "no device model");
+	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_INTEL); /* a bad file changes nothing */
+	load_ok(cfg, "[machine]\niommu = amd\n");
+	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_AMD);
 }
 
 static void test_no_file(void **state)
@@ -359,6 +398,8 @@ static void test_random_files(void **state)
 		":",
 		"driver=none",
 		"iommu=amd",
+		"iommu=intel",
+		"aw-bits=57",
 		"root-port",
 		"bus=2",
 		"addr=0000:00:1f.0",
@@ -419,6 +460,7 @@ int main(void)
 		T(test_too_many),
 		T(test_file),
 		T(test_bad_files),
+		T(test_iommu),
 		T(test_no_file),
 		T(test_save_and_load),
 		T(test_random_files),

@@ -111,6 +111,7 @@ const struct hw_host_ops machine_host_ops = {
 
 const struct iommu_hw_ops machine_iommu_hw_ops = {
 	.set_device_table = hw_iommu_set_device_table,
+	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
 };

@@ -80,16 +80,34 @@ static void modules_exit(void)
 
 /* ---- construction: lock and tree lock held ------------------------------------------------------ */
 
+/* The driver of the unit that the configuration names. */
+static struct iommu_device *iommu_init(struct machine *m, unsigned last_bus)
+{
+	if (m->config->iommu.kind == MACHINE_IOMMU_INTEL)
+		return intel_iommu_init("dmar0", &machine_iommu_hw_ops, m->hw_iommu, m->config->iommu.aw_bits);
+	return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+}
+
+static void iommu_exit(struct machine *m)
+{
+	if (m->config->iommu.kind == MACHINE_IOMMU_INTEL)
+		intel_iommu_exit(m->iommu);
+	else
+		amd_iommu_exit(m->iommu);
+	m->iommu = NULL;
+}
+
 static int iommu_build(struct machine *m)
 {
+	bool intel = m->config->iommu.kind == MACHINE_IOMMU_INTEL;
 	unsigned last_bus = 0;
 
 	for (unsigned i = 0; i < m->config->nr_devices; i++)
 		last_bus = max(last_bus, (unsigned)DEVID_BUS(m->config->devices[i].devid));
-	m->hw_iommu = hw_iommu_create(&machine_bus_ops);
+	m->hw_iommu = hw_iommu_create(&machine_bus_ops, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
 	if (!m->hw_iommu)
 		return fail(-ENOMEM, "no memory for the IOMMU");
-	m->iommu = amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+	m->iommu = iommu_init(m, last_bus);
 	if (IS_ERR(m->iommu)) {
 		int err = (int)PTR_ERR(m->iommu);
 
@@ -154,8 +172,7 @@ static void unbuild(struct machine *m)
 	modules_exit();
 	pci_iommu_probe = NULL;
 	if (m->iommu)
-		amd_iommu_exit(m->iommu);
-	m->iommu = NULL;
+		iommu_exit(m);
 	if (m->hw_iommu)
 		hw_iommu_destroy(m->hw_iommu);
 	m->hw_iommu = NULL;

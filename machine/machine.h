@@ -10,7 +10,8 @@
  * machine.ini (inih syntax):
  *
  *	[machine]
- *	iommu = amd
+ *	iommu = amd		; or intel
+ *	aw-bits = 48		; of intel: the width of its addresses, 39, 48 or 57
  *	[device 0000:01:00.0]	; addresses are given at creation if the user gave none
  *	model = nvme
  *	driver = vfio-pci	; or none, or a host driver's name
@@ -35,6 +36,8 @@ void machine_config_free(struct machine_config *cfg);
 int machine_config_load(struct machine_config *cfg, const char *file);
 /** machine_config_add - "-d" text: MODEL[,key=value...].  0; -EINVAL with reason. */
 int machine_config_add(struct machine_config *cfg, const char *text);
+/** machine_config_set_iommu - "amd" or "intel[,aw-bits=N]".  0; -EINVAL with reason. */
+int machine_config_set_iommu(struct machine_config *cfg, const char *text);
 /** machine_config_save - write machine.ini into @dir. */
 int machine_config_save(const struct machine_config *cfg, const char *dir);
 

@@ -37,7 +37,15 @@ struct device_config {
 	unsigned nr_options;
 };
 
+enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL };
+
+struct iommu_config {
+	enum machine_iommu kind;
+	unsigned aw_bits; /* of intel; 0: amd has no such choice */
+};
+
 struct machine_config {
+	struct iommu_config iommu;
 	struct device_config *devices; /* MACHINE_MAX_DEVICES of them */
 	unsigned nr_devices;
 };

@@ -2,8 +2,8 @@
 /*
  * hw_iommu.c - the unit: its registers and its fault records.
  *
- * The registers are three calls that a kernel makes (hw_iommu.h): where the device table is, forget a
- * device, forget translations.  All act before they return, so there is no command queue to model.
+ * The registers are three calls that a kernel makes (hw_iommu.h): where the device or root table is,
+ * forget a device, forget translations.  All act before they return, so there is no command queue to model.
  *
  * Faults go into a ring, so that a device gone mad costs 256 records and no more, and to one handler,
  * which is called without any lock: it may print, or look at the ring.
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus)
+struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus, const struct hw_iommu_format *format)
 {
 	struct hw_iommu *iommu = aligned_alloc(64, ALIGN_UP(sizeof(*iommu), 64ul));
 
@@ -22,6 +22,7 @@ struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus)
 		return NULL;
 	memset(iommu, 0, sizeof(*iommu));
 	iommu->bus = bus;
+	iommu->format = format;
 	mutex_init(&iommu->lock, LOCK_HW_IOMMU);
 	return iommu;
 }
@@ -42,9 +43,17 @@ void hw_iommu_set_device_table(void *hw, u64 base, u32 entries)
 	struct hw_iommu *iommu = hw;
 
 	/* Never the new length with the old base. */
-	atomic_store(&iommu->devtab_entries, 0);
-	atomic_store(&iommu->devtab, base);
-	atomic_store(&iommu->devtab_entries, entries);
+	atomic_store(&iommu->table_entries, 0);
+	atomic_store(&iommu->table, base);
+	atomic_store(&iommu->table_entries, entries);
+	iotlbs_invalidate_all(iommu);
+}
+
+void hw_iommu_set_root_table(void *hw, u64 base)
+{
+	struct hw_iommu *iommu = hw;
+
+	atomic_store(&iommu->table, base);
 	iotlbs_invalidate_all(iommu);
 }
 

@@ -3,23 +3,34 @@
  * hw_iommu.h - the IOMMU as silicon: it walks tables in memory that somebody wrote, remembers
  * translations, and records faults.
  *
- * Format: AMD I/O Virtualization Technology specification (48882): device table entries of 256 bits
- * indexed by device id, I/O page tables ("v1") with 512 8-byte entries a level, next-level field,
- * level-skipping, and pages of any power of two by the 7h encoding.  kernel/iommu/pt writes them;
- * writer and walker share only the bit names of kernel/lib/amd_iommu_bits.h.
+ * A unit has one format for life.  kernel/iommu/pt writes the tables; writer and walker share only the
+ * bit names of kernel/lib/{amd,intel}_iommu_bits.h.
  *
- * What a device table entry says, in the order it is looked at:
+ * hw_iommu_amdv1: AMD I/O Virtualization Technology specification (48882): device table entries of 256 bits
+ * indexed by device id, I/O page tables ("v1") with 512 8-byte entries a level, next-level field,
+ * level-skipping, and pages of any power of two by the 7h encoding.  What a device table entry says, in
+ * the order it is looked at:
  *
  *	V = 0			nothing passes (HW_IOMMU_FAULT_DTE_INVALID).  The specification lets
  *				such a device through untranslated; a kernel that has no business with
  *				a device must not find that it can reach everything
  *	TV = 0			blocked
  *	mode 0, IR = IW = 0	blocked
- *	mode 0 otherwise	identity: iova is the physical address.  There is no memory at such
- *				addresses that a device may have, only BARs of other devices: plain
- *				memory answers with HW_IOMMU_FAULT_BUS
+ *	mode 0 otherwise	identity: iova is the physical address
  *	mode 1 to 6		translated by as many levels; permissions of all entries on the way are
  *				and-ed.  Mode 7 is nonsense
+ *
+ * hw_iommu_vtd: Intel VT-d in legacy mode: a root table indexed by bus, context tables indexed by devfn,
+ * second-stage tables of 3 to 5 levels with pages of 4 KiB, 2 MiB and 1 GiB:
+ *
+ *	root entry P = 0	nothing passes (HW_IOMMU_FAULT_DTE_INVALID)
+ *	context entry P = 0	blocked
+ *	TT = 2			identity
+ *	TT = 0			translated by as many levels as AW says; permissions are and-ed
+ *	anything else		nonsense
+ *
+ * Identity: there is no memory at such addresses that a device may have, only BARs of other devices; plain
+ * memory answers with HW_IOMMU_FAULT_BUS.
  *
  * Physical addresses carry a slot in bits 51:47.  Slot 0 is the kernel's own memory: tables must lie
  * there, and no translation may lead there.  host_ptr() of a slot 0 address is trusted.
@@ -47,8 +58,8 @@ struct hw_bus_ops {
 };
 
 enum hw_iommu_fault_reason {
-	HW_IOMMU_FAULT_DTE_INVALID = 1, /* device table entry not valid */
-	HW_IOMMU_FAULT_BLOCKED,		/* entry without translation and without permission */
+	HW_IOMMU_FAULT_DTE_INVALID = 1, /* device table entry, or root entry, not valid */
+	HW_IOMMU_FAULT_BLOCKED,		/* entry without translation and permission; no context entry */
 	HW_IOMMU_FAULT_NOT_PRESENT,
 	HW_IOMMU_FAULT_PERMISSION,
 	HW_IOMMU_FAULT_RESERVED_BIT,	/* table is nonsense */
@@ -63,11 +74,16 @@ struct hw_iommu_fault {
 	unsigned level;		/* where the walk stopped */
 };
 
-struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus);
+struct hw_iommu_format;
+extern const struct hw_iommu_format hw_iommu_amdv1, hw_iommu_vtd;
+
+/** hw_iommu_create - a unit that reads tables of @format.  NULL if memory is short. */
+struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus, const struct hw_iommu_format *format);
 void hw_iommu_destroy(struct hw_iommu *iommu);
 
 /* registers: implement struct iommu_hw_ops of kernel/iommu/iommu.h (machine/ joins them) */
-void hw_iommu_set_device_table(void *iommu, u64 base, u32 entries);
+void hw_iommu_set_device_table(void *iommu, u64 base, u32 entries); /* AMD's */
+void hw_iommu_set_root_table(void *iommu, u64 base);		     /* VT-d's */
 void hw_iommu_invalidate_device(void *iommu, u16 devid);
 void hw_iommu_invalidate_pages(void *iommu, u16 domid, u64 iova, u64 last);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * internal.h - what the files of hw/iommu share: the unit, the walk, an iotlb's place in the unit.
+ * internal.h - what the files of hw/iommu share: the unit, its format, an iotlb's place in the unit.
  *
  * Locks: hw_iommu.lock (LOCK_HW_IOMMU), then an iotlb (LOCK_HW_IOTLB).  Faults are recorded with
  * neither held.
@@ -18,8 +18,9 @@
 
 struct hw_iommu {
 	const struct hw_bus_ops *bus; /* immutable */
-	_Atomic(u64) devtab;	      /* physical address */
-	_Atomic(u32) devtab_entries;
+	const struct hw_iommu_format *format; /* immutable */
+	_Atomic(u64) table;	      /* device or root table: physical address */
+	_Atomic(u32) table_entries;   /* of a device table */
 	_Atomic(struct iotlb *) iotlbs; /* grows only: invalidations walk it without a lock */
 	_Alignas(64) _Atomic(u64) invalidations; /* counting is also the barrier between writer and walker */
 	_Alignas(64) struct mutex lock; /* LOCK_HW_IOMMU: what follows, and which iotlbs are in use */
@@ -36,16 +37,31 @@ struct hw_translation {
 	bool read, write;
 };
 
-/** hw_dte_read - quadwords 0 and 1 of a device's entry.  False: the device table has none. */
-bool hw_dte_read(struct hw_iommu *iommu, u16 devid, u64 *ret_q0, u64 *ret_q1);
-/**
- * hw_walk - translate by tables in memory
- * @dte: quadword 0
- * @ret: filled on success; at most 2^46 bytes, so it never leaves a slot
- * @ret_level: where the walk stopped, on failure too; 0 is the device table entry
- * Return: 0; enum hw_iommu_fault_reason.  Says nothing of the direction: the caller looks at read and write.
- */
-int hw_walk(const struct hw_bus_ops *bus, u64 dte, u64 iova, struct hw_translation *ret, unsigned *ret_level);
+/* A device table or context entry, as an iotlb keeps it.  Bit 0 of q0 says that it is valid. */
+struct hw_device_entry {
+	u64 q0, q1;
+	u16 domid;
+};
+
+/* How a unit's tables look: one file each, amdv1.c and vtdss.c. */
+struct hw_iommu_format {
+	const char *name;
+	/**
+	 * entry_read - the entry of a device, from memory
+	 * Return: 0, and *@ret is valid; enum hw_iommu_fault_reason.
+	 */
+	int (*entry_read)(struct hw_iommu *iommu, u16 devid, struct hw_device_entry *ret);
+	/**
+	 * walk - translate by tables in memory
+	 * @ret: filled on success; at most 2^46 bytes, so it never leaves a slot
+	 * @ret_level: where the walk stopped, on failure too; 0 is the device's entry
+	 * Return: 0; enum hw_iommu_fault_reason.  Says nothing of the direction: the caller looks at read
+	 * and write.
+	 */
+	int (*walk)(const struct hw_bus_ops *bus, const struct hw_device_entry *entry, u64 iova,
+		    struct hw_translation *ret, unsigned *ret_level);
+};
+
 /** hw_fault_record - keep it and tell the handler.  No lock held. */
 void hw_fault_record(struct hw_iommu *iommu, const struct hw_iommu_fault *fault);
 

@@ -21,7 +21,7 @@
  * Each wait is for one holder, never for the lock, so a busy device cannot starve an unmap; and an
  * iotlb with nothing to forget costs a few loads.
  *
- * What always holds: domid is that of the cached device table entry, NO_DOMID if none is cached, and
+ * What always holds: domid is that of the cached device entry, NO_DOMID if none is cached, and
  * then there are no tags.  It is set before the first walk by that entry.
  *
  * Dangerous: an iotlb is never freed before its unit, only used again, because invalidations walk the
@@ -33,7 +33,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/lib/amd_iommu_bits.h"
 #include "kernel/lib/sys.h"
 
 #define WAYS 4
@@ -66,7 +65,7 @@ struct iotlb {
 	_Atomic(u64) regions[REGION_WORDS];
 	u16 devid;	      /* changes only while not in use */
 	unsigned victim;      /* holder's, like all up to set pointers */
-	u64 dte;	      /* quadword 0; 0 not cached */
+	struct hw_device_entry entry; /* q0 is 0: not cached */
 	_Atomic(u64) hits, misses, bytes_read, bytes_written, faults; /* written by the holder */
 	struct hw_iommu *iommu; /* immutable */
 	struct iotlb *next;	/* immutable */
@@ -311,7 +310,7 @@ static void cache_drop(struct iotlb *t)
 	for (unsigned i = 0; i < REGION_WORDS; i++)
 		atomic_store_explicit(&t->regions[i], 0, memory_order_relaxed);
 	atomic_store(&t->domid, NO_DOMID);
-	t->dte = 0;
+	t->entry.q0 = 0;
 }
 
 /* ---- invalidation ---- */
@@ -357,21 +356,22 @@ void iotlbs_invalidate_all(struct hw_iommu *iommu)
 static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_translation *tr,
 			  struct hw_iommu_fault *fault)
 {
-	int reason;
+	const struct hw_iommu_format *format = t->iommu->format;
+	int reason = 0;
 
 	count(&t->misses, 1);
 	count(&t->hits, -1); /* the caller counts every look-up as a hit */
-	if (!t->dte) {
-		u64 q0, q1;
+	if (!t->entry.q0) {
+		struct hw_device_entry entry;
 
-		if (!hw_dte_read(t->iommu, t->devid, &q0, &q1) || !(q0 & AMD_DTE_V)) {
-			fault->reason = HW_IOMMU_FAULT_DTE_INVALID;
-			return -EFAULT;
+		reason = format->entry_read(t->iommu, t->devid, &entry);
+		if (!reason) {
+			atomic_store(&t->domid, entry.domid);
+			t->entry = entry;
 		}
-		atomic_store(&t->domid, q1 & AMD_DTE_DOMID_MASK);
-		t->dte = q0;
 	}
-	reason = hw_walk(t->iommu->bus, t->dte, iova, tr, &fault->level);
+	if (!reason)
+		reason = format->walk(t->iommu->bus, &t->entry, iova, tr, &fault->level);
 	if (!reason && !(write ? tr->write : tr->read))
 		reason = HW_IOMMU_FAULT_PERMISSION;
 	if (reason) {

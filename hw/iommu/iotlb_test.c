@@ -44,7 +44,7 @@ static void map_page(u64 iova, u64 pa, u64 perms)
 static int setup(void **state)
 {
 	fake_reset();
-	iommu = hw_iommu_create(&fake_bus_ops);
+	iommu = hw_iommu_create(&fake_bus_ops, &hw_iommu_amdv1);
 	assert_non_null(iommu);
 	devtab[DEVID][0] = T_DTE(2) | T_RW | table_pa(0);
 	devtab[DEVID][1] = DOMID;

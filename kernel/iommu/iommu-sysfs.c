@@ -8,11 +8,12 @@
  *	<device>/iommu_group, <device>/iommu		links
  *	/sys/class/iommu/ivhd0				link to /sys/devices/virtual/iommu/ivhd0
  *	.../virtual/iommu/ivhd0/devices/<bdf>		link to the device
+ *	.../virtual/iommu/dmar0/intel-iommu/...		what the unit's driver adds
  *
  * The text of "type" in the tree is what counts between the processes of a machine; each reads it when
  * it first meets the group.
  *
- * Answers and modes as seen on Linux 7.2 with an AMD IOMMU.
+ * Answers and modes as seen on Linux 7.2 with an AMD and an Intel IOMMU.
  */
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,8 @@ int iommu_sysfs_add_unit(struct iommu_device *iommu)
 	snprintf(path, sizeof(path), "%s/uevent", unit);
 	if (!err)
 		err = kernfs_create_file(path, 0644, "", 0, NULL, NULL);
+	if (!err && iommu->ops->sysfs_add)
+		err = iommu->ops->sysfs_add(iommu, unit);
 	if (!err)
 		err = kernfs_create_dir(CLASS_DIR);
 	snprintf(path, sizeof(path), "%s/subsystem", unit);

@@ -459,7 +459,7 @@ bool device_iommu_capable_cache_coherency(struct device *dev)
 {
 	struct group_device *gdev = to_group_device(dev);
 
-	return gdev && gdev->iommu->ops->enforce_cache_coherency;
+	return gdev && gdev->iommu->ops->cache_coherency;
 }
 
 /* ---- reserved regions ---- */

@@ -12,7 +12,8 @@
  *	paging		made by VFIO or iommufd, attached to the group
  *
  * Source of words: Linux Documentation/driver-api/vfio.rst, the AMD I/O Virtualization Technology
- * specification (48882) rev 3.08 for device table and page tables.
+ * specification (48882) rev 3.08 for device table and page tables, the Intel Virtualization Technology for
+ * Directed I/O specification for root, context and second-stage tables.
  */
 #ifndef KERNEL_IOMMU_IOMMU_H
 #define KERNEL_IOMMU_IOMMU_H
@@ -73,9 +74,11 @@ struct iommu_domain {
  * the kernel writes tables into memory, tells the unit where they are, and invalidates.
  */
 struct iommu_hw_ops {
-	/** set_device_table - base of the device table: 256-bit entries indexed by devid (16 bits). */
+	/** set_device_table - AMD: base of the device table: 256-bit entries indexed by devid (16 bits). */
 	void (*set_device_table)(void *hw, phys_addr_t base, u32 entries);
-	/** invalidate_device - the unit forgets what it cached of a device table entry.  Synchronous. */
+	/** set_root_table - VT-d: base of the root table, one page: an entry for each bus.  0: none. */
+	void (*set_root_table)(void *hw, phys_addr_t base);
+	/** invalidate_device - the unit forgets what it cached of a device's (context) entry.  Synchronous. */
 	void (*invalidate_device)(void *hw, u16 devid);
 	/**
 	 * invalidate_pages - forget translations of that domain id in [iova, last].  On return no DMA
@@ -86,7 +89,7 @@ struct iommu_hw_ops {
 
 /* An IOMMU unit as the kernel knows it. */
 struct iommu_device {
-	const char *name;		/* "ivhd0" */
+	const char *name;		/* "ivhd0", "dmar0" */
 	const struct iommu_device_ops *ops;
 	const struct iommu_hw_ops *hw_ops;
 	void *hw;
@@ -105,13 +108,23 @@ struct iommu_device_ops {
 	void (*iotlb_sync)(struct iommu_domain *domain, u64 iova, u64 last);
 	void (*get_resv_regions)(struct iommu_device *iommu, struct device *dev,
 				 void (*add)(void *arg, const struct iommu_resv_region *), void *arg);
-	bool enforce_cache_coherency;	/* VFIO_DMA_CC_IOMMU */
+	/** sysfs_add - optional: the vendor's attributes, into the unit's directory @dir.  0; -errno. */
+	int (*sysfs_add)(struct iommu_device *iommu, const char *dir);
+	bool cache_coherency;		/* devices' DMA is coherent with caches; VFIO asks for it */
+	bool enforce_cache_coherency;	/* ... even if a device asks for no snoop: VFIO_DMA_CC_IOMMU */
 };
 
 /** amd_iommu_init - make a unit with AMD v1 tables.  @devids: size of its device table.  ERR_PTR. */
 struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
 				    u32 devids);
 void amd_iommu_exit(struct iommu_device *iommu);
+/**
+ * intel_iommu_init - make a VT-d unit with second-stage tables in legacy mode
+ * @aw_bits: width of its addresses, 39, 48 or 57; -EINVAL others.  ERR_PTR.
+ */
+struct iommu_device *intel_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
+				      unsigned aw_bits);
+void intel_iommu_exit(struct iommu_device *iommu);
 
 /* ---- groups ---- */
 

@@ -6,6 +6,8 @@
  * says for each page where it goes and what is allowed.  A seed is printed; SEED=... in the environment
  * replays it.
  *
+ * Each test is run for each kind of unit: AMD, and VT-d with addresses of each width.
+ *
  * Then the same two with threads: what was unmapped is not touched any more once iommu_unmap() returned.
  * Memory is moved by memcpy() here, so that ThreadSanitizer sees both sides.
  */
@@ -37,6 +39,36 @@
 
 static unsigned char *arena; /* a program's memory, aligned to its size */
 static unsigned char *shadow; /* what must be in it */
+
+/* What differs between the kinds. */
+struct kind {
+	const char *name;
+	const struct hw_iommu_format *format;
+	unsigned aw_bits;	/* 64: AMD */
+	u64 pgsizes;
+	u64 bases[5];		/* where the windows of the flat model begin */
+	bool no_access;		/* it has mappings that permit nothing */
+};
+#define VTD_PGSIZES 0x40201000ull
+/*
+ * Windows: at 0, across where 3, 4 and 5 levels end (AMD's root grows in the middle), across a gibibyte,
+ * at the very top.
+ */
+static const struct kind kinds[] = {
+	{ "amd", &hw_iommu_amdv1, 64, 0xfff7ffffff000ull,
+	  { 0, (1ull << 39) - 1234 * PAGE_SIZE, (1ull << 48) - 2048 * PAGE_SIZE, (1ull << 57) - PAGE_SIZE,
+	    0ull - MODEL_PAGES * PAGE_SIZE }, true },
+	{ "intel 39", &hw_iommu_vtd, 39, VTD_PGSIZES,
+	  { 0, (1ull << 30) - 1234 * PAGE_SIZE, (7ull << 30) - 2048 * PAGE_SIZE, (1ull << 38) - PAGE_SIZE,
+	    (1ull << 39) - MODEL_PAGES * PAGE_SIZE }, false },
+	{ "intel 48", &hw_iommu_vtd, 48, VTD_PGSIZES,
+	  { 0, (1ull << 30) - 1234 * PAGE_SIZE, (1ull << 39) - 2048 * PAGE_SIZE, (1ull << 47) - PAGE_SIZE,
+	    (1ull << 48) - MODEL_PAGES * PAGE_SIZE }, false },
+	{ "intel 57", &hw_iommu_vtd, 57, VTD_PGSIZES,
+	  { 0, (1ull << 39) - 1234 * PAGE_SIZE, (1ull << 48) - 2048 * PAGE_SIZE, (1ull << 56) - PAGE_SIZE,
+	    (1ull << 57) - MODEL_PAGES * PAGE_SIZE }, false },
+};
+static const struct kind *kind;
 
 static struct hw_iommu *hw;
 static struct iommu_device *iommu;
@@ -89,6 +121,7 @@ static const struct hw_bus_ops bus = {
 
 static const struct iommu_hw_ops hw_ops = {
 	.set_device_table = hw_iommu_set_device_table,
+	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
 };
@@ -98,16 +131,37 @@ static void attach(struct iommu_domain *to, u16 devid)
 	assert_int_equal(iommu->ops->attach_dev(iommu, to, devid), 0);
 }
 
+static bool is_amd(void)
+{
+	return kind->format == &hw_iommu_amdv1;
+}
+
+static struct iommu_device *unit_init(const char *name, struct hw_iommu *unit, u32 devids)
+{
+	if (is_amd())
+		return amd_iommu_init(name, &hw_ops, unit, devids);
+	return intel_iommu_init(name, &hw_ops, unit, kind->aw_bits);
+}
+
+static void unit_exit(struct iommu_device *unit)
+{
+	if (is_amd())
+		amd_iommu_exit(unit);
+	else
+		intel_iommu_exit(unit);
+}
+
 static int setup(void **state)
 {
+	kind = *state;
 	arena = aligned_alloc(ARENA_BYTES, ARENA_BYTES);
 	shadow = malloc(ARENA_BYTES);
 	assert_true(arena && shadow);
 	memset(arena, 0, ARENA_BYTES);
 	memset(shadow, 0, ARENA_BYTES);
-	hw = hw_iommu_create(&bus);
+	hw = hw_iommu_create(&bus, kind->format);
 	assert_non_null(hw);
-	iommu = amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000);
+	iommu = unit_init("unit0", hw, 0x10000);
 	assert_false(IS_ERR(iommu));
 	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
 	assert_false(IS_ERR(domain));
@@ -126,7 +180,7 @@ static int teardown(void **state)
 	attach(&blocked, DEVID);
 	attach(&blocked, OTHER_DEVID);
 	iommu_domain_free(domain);
-	amd_iommu_exit(iommu);
+	unit_exit(iommu);
 	hw_iommu_destroy(hw);
 	free(arena);
 	free(shadow);
@@ -157,7 +211,7 @@ static u64 rnd(u64 below)
 static unsigned largest_page(unsigned page, unsigned arena_page, unsigned left)
 {
 	for (unsigned n = MODEL_PAGES;; n /= 2)
-		if (n <= left && (base / PAGE_SIZE + page) % n == 0 && arena_page % n == 0)
+		if ((kind->pgsizes & n * PAGE_SIZE) && n <= left && (base / PAGE_SIZE + page) % n == 0 && arena_page % n == 0)
 			return n;
 }
 
@@ -219,10 +273,11 @@ static void step_map(void)
 	unsigned to = rnd(ARENA_PAGES) & ~(align - 1), n = random_len(MODEL_PAGES - max(first, to));
 	int prot = rnd(4) ? IOMMU_READ | IOMMU_WRITE : (int)rnd(4);
 	u64 iova = base + first * PAGE_SIZE;
-	bool ok = model_map(first, to, n, prot);
+	int want = -EINVAL;
 
-	assert_int_equal(iommu_map(domain, iova, arena_phys(to * PAGE_SIZE), n * PAGE_SIZE, prot),
-			 ok ? 0 : -EEXIST);
+	if (prot || kind->no_access)
+		want = model_map(first, to, n, prot) ? 0 : -EEXIST;
+	assert_int_equal(iommu_map(domain, iova, arena_phys(to * PAGE_SIZE), n * PAGE_SIZE, prot), want);
 }
 
 static void step_unmap(void)
@@ -313,22 +368,15 @@ static void random_run(u64 at_base, unsigned steps)
 			 model_unmap(0, MODEL_PAGES) * PAGE_SIZE);
 }
 
-/* Windows: at 0, across where 3, 4 and 5 levels end (the root grows in the middle), at the very top. */
 static void test_random(void **state)
 {
-	static const u64 bases[] = {
-		0,
-		(1ull << 39) - 1234 * PAGE_SIZE,
-		(1ull << 48) - 2048 * PAGE_SIZE,
-		(1ull << 57) - PAGE_SIZE,
-		0ull - MODEL_PAGES * PAGE_SIZE,
-	};
 	const char *seed = getenv("SEED");
 
 	rng = seed ? strtoull(seed, NULL, 0) : 0x2545f4914f6cdd1dull;
 	print_message("SEED=0x%llx\n", (unsigned long long)rng);
-	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
-		random_run(bases[i], STEPS / ARRAY_SIZE(bases));
+	nr_ok = nr_fault = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kind->bases); i++)
+		random_run(kind->bases[i], STEPS / ARRAY_SIZE(kind->bases));
 	print_message("%u transfers, %u more that met a fault\n", nr_ok, nr_fault);
 	assert_true(nr_ok > 10000 && nr_fault > 10000);
 }
@@ -393,15 +441,65 @@ static void test_never_attached_device(void **state)
 
 static void test_attach_refuses(void **state)
 {
-	struct hw_iommu *hw2 = hw_iommu_create(&bus);
-	struct iommu_device *small = amd_iommu_init("ivhd1", &hw_ops, hw2, 16);
+	struct hw_iommu *hw2 = hw_iommu_create(&bus, kind->format);
+	struct iommu_device *small = unit_init("unit1", hw2, 16);
 
 	assert_false(IS_ERR(small));
 	assert_int_equal(small->ops->attach_dev(small, &blocked, 15), 0);
-	assert_int_equal(small->ops->attach_dev(small, &blocked, 16), -EINVAL);
+	if (is_amd()) /* the length of a device table; VT-d's tables have all devices */
+		assert_int_equal(small->ops->attach_dev(small, &blocked, 16), -EINVAL);
 	assert_int_equal(small->ops->attach_dev(small, domain, 1), -EINVAL); /* another unit's */
-	amd_iommu_exit(small);
+	unit_exit(small);
 	hw_iommu_destroy(hw2);
+}
+
+static void test_width(void **state)
+{
+	u64 top = domain->aperture_last, pa;
+
+	assert_int_equal(top, ~0ull >> (64 - kind->aw_bits));
+	assert_int_equal(domain->pgsize_bitmap, kind->pgsizes);
+	assert_int_equal(iommu_map(domain, top & PAGE_MASK, arena_phys(0), PAGE_SIZE, IOMMU_READ), 0);
+	assert_int_equal(iotlb_translate(iotlb, top, false, true, &pa), 0);
+	assert_int_equal(pa, arena_phys(PAGE_SIZE - 1));
+	if (top != ~0ull) {
+		assert_int_equal(iommu_map(domain, top + 1, arena_phys(0), PAGE_SIZE, IOMMU_READ), -EINVAL);
+		assert_int_equal(iommu_map(domain, top & PAGE_MASK, arena_phys(0), 2 * PAGE_SIZE, IOMMU_READ),
+				 -EINVAL);
+		dma_fails(top + 1, false, HW_IOMMU_FAULT_NOT_PRESENT); /* and no alias of iova 0 */
+	}
+	assert_int_equal(iommu_unmap(domain, top & PAGE_MASK, PAGE_SIZE), PAGE_SIZE);
+	assert_int_equal(iotlb_translate(iotlb, top, false, true, &pa), -EFAULT);
+}
+
+/* Largest pages: 1 GiB and 2 MiB come as one translation. */
+static void test_large_pages(void **state)
+{
+	u64 phys = (1ull << PHYS_SLOT_SHIFT) | 1ull << 40, pa;
+	struct iotlb_stats before, after;
+
+	assert_int_equal(iommu_map(domain, 1ull << 31, phys, (1ull << 30) + (1ull << 21), IOMMU_READ), 0);
+	iotlb_stats_get(iotlb, &before);
+	for (u64 off = 0; off < 1ull << 30; off += 12345 * PAGE_SIZE) {
+		assert_int_equal(iotlb_translate(iotlb, (1ull << 31) + off, false, true, &pa), 0);
+		assert_int_equal(pa, phys + off);
+	}
+	assert_int_equal(iotlb_translate(iotlb, (3ull << 30) + 0x1234, false, true, &pa), 0);
+	assert_int_equal(pa, phys + (1ull << 30) + 0x1234);
+	iotlb_stats_get(iotlb, &after);
+	assert_true(after.misses - before.misses <= 23);
+	assert_int_equal(iommu_unmap(domain, (1ull << 31) + 0x5000, PAGE_SIZE), 1ull << 30); /* it goes whole */
+	assert_int_equal(iotlb_translate(iotlb, 1ull << 31, false, true, &pa), -EFAULT);
+	assert_int_equal(iommu_unmap(domain, 3ull << 30, 1ull << 21), 1ull << 21);
+}
+
+static void test_no_permission(void **state)
+{
+	int want = kind->no_access ? 0 : -EINVAL;
+
+	assert_int_equal(iommu_map(domain, 0x1000, arena_phys(0), PAGE_SIZE, 0), want);
+	dma_fails(0x1000, false, want ? HW_IOMMU_FAULT_NOT_PRESENT : HW_IOMMU_FAULT_PERMISSION);
+	assert_int_equal(iommu_unmap(domain, 0x1000, PAGE_SIZE), want ? 0 : PAGE_SIZE);
 }
 
 /* Ids are used again; no two domains have the same one. */
@@ -521,8 +619,11 @@ static void test_unmap_while_devices_write(void **state)
 	unmap_under_fire(0x200000, 16 * PAGE_SIZE, 100, 0);
 	unmap_under_fire(0x200000, 0x200000, 100, 0);		/* one large page */
 	unmap_under_fire(0x801000, 0x800000, 100, PAGE_SIZE);	/* tables come and go */
-	unmap_under_fire(1ull << 39, 0x10000, 50, 0);		/* the root grows */
-	unmap_under_fire(1ull << 57, 0x10000, 50, 0);
+	unmap_under_fire(1ull << 38, 0x10000, 50, 0);
+	if (is_amd()) { /* the root grows */
+		unmap_under_fire(1ull << 39, 0x10000, 50, 0);
+		unmap_under_fire(1ull << 57, 0x10000, 50, 0);
+	}
 	for (unsigned i = 0; i < 60; i++) { /* devices change domains */
 		assert_int_equal(iommu_map(domain, 0x200000, arena_phys(0), 0x10000, IOMMU_WRITE), 0);
 		atomic_store(&target, 0x200000);
@@ -542,16 +643,24 @@ static void test_unmap_while_devices_write(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+#define TEST(fn) { #fn, fn }
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_never_attached_device, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_attach_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_domains, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unmap_while_devices_write, setup, teardown),
+	static const struct { const char *name; void (*fn)(void **state); } cases[] = {
+		TEST(test_domains), TEST(test_never_attached_device), TEST(test_attach_refuses), TEST(test_width),
+		TEST(test_large_pages), TEST(test_no_permission), TEST(test_many_domains), TEST(test_random),
+		TEST(test_unmap_while_devices_write),
 	};
+	static struct CMUnitTest tests[ARRAY_SIZE(kinds) * ARRAY_SIZE(cases)];
+	static char names[ARRAY_SIZE(tests)][64];
 
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
+		const struct kind *of = &kinds[i / ARRAY_SIZE(cases)];
+		size_t n = i % ARRAY_SIZE(cases);
+
+		snprintf(names[i], sizeof(names[i]), "%s: %s", of->name, cases[n].name);
+		tests[i] = (struct CMUnitTest){ names[i], cases[n].fn, setup, teardown, (void *)(uintptr_t)of };
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -306,5 +306,6 @@ static const struct iommu_device_ops amd_iommu_ops = {
 	.attach_dev = amd_attach_dev,
 	.iotlb_sync = amd_iotlb_sync,
 	.get_resv_regions = amd_get_resv_regions,
+	.cache_coherency = true,
 	.enforce_cache_coherency = true, /* every leaf has FC set */
 };

@@ -240,6 +240,17 @@ static int blame_group(struct iommu_group *group, u64 iova, u64 last)
 	return ret;
 }
 
+/* Is it beyond the width of some IOMMU's addresses?  -EINVAL with the reason if so. */
+static int blame_width(const struct iommu_domain *domain, u64 iova, u64 last)
+{
+	unsigned bits = 64 - __builtin_clzll(domain->aperture_last);
+
+	if (last <= domain->aperture_last)
+		return 0;
+	return fail(-EINVAL, "iova [%#llx-%#llx] is beyond the %u bits of address that the IOMMU translates, "
+		    "which end at %#llx", HEX(iova), HEX(last), bits, HEX(domain->aperture_last));
+}
+
 int vfio_iova_fail(const struct vfio_iommu *iommu, u64 iova, u64 last)
 {
 	struct vfio_iommu_group *g;
@@ -249,6 +260,8 @@ int vfio_iova_fail(const struct vfio_iommu *iommu, u64 iova, u64 last)
 	unsigned i;
 
 	TAILQ_FOREACH(d, &iommu->domains, next) {
+		if (blame_width(d->domain, iova, last))
+			return -EINVAL;
 		TAILQ_FOREACH(g, &d->groups, next) {
 			if (blame_group(g->iommu_group, iova, last))
 				return -EINVAL;

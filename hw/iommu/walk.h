@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * walk.h - what the walkers of all formats do alike: read an entry, and judge the address they end with.
+ */
+#ifndef HW_IOMMU_WALK_H
+#define HW_IOMMU_WALK_H
+
+#include "hw/iommu/internal.h"
+
+#define HW_LEVEL_BITS 9
+#define HW_TABLE_ENTRIES 512
+#define HW_ADDR_BITS 52 /* of a physical address */
+
+/* log2 of what one entry at @level spans. */
+static inline unsigned hw_level_lg2(unsigned level)
+{
+	return PAGE_SHIFT + (level - 1) * HW_LEVEL_BITS;
+}
+
+static inline unsigned hw_level_index(unsigned level, u64 iova)
+{
+	return (iova >> hw_level_lg2(level)) & (HW_TABLE_ENTRIES - 1);
+}
+
+/* Quadword @index of a structure at @pa, which must be the kernel's memory.  False: nothing is there. */
+static inline bool hw_read_quadword(const struct hw_bus_ops *bus, u64 pa, u64 index, u64 *ret)
+{
+	const _Atomic(u64) *base;
+
+	if (pa >> HW_SLOT_SHIFT)
+		return false;
+	base = bus->host_ptr(pa);
+	if (!base)
+		return false;
+	*ret = atomic_load(&base[index]);
+	return true;
+}
+
+/** hw_page_found - a walk ended at a page of 2^@lg2 at @pa.  @ret: place and size.  0; HW_IOMMU_FAULT_BUS. */
+int hw_page_found(u64 pa, unsigned lg2, u64 iova, struct hw_translation *ret);
+/**
+ * hw_pass_through - @iova is physical.  Only what is not memory answers there; hw_iommu.h says why.
+ * Return: 0; HW_IOMMU_FAULT_BUS.
+ */
+int hw_pass_through(const struct hw_bus_ops *bus, u64 iova, struct hw_translation *ret);
+
+#endif
