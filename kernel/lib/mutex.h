@@ -21,7 +21,6 @@ enum lock_rank {
 	LOCK_VFIO_GROUP,       /* group.c: vfio_group.group_lock */
 	LOCK_VFIO_CONTAINER,   /* container.c: vfio_container.group_lock */
 	LOCK_VFIO_DEVICE_SET,  /* vfio_main.c: vfio_device_set.lock */
-	LOCK_TYPE1,	       /* vfio_iommu_type1.c: vfio_iommu.lock */
 	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate */
 	LOCK_VFIO_PCI_MEMORY,  /* vfio_pci_core.c: memory_lock */
 	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
@@ -40,7 +39,6 @@ enum lock_rank {
 	LOCK_VMA,	       /* mm/vma.c */
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
-	LOCK_EVENTFD,	       /* fs/eventfd.c */
 	LOCK_LOG,	       /* lib/, trace */
 };
 

@@ -15,7 +15,7 @@
 #include "kernel/lib/mutex.h"
 #include "kernel/lib/types.h"
 
-static struct mutex outer = MUTEX_INITIALIZER(LOCK_TYPE1);
+static struct mutex outer = MUTEX_INITIALIZER(LOCK_VFIO_CONTAINER);
 static struct mutex inner = MUTEX_INITIALIZER(LOCK_VMA);
 
 static void right_order_works(void **state)
@@ -106,10 +106,10 @@ static void not_held(void)
 
 static void mistakes_are_found(void **state)
 {
-	expect_abort(wrong_order, "LOCK_TYPE1", "LOCK_VMA");
+	expect_abort(wrong_order, "LOCK_VFIO_CONTAINER", "LOCK_VMA");
 	expect_abort(same_twice, "LOCK_VMA", "out of order");
 	expect_abort(not_mine, "LOCK_VMA", "does not hold");
-	expect_abort(not_held, "LOCK_TYPE1", "must be held");
+	expect_abort(not_held, "LOCK_VFIO_CONTAINER", "must be held");
 }
 #endif
 
