@@ -121,6 +121,24 @@ const struct hw_bus_ops machine_bus_ops = {
 	.write = phys_write,
 	.host_ptr = phys_host_ptr,
 	.copy = guard_copy,
+	.host_range = phys_host_range,
+	.copy_pinned = phys_copy_pinned,
+};
+
+/* Pinned pages move: no DMA meanwhile. */
+static void stop_dma(void *hw_iommu)
+{
+	hw_iommu_hold(hw_iommu);
+}
+
+static void resume_dma(void *hw_iommu)
+{
+	hw_iommu_let_go(hw_iommu);
+}
+
+const struct mmu_notifier_ops machine_mmu_notifier_ops = {
+	.invalidate_start = stop_dma,
+	.invalidate_end = resume_dma,
 };
 
 /* ---- bus addresses: who answers? ------------------------------------------------------------- */

@@ -115,6 +115,7 @@ static int iommu_build(struct machine *m)
 		return err;
 	}
 	hw_iommu_set_fault_handler(m->hw_iommu, machine_fault_handler, m);
+	mmu_notifier_register(&machine_mmu_notifier_ops, m->hw_iommu);
 	phys_slot_register(PHYS_SLOT_MMIO, &machine_mmio_ops, m);
 	pci_iommu_probe = iommu_probe;
 	return 0;
@@ -173,6 +174,7 @@ static void unbuild(struct machine *m)
 	pci_iommu_probe = NULL;
 	if (m->iommu)
 		iommu_exit(m);
+	mmu_notifier_register(NULL, NULL);
 	if (m->hw_iommu)
 		hw_iommu_destroy(m->hw_iommu);
 	m->hw_iommu = NULL;

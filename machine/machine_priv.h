@@ -93,6 +93,7 @@ extern const struct pci_hw_ops machine_pci_hw_ops;
 extern const struct hw_host_ops machine_host_ops;
 extern const struct iommu_hw_ops machine_iommu_hw_ops;
 extern const struct hw_bus_ops machine_bus_ops;
+extern const struct mmu_notifier_ops machine_mmu_notifier_ops; /* ctx: struct hw_iommu */
 extern const struct phys_slot_ops machine_mmio_ops; /* ctx: struct machine */
 
 /* machine.c */

@@ -249,7 +249,7 @@ static void rig_down(struct rig *r)
 	iommu_domain_free(r->domain);
 	iommu_group_release_dma_owner(r->group);
 	iommu_group_put(r->group);
-	mm_unpin(mm_self(), (u64)(uintptr_t)r->mem, 65536);
+	mm_unpin(mm_self(), r->phys, 65536);
 	munmap(r->mem, 65536);
 }
 

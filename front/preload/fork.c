@@ -25,6 +25,7 @@
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
+#include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
 
 #define FD_MAX 65536
@@ -127,6 +128,8 @@ static void in_child(void)
 			disown(fd);
 	if (!was_single_threaded || front_map_any())
 		elsewhere = true;
+	if (elsewhere)
+		pins_forget();
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
 }
 

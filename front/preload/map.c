@@ -13,6 +13,9 @@
  * mmap(MAP_FIXED) and mremap() of the program is looked at; those that cannot concern us (nearly all)
  * cost two comparisons with the lowest and highest address that we ever mapped.
  *
+ * Memory that a device has pinned is looked at in the same calls (pins.h): its pages are moved away first,
+ * so that the device keeps them.  Again two comparisons, with the lowest and highest pinned address.
+ *
  * Revoking and mapping may cross: both look at what is direct, then change the pages.  Each revocation
  * counts up; who finds that the count moved while it worked, works again.  So no lock is needed, which
  * matters because revoking runs under locks that looking may take.
@@ -24,7 +27,9 @@
 
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
+#include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
 #include "kernel/syscall/syscall.h"
 
@@ -140,12 +145,35 @@ static int forget_range(u64 start, u64 len)
 	return touches_ours(start, len) ? vma_remove(mm_self(), start, len) : 0;
 }
 
+/* mmap() where the device may have pages, which MAP_FIXED takes from there. */
+static void *mmap_pinned(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	struct pins_change c;
+	void *ret;
+	int err;
+
+	pins_change_begin(&c, "mmap");
+	err = pins_change_leave(&c, (u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
+	ret = err ? ERR_PTR(err) : sys_mmap(addr, len, prot, flags, fd, off);
+	pins_change_end(&c, !IS_ERR(ret));
+	return ret;
+}
+
+static bool takes_pinned(void *addr, size_t len, int flags)
+{
+	return (flags & MAP_FIXED) && mm_pins_near((u64)(uintptr_t)addr, len) &&
+	       IS_ALIGNED((u64)(uintptr_t)addr, PAGE_SIZE);
+}
+
 /* Addresses without permissions; @flags as the program gave them. */
 static void *reserve(void *addr, u64 len, int flags)
 {
 	const int where = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT;
 
-	return sys_mmap(addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (flags & where), -1, 0);
+	flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (flags & where);
+	if (takes_pinned(addr, len, flags))
+		return mmap_pinned(addr, len, PROT_NONE, flags, -1, 0);
+	return sys_mmap(addr, len, PROT_NONE, flags, -1, 0);
 }
 
 /* Put @vma, whose addresses are reserved, into force; takes over the reference. */
@@ -214,6 +242,8 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 			if (err)
 				return (void *)front_return(err, saved);
 		}
+		if (unlikely(takes_pinned(addr, len, flags)))
+			return (void *)front_return((long)mmap_pinned(addr, len, prot, flags, fd, off), saved);
 		return REAL(mmap)(addr, len, prot, flags, fd, off);
 	}
 	if (IS_ERR(file))
@@ -224,15 +254,31 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 }
 ALIAS(mmap64, mmap);
 
+static int munmap_pinned(u64 start, u64 len)
+{
+	struct pins_change c;
+	int err;
+
+	pins_change_begin(&c, "munmap");
+	err = pins_change_leave(&c, start, ALIGN_UP(len, PAGE_SIZE));
+	if (!err)
+		err = sys_munmap((void *)start, len);
+	pins_change_end(&c, !err);
+	return err;
+}
+
 EXPORT int munmap(void *addr, size_t len)
 {
 	u64 start = (u64)(uintptr_t)addr;
+	bool pinned = mm_pins_near(start, len);
 	int saved = errno, err;
 
-	if (likely(!touches_ours(start, len)) || !IS_ALIGNED(start, PAGE_SIZE))
+	if (likely(!touches_ours(start, len) && !pinned) || !IS_ALIGNED(start, PAGE_SIZE))
 		return REAL(munmap)(addr, len);
-	err = vma_remove(mm_self(), start, ALIGN_UP((u64)len, PAGE_SIZE));
-	return err ? (int)front_return(err, saved) : REAL(munmap)(addr, len);
+	err = forget_range(start, ALIGN_UP((u64)len, PAGE_SIZE));
+	if (err)
+		return (int)front_return(err, saved);
+	return pinned ? (int)front_return(munmap_pinned(start, len), saved) : REAL(munmap)(addr, len);
 }
 
 /* ---- mprotect ------------------------------------------------------------------------------ */
@@ -285,6 +331,9 @@ EXPORT int mprotect(void *addr, size_t len, int prot)
 	u64 start = (u64)(uintptr_t)addr, whole = ALIGN_UP((u64)len, PAGE_SIZE);
 	int saved = errno;
 
+	if (mm_pins_near(start, len) && (prot & (PROT_READ | PROT_WRITE)) != (PROT_READ | PROT_WRITE) &&
+	    IS_ALIGNED(start, PAGE_SIZE) && whole >= len)
+		pins_protected(start, whole);
 	if (likely(!touches_ours(start, len)) || !IS_ALIGNED(start, PAGE_SIZE) || whole < len ||
 	    (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
 		return REAL(mprotect)(addr, len, prot);
@@ -354,6 +403,37 @@ static void *remap(struct vm_area *vma, u64 old, u64 old_len, u64 new_len, int f
 	return flags & MREMAP_FIXED ? move_area(vma, old, after, to) : (void *)old;
 }
 
+/* Pinned pages may move, be cut off, or lie where others move to. */
+static void *mremap_pinned(u64 old, u64 old_len, u64 new_len, int flags, u64 to)
+{
+	u64 before = ALIGN_UP(old_len, PAGE_SIZE), after = ALIGN_UP(new_len, PAGE_SIZE), kept = min(before, after);
+	struct pins_change c;
+	void *ret;
+	int err;
+
+	pins_change_begin(&c, "mremap");
+	err = kept ? pins_change_prepare(&c, old, kept) : 0;
+	if (!err && after && after < before)
+		err = pins_change_leave(&c, old + after, before - after);
+	if (!err && (flags & MREMAP_FIXED) && after && IS_ALIGNED(to, PAGE_SIZE) && (to >= old + before || to + after <= old))
+		err = pins_change_leave(&c, to, after);
+	ret = err ? ERR_PTR(err) : sys_mremap((void *)old, old_len, new_len, flags, (void *)to);
+	if (!IS_ERR(ret) && kept && (u64)(uintptr_t)ret != old)
+		pins_change_moved(&c, old, kept, (u64)(uintptr_t)ret);
+	pins_change_end(&c, !IS_ERR(ret));
+	return ret;
+}
+
+static bool mremap_near_pins(u64 old, u64 old_len, u64 new_len, int flags, u64 to)
+{
+	u64 end;
+
+	return IS_ALIGNED(old, PAGE_SIZE) && !range_overflows(old, max(old_len, 1ul) + PAGE_SIZE, &end) &&
+	       (mm_pins_near(old, old_len) ||
+		((flags & MREMAP_FIXED) && !range_overflows(to, max(new_len, 1ul) + PAGE_SIZE, &end) &&
+		 mm_pins_near(to, new_len)));
+}
+
 EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 {
 	u64 old = (u64)(uintptr_t)addr;
@@ -372,6 +452,10 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	if (likely(!vma)) {
 		if ((flags & MREMAP_FIXED) && IS_ALIGNED((u64)(uintptr_t)to, PAGE_SIZE))
 			err = forget_range((u64)(uintptr_t)to, ALIGN_UP((u64)new_len, PAGE_SIZE));
+		if (!err && mremap_near_pins(old, old_len, new_len, flags, (u64)(uintptr_t)to)) {
+			ret = mremap_pinned(old, old_len, new_len, flags, (u64)(uintptr_t)to);
+			return (void *)front_return((long)ret, saved);
+		}
 		return err ? (void *)front_return(err, saved) : REAL(mremap)(addr, old_len, new_len, flags, to);
 	}
 	ret = remap(vma, old, old_len, new_len, flags, (u64)(uintptr_t)to);
@@ -398,6 +482,71 @@ static bool advice_is_refused(int advice)
 	}
 }
 
+/* Only of shared memory can mremap() make a second mapping.  The first page speaks for the range. */
+static bool is_shared(u64 start)
+{
+	void *alias = sys_mremap((void *)start, 0, PAGE_SIZE, MREMAP_MAYMOVE, NULL);
+
+	return !IS_ERR(alias) && !sys_munmap(alias, PAGE_SIZE);
+}
+
+/*
+ * Will MADV_DONTNEED part the program from its pages?  Shared ones come back at the next access.  MADV_COLD
+ * is refused for the same reasons as MADV_DONTNEED, and takes nothing away.
+ */
+static bool discards(u64 start, u64 len)
+{
+	return !is_shared(start) && !sys_madvise((void *)start, len, MADV_COLD);
+}
+
+static void touch_piece(u64 uva, u64 len)
+{
+	guard_touch((void *)uva, len, true);
+}
+
+static int madvise_pinned(u64 start, u64 len, int advice)
+{
+	u64 whole = ALIGN_UP(len, PAGE_SIZE);
+	struct pins_change c;
+	int err = 0;
+
+	/* Pinned pages are never freed: writing to them (their own bytes) takes the advice back. */
+	if (advice == MADV_FREE) {
+		err = sys_madvise((void *)start, len, advice);
+		pins_for_each_piece(start, whole, touch_piece);
+		return err;
+	}
+	pins_change_begin(&c, "madvise");
+	if (advice == MADV_REMOVE)
+		err = pins_change_copy(&c, start, whole);
+	else if (discards(start, len))
+		err = pins_change_leave(&c, start, whole);
+	if (!err)
+		err = sys_madvise((void *)start, len, advice);
+	pins_change_end(&c, !err);
+	return err;
+}
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+static bool advice_takes_pages(int advice)
+{
+	return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED || advice == MADV_FREE ||
+	       advice == MADV_REMOVE;
+}
+
+static int madvise_memory(void *addr, size_t len, int advice)
+{
+	u64 start = (u64)(uintptr_t)addr;
+	int saved = errno;
+
+	if (likely(!mm_pins_near(start, len)) || !advice_takes_pages(advice) || !IS_ALIGNED(start, PAGE_SIZE))
+		return REAL(madvise)(addr, len, advice);
+	return (int)front_return(madvise_pinned(start, len, advice), saved);
+}
+
 EXPORT int madvise(void *addr, size_t len, int advice)
 {
 	u64 start = (u64)(uintptr_t)addr;
@@ -405,10 +554,10 @@ EXPORT int madvise(void *addr, size_t len, int advice)
 	int saved = errno, err;
 
 	if (likely(!touches_ours(start, len)) || !advice_is_refused(advice))
-		return REAL(madvise)(addr, len, advice);
+		return madvise_memory(addr, len, advice);
 	vma = vma_find_first(mm_self(), start, start + len - 1);
 	if (!vma)
-		return REAL(madvise)(addr, len, advice);
+		return madvise_memory(addr, len, advice);
 	vma_put(vma);
 	err = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE ? -EFAULT : -EINVAL;
 	return (int)front_return(err, saved);

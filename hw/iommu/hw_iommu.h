@@ -55,6 +55,13 @@ struct hw_bus_ops {
 	int (*write)(u64 pa, const void *buf, size_t len);
 	void *(*host_ptr)(u64 pa);	/* plain memory; NULL: use read and write */
 	int (*copy)(void *dst, const void *src, size_t len); /* guarded: 0; -EFAULT */
+	/*
+	 * Optional, for a bus on which neighbours may lie apart.  host_range: as host_ptr, for as many of
+	 * *len bytes as lie together; stores how many.
+	 */
+	void *(*host_range)(u64 pa, u64 *len);
+	/* Optional: tried when copy failed.  write: @buf to @host, else back.  0; -EFAULT. */
+	int (*copy_pinned)(void *host, void *buf, size_t len, bool write);
 };
 
 enum hw_iommu_fault_reason {
@@ -86,6 +93,14 @@ void hw_iommu_set_device_table(void *iommu, u64 base, u32 entries); /* AMD's */
 void hw_iommu_set_root_table(void *iommu, u64 base);		     /* VT-d's */
 void hw_iommu_invalidate_device(void *iommu, u16 devid);
 void hw_iommu_invalidate_pages(void *iommu, u16 domid, u64 iova, u64 last);
+
+/**
+ * hw_iommu_hold - stop all transfers to plain memory: on return none is under way, and none begins until
+ * hw_iommu_let_go(), by the same thread.  What host_ptr() answers may change in between.
+ * Takes LOCK_HW_IOMMU and keeps it: no other call of this unit in between.
+ */
+void hw_iommu_hold(struct hw_iommu *iommu);
+void hw_iommu_let_go(struct hw_iommu *iommu);
 
 /* fault records: a ring of the last 256; @fn is called for each new one, no lock held */
 void hw_iommu_set_fault_handler(struct hw_iommu *iommu, void (*fn)(void *arg, const struct hw_iommu_fault *),

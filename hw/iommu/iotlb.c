@@ -92,13 +92,10 @@ static void back_off(unsigned n)
 		sys_call(SYS_nanosleep, &nap, NULL, 0, 0);
 }
 
-static void iotlb_hold(struct iotlb *t)
+static void seq_hold(struct iotlb *t)
 {
 	u64 seq = atomic_load_explicit(&t->seq, memory_order_relaxed);
 
-#ifdef LOCKDEP
-	mutex_lock(&t->witness);
-#endif
 	for (unsigned n = 0;; n++) {
 		if (!(seq & 1) && atomic_compare_exchange_strong(&t->seq, &seq, seq + 1))
 			return;
@@ -108,11 +105,24 @@ static void iotlb_hold(struct iotlb *t)
 	}
 }
 
-static void iotlb_let_go(struct iotlb *t)
+static void seq_let_go(struct iotlb *t)
 {
 	u64 seq = atomic_load_explicit(&t->seq, memory_order_relaxed);
 
 	atomic_store_explicit(&t->seq, seq + 1, memory_order_release);
+}
+
+static inline void iotlb_hold(struct iotlb *t)
+{
+#ifdef LOCKDEP
+	mutex_lock(&t->witness);
+#endif
+	seq_hold(t);
+}
+
+static inline void iotlb_let_go(struct iotlb *t)
+{
+	seq_let_go(t);
 #ifdef LOCKDEP
 	mutex_unlock(&t->witness);
 #endif
@@ -351,6 +361,24 @@ void iotlbs_invalidate_all(struct hw_iommu *iommu)
 	mutex_unlock(&iommu->lock);
 }
 
+/*
+ * All at once.  Nobody else holds two, so there is no order to keep; hw_iommu.lock keeps new ones away.
+ * The rank checker, which wants one lock of a rank at a time, does not see these.
+ */
+void hw_iommu_hold(struct hw_iommu *iommu)
+{
+	mutex_lock(&iommu->lock);
+	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next)
+		seq_hold(t);
+}
+
+void hw_iommu_let_go(struct hw_iommu *iommu)
+{
+	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next)
+		seq_let_go(t);
+	mutex_unlock(&iommu->lock);
+}
+
 /* ---- translation; the caller holds the iotlb ---- */
 
 static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_translation *tr,
@@ -454,18 +482,26 @@ static bool buffer_is_bad(const struct hw_bus_ops *bus, char *buf, size_t len, b
 	return false;
 }
 
+static __attribute__((noinline)) int copy_failed(const struct hw_bus_ops *bus, char *host, char *buf, size_t len,
+						 bool write)
+{
+	if (buffer_is_bad(bus, buf, len, write))
+		return -EIO;
+	return bus->copy_pinned ? bus->copy_pinned(host, buf, len, write) : -EFAULT;
+}
+
 /* Plain memory at @host; the caller holds the iotlb and this lets go of it. */
 static int move_memory(struct iotlb *t, char *host, char *buf, size_t len, bool write)
 {
 	const struct hw_bus_ops *bus = t->iommu->bus;
 	int err = write ? bus->copy(host, buf, len) : bus->copy(buf, host, len);
 
+	if (unlikely(err))
+		err = copy_failed(bus, host, buf, len, write);
 	if (likely(!err))
 		count(write ? &t->bytes_written : &t->bytes_read, len);
 	iotlb_let_go(t);
-	if (likely(!err))
-		return 0;
-	return buffer_is_bad(bus, buf, len, write) ? -EIO : -EFAULT;
+	return err;
 }
 
 /* Something else: not held meanwhile, since who answers may do DMA itself. */
@@ -487,6 +523,7 @@ static int move_bus(struct iotlb *t, u64 pa, char *buf, size_t len, bool write)
 /* One stretch of a transfer.  Return: 0 and *@ret_moved; -errno, a fault recorded. */
 static int move_stretch(struct iotlb *t, u64 iova, char *buf, size_t len, bool write, size_t *ret_moved)
 {
+	const struct hw_bus_ops *bus = t->iommu->bus;
 	struct hw_iommu_fault fault = { .reason = 0 };
 	u64 pa, n;
 	char *host;
@@ -499,8 +536,8 @@ static int move_stretch(struct iotlb *t, u64 iova, char *buf, size_t len, bool w
 		iotlb_let_go(t);
 		return fault_at(t, iova, write, &fault);
 	}
+	host = bus->host_range ? bus->host_range(pa, &n) : bus->host_ptr(pa);
 	*ret_moved = n;
-	host = t->iommu->bus->host_ptr(pa);
 	err = host ? move_memory(t, host, buf, n, write) : move_bus(t, pa, buf, n, write);
 	if (unlikely(err == -EFAULT)) {
 		fault.reason = HW_IOMMU_FAULT_BUS;

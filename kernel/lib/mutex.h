@@ -28,6 +28,7 @@ enum lock_rank {
 	LOCK_VFIO_PCI_INTX,    /* vfio_pci_intrs.c: irqlock */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
+	LOCK_MM_PINS,	       /* mm/pins.c: what is pinned; held while pinned pages move */
 	LOCK_HW_MODEL,	       /* hw/<model>: a device model's own state */
 	LOCK_HW_MODEL_QUEUE,   /* hw/<model>: an inner one */
 	LOCK_HW_CONFIG,	       /* hw/core: config space */

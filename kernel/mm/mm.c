@@ -18,6 +18,7 @@
 #include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm_internal.h"
+#include "kernel/mm/pins.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -258,10 +259,33 @@ static int populate(u64 uva, u64 len, bool write)
 	}
 }
 
+/* Note the pin.  Return: its slot; -ENOMEM. */
+static int note_pin(u64 uva, u64 len, u64 last)
+{
+	int slot, err;
+
+	mutex_lock(&pins_lock);
+	slot = (int)redirect_slot_locked(uva, last);
+	err = slot ? pins_add_locked(slot, uva, len)
+		   : fail(-ENOMEM, "a device still has %d generations of old pages of [0x%llx-0x%llx] mapped: unmap "
+			  "some", PHYS_SLOT_MMIO - SLOT_SELF, (ull)uva, (ull)last);
+	mutex_unlock(&pins_lock);
+	return err ? err : slot;
+}
+
+static void drop_pin(unsigned slot, u64 uva, u64 len)
+{
+	mutex_lock(&pins_lock);
+	pins_del_locked(slot, uva, len);
+	redirect_drop_locked(slot, uva, uva + len - 1);
+	pins_narrow_locked();
+	mutex_unlock(&pins_lock);
+}
+
 int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys)
 {
 	u64 last;
-	int err;
+	int err, slot;
 
 	if (check_user_range(uva, len_bytes, &last))
 		return fail(-EFAULT, "[0x%llx, +0x%llx) is not a range of a program's addresses", (ull)uva,
@@ -275,19 +299,25 @@ int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_p
 			return err;
 		}
 	}
+	/* Noted first: pages that come in are then kept, should the program unmap them at once. */
+	slot = note_pin(uva, len_bytes, last);
+	if (slot < 0)
+		return slot;
 	err = populate(uva, len_bytes, write);
-	if (unlikely(err))
+	if (unlikely(err)) {
+		drop_pin(slot, uva, len_bytes);
 		return explain_enabled ? explain_pin(uva, len_bytes, write, err) : err;
-	*ret_phys = (u64)mm->slot << PHYS_SLOT_SHIFT | uva;
+	}
+	*ret_phys = (u64)slot << PHYS_SLOT_SHIFT | uva;
 	return 0;
 }
 
-/*
- * Nothing was taken: the program's own page tables keep its pages, and a DMA to what it has unmapped
- * meanwhile is caught by the guarded copy.
- */
-void mm_unpin(struct mm *mm, u64 uva, u64 len_bytes)
+void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes)
 {
+	unsigned slot = phys >> PHYS_SLOT_SHIFT;
+
+	if (slot >= SLOT_SELF && slot < PHYS_SLOT_MMIO) /* a BAR is not noted */
+		drop_pin(slot, phys & PHYS_OFFSET_MASK, len_bytes);
 }
 
 /* ---- the memory bus ---- */
@@ -300,13 +330,28 @@ void phys_slot_register(unsigned slot, const struct phys_slot_ops *ops, void *ct
 	atomic_store_explicit(&slots[slot].ops, ops, memory_order_release);
 }
 
-void *phys_host_ptr(phys_addr_t pa)
+/* Plain memory: the kernel's own, or a program's. */
+static inline bool is_memory(unsigned slot)
+{
+	return slot < PHYS_SLOT_MMIO;
+}
+
+void *phys_host_range(phys_addr_t pa, u64 *len_bytes)
 {
 	u64 slot = pa >> PHYS_SLOT_SHIFT;
 
-	if (slot != PHYS_SLOT_KERNEL && slot != SLOT_SELF)
+	if (!is_memory(slot))
 		return NULL;
+	if (unlikely(atomic_load_explicit(&redirects_any, memory_order_relaxed)) && slot != PHYS_SLOT_KERNEL)
+		return redirect_find(pa, len_bytes);
 	return (void *)(uintptr_t)(pa & PHYS_OFFSET_MASK);
+}
+
+void *phys_host_ptr(phys_addr_t pa)
+{
+	u64 len = 1;
+
+	return phys_host_range(pa, &len);
 }
 
 /* The slot if [pa, pa+len) lies in one; PHYS_SLOTS if not. */
@@ -319,6 +364,32 @@ static inline unsigned slot_of(phys_addr_t pa, size_t len)
 	return (unsigned)min(pa >> PHYS_SLOT_SHIFT, (u64)PHYS_SLOTS);
 }
 
+static int copy_piece(void *host, void *buf, size_t len, bool write)
+{
+	int err = write ? guard_copy(host, buf, len) : guard_copy(buf, host, len);
+
+	return unlikely(err) ? phys_copy_pinned(host, buf, len, write) : 0;
+}
+
+/* A program's memory, for those that the notifier does not stop: the lock stands in for it. */
+static int copy_memory(phys_addr_t pa, char *buf, size_t len, bool write)
+{
+	int err = 0;
+
+	mutex_lock(&pins_lock);
+	while (len && !err) {
+		u64 n = len;
+		void *host = phys_host_range(pa, &n);
+
+		err = copy_piece(host, buf, n, write);
+		pa += n;
+		buf += n;
+		len -= n;
+	}
+	mutex_unlock(&pins_lock);
+	return err;
+}
+
 int phys_read(phys_addr_t pa, void *buf, size_t len_bytes)
 {
 	const struct phys_slot_ops *ops;
@@ -329,8 +400,10 @@ int phys_read(phys_addr_t pa, void *buf, size_t len_bytes)
 	slot = slot_of(pa, len_bytes);
 	if (slot == PHYS_SLOTS)
 		return -EFAULT;
-	if (likely(slot <= SLOT_SELF))
+	if (likely(slot == PHYS_SLOT_KERNEL))
 		return guard_copy(buf, phys_host_ptr(pa), len_bytes);
+	if (is_memory(slot))
+		return copy_memory(pa, buf, len_bytes, false);
 	ops = atomic_load_explicit(&slots[slot].ops, memory_order_acquire);
 	return ops ? ops->read(slots[slot].ctx, pa & PHYS_OFFSET_MASK, buf, len_bytes) : -EFAULT;
 }
@@ -345,8 +418,10 @@ int phys_write(phys_addr_t pa, const void *buf, size_t len_bytes)
 	slot = slot_of(pa, len_bytes);
 	if (slot == PHYS_SLOTS)
 		return -EFAULT;
-	if (likely(slot <= SLOT_SELF))
+	if (likely(slot == PHYS_SLOT_KERNEL))
 		return guard_copy(phys_host_ptr(pa), buf, len_bytes);
+	if (is_memory(slot))
+		return copy_memory(pa, (void *)(uintptr_t)buf, len_bytes, true);
 	ops = atomic_load_explicit(&slots[slot].ops, memory_order_acquire);
 	return ops ? ops->write(slots[slot].ctx, pa & PHYS_OFFSET_MASK, buf, len_bytes) : -EFAULT;
 }

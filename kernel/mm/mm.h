@@ -9,15 +9,16 @@
  * low 47 an address within it:
  *
  *	slot 0		the kernel's own memory (page tables): the address is a host pointer
- *	slot 1..30	one mm each: the address is the program's virtual address
+ *	slot 1..30	the program: the address is its virtual address
  *	slot 31		the bus window of device BARs (PHYS_MMIO): the address is a bus address
  *
  * So a range of a program's memory is contiguous on the bus, as if it were backed by one huge page;
  * what a program can see of that is what a machine with plenty of huge pages shows.
  *
- * Pins.  A pinned range stays reachable at its physical address until unpinned.  If the program
- * unmaps it meanwhile, DMA there is refused as a fault, as long as nothing else is mapped there.  (Linux
- * would keep the old pages for the device; we cannot, they go with the program's mapping.)
+ * Pins.  A pinned range stays reachable at its physical address until unpinned, whatever the program does
+ * to its address space meanwhile: pages that leave their address are kept and the physical address is
+ * redirected to them (pins.h).  What is pinned at such an address later gets its physical address
+ * in another of the program's slots.
  */
 #ifndef KERNEL_MM_MM_H
 #define KERNEL_MM_MM_H
@@ -63,10 +64,24 @@ long strncpy_from_user(char *dst, const char __user *src, size_t size);
  * The range may be the mapping of one device BAR (then the address is in PHYS_SLOT_MMIO), or ordinary
  * memory, not a mix.  May block while pages come in.  Takes LOCK_VMA inside.
  * Return: 0; -EFAULT if a page is not mapped or not accessible that way (or a BAR whose memory
- * decoding is off); -ENOMEM.
+ * decoding is off); -ENOMEM, also if all slots have old pages of that address that a device still has.
  */
 int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys);
-void mm_unpin(struct mm *mm, u64 uva, u64 len_bytes);
+/** mm_unpin - the counterpart, with what mm_pin() returned.  No device can reach the range any more. */
+void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes);
+
+/**
+ * struct mmu_notifier_ops - told before pinned pages move, and after
+ * invalidate_start: on return no transfer is under way that uses an answer of phys_host_ptr() or
+ *	phys_host_range(), and none begins until invalidate_end.  Takes LOCK_HW_IOMMU and above only.
+ * invalidate_end: go on; answers may be others now.
+ */
+struct mmu_notifier_ops {
+	void (*invalidate_start)(void *ctx);
+	void (*invalidate_end)(void *ctx);
+};
+/** mmu_notifier_register - the one notifier, by the machine; @ops NULL: none any more. */
+void mmu_notifier_register(const struct mmu_notifier_ops *ops, void *ctx);
 
 /* ---- the memory bus: what a physical address reaches ---- */
 
@@ -93,6 +108,18 @@ int phys_write(phys_addr_t pa, const void *buf, size_t len_bytes);
  * Return: NULL if the slot is reached by ops.
  */
 void *phys_host_ptr(phys_addr_t pa);
+/**
+ * phys_host_range - likewise, for as many of *@len_bytes as are contiguous there; stores how many
+ * While a transfer by it is under way the notifier's invalidate_start does not return.
+ */
+void *phys_host_range(phys_addr_t pa, u64 *len_bytes);
+/**
+ * phys_copy_pinned - the long way to memory whose guarded copy failed: the program may have
+ * taken rights from it (mprotect) that a pinned page keeps for the device
+ * @host: as phys_host_range() said; @write: @buf to @host, else back
+ * Return: 0; -EFAULT: it is really not there.
+ */
+int phys_copy_pinned(void *host, void *buf, size_t len_bytes, bool write);
 /** virt_to_phys - of kernel memory (page tables). */
 static inline phys_addr_t virt_to_phys(const void *p) { return (phys_addr_t)(uintptr_t)p; }
 

@@ -155,7 +155,7 @@ static void pin_works(u8 *p, size_t pages, bool write)
 	assert_int_equal(mm_pin(mm_self(), (uintptr_t)p, pages * PAGE_SIZE, write, &pa), 0);
 	assert_int_equal(pa, 1ull << PHYS_SLOT_SHIFT | (uintptr_t)p);
 	assert_null(explain_take());
-	mm_unpin(mm_self(), (uintptr_t)p, pages * PAGE_SIZE);
+	mm_unpin(mm_self(), pa, pages * PAGE_SIZE);
 }
 
 static void pin_fails(const u8 *p, size_t pages, bool write, int err)

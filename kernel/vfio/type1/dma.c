@@ -236,7 +236,6 @@ static struct vfio_dma *new_dma(const struct vfio_iommu_type1_dma_map *map)
 		.iova = map->iova,
 		.size = map->size,
 		.vaddr = map->vaddr,
-		.pin_uva = map->vaddr,
 		.mm = current_mm(),
 		.prot = (map->flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_READ : 0) |
 			(map->flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_WRITE : 0),
@@ -260,7 +259,7 @@ static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	return 0;
 
 err_unpin:
-	mm_unpin(dma->mm, dma->pin_uva, dma->size);
+	mm_unpin(dma->mm, dma->phys, dma->size);
 err_unaccount:
 	iommu->locked_pages -= dma->size >> PAGE_SHIFT;
 	return ret;
@@ -320,7 +319,7 @@ int vfio_dma_do_map(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_
 static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
 	unmap_from_all(iommu, dma);
-	mm_unpin(dma->mm, dma->pin_uva, dma->size);
+	mm_unpin(dma->mm, dma->phys, dma->size);
 	RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
 	iommu->dma_avail++;
 	iommu->locked_pages -= dma->size >> PAGE_SHIFT;

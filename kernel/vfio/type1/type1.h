@@ -28,8 +28,8 @@
 struct mm;
 
 /*
- * One MAP_DMA.  The device reaches [phys, phys+size) at [iova, iova+size); the pages are pinned at
- * pin_uva, and stay pinned there when the program moves vaddr to another address of the same memory.
+ * One MAP_DMA.  The device reaches [phys, phys+size) at [iova, iova+size); the pages stay pinned there
+ * when the program moves vaddr to another address of the same memory.
  * There may be 65535 in a container: keep it small.
  */
 struct vfio_dma {
@@ -37,13 +37,12 @@ struct vfio_dma {
 	u64 iova;
 	u64 size;
 	u64 vaddr;
-	u64 pin_uva;
 	phys_addr_t phys;
 	struct mm *mm;	/* whose memory it is */
 	u8 prot;	/* IOMMU_READ, IOMMU_WRITE */
 	bool vaddr_invalid;
 };
-static_assert(sizeof(struct vfio_dma) <= 96, "a mapping costs at most 96 bytes");
+static_assert(sizeof(struct vfio_dma) <= 88, "a mapping costs at most 88 bytes here");
 
 struct vfio_iommu_group {
 	struct iommu_group *iommu_group;
