@@ -407,6 +407,7 @@ static void *remap(struct vm_area *vma, u64 old, u64 old_len, u64 new_len, int f
 static void *mremap_pinned(u64 old, u64 old_len, u64 new_len, int flags, u64 to)
 {
 	u64 before = ALIGN_UP(old_len, PAGE_SIZE), after = ALIGN_UP(new_len, PAGE_SIZE), kept = min(before, after);
+	bool apart = to >= old + before || to + after <= old; /* or the call fails */
 	struct pins_change c;
 	void *ret;
 	int err;
@@ -415,7 +416,7 @@ static void *mremap_pinned(u64 old, u64 old_len, u64 new_len, int flags, u64 to)
 	err = kept ? pins_change_prepare(&c, old, kept) : 0;
 	if (!err && after && after < before)
 		err = pins_change_leave(&c, old + after, before - after);
-	if (!err && (flags & MREMAP_FIXED) && after && IS_ALIGNED(to, PAGE_SIZE) && (to >= old + before || to + after <= old))
+	if (!err && (flags & MREMAP_FIXED) && after && IS_ALIGNED(to, PAGE_SIZE) && apart)
 		err = pins_change_leave(&c, to, after);
 	ret = err ? ERR_PTR(err) : sys_mremap((void *)old, old_len, new_len, flags, (void *)to);
 	if (!IS_ERR(ret) && kept && (u64)(uintptr_t)ret != old)

@@ -267,8 +267,8 @@ static int note_pin(u64 uva, u64 len, u64 last)
 	mutex_lock(&pins_lock);
 	slot = (int)redirect_slot_locked(uva, last);
 	err = slot ? pins_add_locked(slot, uva, len)
-		   : fail(-ENOMEM, "a device still has %d generations of old pages of [0x%llx-0x%llx] mapped: unmap "
-			  "some", PHYS_SLOT_MMIO - SLOT_SELF, (ull)uva, (ull)last);
+		   : fail(-ENOMEM, "%d generations of old pages of [0x%llx-0x%llx] are still mapped for "
+			  "devices", PHYS_SLOT_MMIO - SLOT_SELF, (ull)uva, (ull)last);
 	mutex_unlock(&pins_lock);
 	return err ? err : slot;
 }

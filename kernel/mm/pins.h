@@ -103,7 +103,7 @@ int pins_add_locked(unsigned slot, u64 uva, u64 len_bytes);
 void pins_del_locked(unsigned slot, u64 uva, u64 len_bytes);
 /** pins_visit_locked - each pin that touches [first, last], until @fn says true.  Return: did it? */
 bool pins_visit_locked(u64 first, u64 last, bool (*fn)(const struct pin *pin, void *arg), void *arg);
-/** pins_widen_locked - munmap() and friends in there concern us; pins_narrow_locked - if nothing is pinned, none do. */
+/** pins_widen_locked - calls on [first, last] concern us; pins_narrow_locked - none do if nothing is pinned. */
 void pins_widen_locked(u64 first, u64 last);
 void pins_narrow_locked(void);
 

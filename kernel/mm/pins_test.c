@@ -57,6 +57,18 @@ static int program_munmap(u8 *p, size_t pages)
 	return err;
 }
 
+/* All of user space, and taken back. */
+static int immense_munmap_undone(void)
+{
+	struct pins_change c;
+	int err;
+
+	pins_change_begin(&c, "munmap");
+	err = pins_change_leave(&c, PAGE_SIZE, (1ull << 47) - 2 * PAGE_SIZE);
+	pins_change_end(&c, false);
+	return err;
+}
+
 static bool mapped(const void *p)
 {
 	unsigned char vec;
@@ -69,6 +81,30 @@ static bool nothing_is_near(const u8 *p)
 	return !mm_pins_near((uintptr_t)p, PAGE_SIZE) && !mm_pins_near(0, 1ull << 47);
 }
 
+static char said[256];
+
+static void hear(const char *line)
+{
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+static void the_user_is_told(void **state)
+{
+	u8 *p = pages_at(NULL, 2, PROT_READ | PROT_WRITE);
+	phys_addr_t pa = pin(p, 1);
+
+	explain_enabled = true;
+	explain_set_sink(hear);
+	said[0] = '\0';
+	assert_int_equal(program_munmap(p + PAGE_SIZE, 1), 0);
+	assert_string_equal(said, "");
+	assert_int_equal(program_munmap(p, 1), 0);
+	assert_non_null(strstr(said, "munmap of [0x"));
+	assert_non_null(strstr(said, "the device keeps the old pages"));
+	unpin(pa, 1);
+	explain_enabled = false;
+}
+
 static void old_pages_stay(void **state)
 {
 	u8 *p = pages_at(NULL, 4, PROT_READ | PROT_WRITE), buf[2 * PAGE_SIZE];
@@ -79,6 +115,7 @@ static void old_pages_stay(void **state)
 	pa = pin(p, 4);
 	assert_int_equal(program_munmap(p + PAGE_SIZE, 2), 0);
 	assert_false(mapped(p + PAGE_SIZE));
+	assert_int_equal(immense_munmap_undone(), 0);
 	pages_at(p + PAGE_SIZE, 2, PROT_READ | PROT_WRITE);
 	for (int i = 0; i < 4; i++)
 		device_sees(pa + i * PAGE_SIZE, 1 + i);
@@ -257,6 +294,12 @@ static bool see(const struct pin *pin, void *arg)
 	return false;
 }
 
+static void model_del(int i)
+{
+	pins_del_locked(pin_slot(&model[i]), pin_start(&model[i]), (u64)model[i].pages << PAGE_SHIFT);
+	model[i].at = 0;
+}
+
 static void check_range(u64 first, u64 last)
 {
 	int found = 0;
@@ -264,7 +307,8 @@ static void check_range(u64 first, u64 last)
 	memset(seen, 0, sizeof(seen));
 	pins_visit_locked(first, last, see, &found);
 	for (int i = 0; i < MODEL; i++)
-		assert_int_equal(seen[i], model[i].at && pin_start(&model[i]) <= last && pin_last(&model[i]) >= first);
+		assert_int_equal(seen[i], model[i].at && pin_start(&model[i]) <= last &&
+						  pin_last(&model[i]) >= first);
 }
 
 static void table_is_a_list(void **state)
@@ -279,8 +323,7 @@ static void table_is_a_list(void **state)
 		u64 pages = 1ull << rand() % (rand() % 8 ? 4 : 20);
 
 		if (model[i].at) {
-			pins_del_locked(pin_slot(&model[i]), pin_start(&model[i]), (u64)model[i].pages << PAGE_SHIFT);
-			model[i].at = 0;
+			model_del(i);
 		} else {
 			model[i].pages = pages + rand() % pages;
 			model[i].at = (u64)(rand() % 100000 + 1) << PAGE_SHIFT | (1 + rand() % 30);
@@ -296,7 +339,7 @@ static void table_is_a_list(void **state)
 	}
 	for (int i = 0; i < MODEL; i++)
 		if (model[i].at)
-			pins_del_locked(pin_slot(&model[i]), pin_start(&model[i]), (u64)model[i].pages << PAGE_SHIFT);
+			model_del(i);
 	memset(model, 0, sizeof(model));
 	check_range(0, ~0ull >> 17);
 	pins_narrow_locked();
@@ -307,6 +350,7 @@ static void table_is_a_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		GUARDED_TEST(the_user_is_told),
 		GUARDED_TEST(old_pages_stay),
 		GUARDED_TEST(what_failed_comes_back),
 		GUARDED_TEST(generations_have_slots),
@@ -316,5 +360,6 @@ int main(void)
 		GUARDED_TEST(table_is_a_list),
 	};
 
+	explain_set_sink(hear);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

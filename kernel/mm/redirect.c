@@ -469,13 +469,18 @@ static void *reserve_hidden(u64 len)
 static int leave(struct pins_change *c, u64 start, u64 len, bool copy)
 {
 	struct pins_moved *moved = &c->moves[c->nr_moves];
-	struct move m = { .first = start, .last = start + len - 1, .hidden = true };
+	struct move m = { .hidden = true };
 	long pieces;
 	void *where;
 
 	assert(c->nr_moves < ARRAY_SIZE(c->moves));
 	if (!mm_pins_near(start, len))
 		return 0;
+	/* No more than need be: a program may unmap a great deal of nothing. */
+	m.first = max(start, atomic_load_explicit(&pins_lowest, memory_order_relaxed));
+	m.last = min(start + len - 1, atomic_load_explicit(&pins_highest, memory_order_relaxed));
+	start = m.first;
+	len = m.last - m.first + 1;
 	pieces = prepare(start, start + len - 1);
 	if (pieces <= 0)
 		return (int)pieces;
