@@ -111,6 +111,7 @@ int front_fd_open(struct file *file, bool cloexec)
 
 struct file *front_fd_forget(int fd, int *ret_err)
 {
+	FRONT_IN_KERNEL;
 	struct file *file;
 	int err = 0;
 
@@ -133,6 +134,8 @@ struct file *front_fd_forget(int fd, int *ret_err)
 
 void front_fd_gone(int fd, struct file *file)
 {
+	FRONT_IN_KERNEL;
+
 	if (file)
 		do_close(fd, file);
 }
@@ -167,6 +170,7 @@ int front_flush_attributes(void)
 
 		if (!file || IS_ERR(file))
 			continue;
+		FRONT_IN_KERNEL;
 		if (file->f_op->kind == FILE_SYSFS && !err)
 			err = kernfs_attr_flush(file);
 		fput(file);

@@ -131,6 +131,17 @@ void front_signal_install(void);
  */
 void front_signal_raise(int sig, siginfo_t *info, void *uctx);
 
+/**
+ * FRONT_IN_KERNEL - to the end of this block the thread is in the kernel: no handler of the program runs
+ * A real kernel returns before a handler starts.  Here a handler would find locks that the call it
+ * interrupted holds, and wait for them forever if it used a device.  Signals wait, as there.  Free of charge
+ * as long as the program has no handlers.  Nests.
+ */
+#define FRONT_IN_KERNEL __attribute__((cleanup(front_let_signals), unused)) u64 front_mask_ = front_hold_signals()
+#define FRONT_NO_MASK (~0ull) /* a mask that cannot be: SIGKILL is never blocked */
+u64 front_hold_signals(void);
+void front_let_signals(const u64 *mask);
+
 /* ---- mmio.c ---- */
 
 /**

@@ -20,6 +20,7 @@
 
 static ssize_t file_rw(int fd, struct file *file, void *buf, size_t len, const u64 *pos, bool write)
 {
+	FRONT_IN_KERNEL;
 	int saved = errno;
 	ssize_t ret;
 
@@ -137,6 +138,7 @@ static ssize_t vector_rw(int fd, struct file *file, const struct iovec *iov, int
 static ssize_t file_vector(int fd, struct file *file, const struct iovec *iov, int count, const u64 *pos,
 			   bool write)
 {
+	FRONT_IN_KERNEL;
 	int saved = errno;
 	ssize_t ret;
 
@@ -243,6 +245,17 @@ static bool descriptor_ioctl(int fd, struct file *file, unsigned request, unsign
 	}
 }
 
+static long file_ioctl(int fd, struct file *file, unsigned request, unsigned long arg)
+{
+	FRONT_IN_KERNEL;
+	long ret;
+
+	if (!descriptor_ioctl(fd, file, request, arg, &ret))
+		ret = do_ioctl(fd, file, request, arg);
+	fput(file);
+	return ret;
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	int saved = errno;
@@ -262,8 +275,5 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	}
 	if (IS_ERR(file))
 		return (int)front_return(PTR_ERR(file), saved);
-	if (!descriptor_ioctl(fd, file, (unsigned)request, arg, &ret))
-		ret = do_ioctl(fd, file, (unsigned)request, arg);
-	fput(file);
-	return (int)front_return(ret, saved);
+	return (int)front_return(file_ioctl(fd, file, (unsigned)request, arg), saved);
 }

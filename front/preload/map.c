@@ -140,14 +140,22 @@ void front_map_init(void)
 
 /* ---- mmap ---------------------------------------------------------------------------------- */
 
+static int forget_areas(u64 start, u64 len)
+{
+	FRONT_IN_KERNEL;
+
+	return vma_remove(mm_self(), start, len);
+}
+
 static int forget_range(u64 start, u64 len)
 {
-	return touches_ours(start, len) ? vma_remove(mm_self(), start, len) : 0;
+	return touches_ours(start, len) ? forget_areas(start, len) : 0;
 }
 
 /* mmap() where the device may have pages, which MAP_FIXED takes from there. */
 static void *mmap_pinned(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
+	FRONT_IN_KERNEL;
 	struct pins_change c;
 	void *ret;
 	int err;
@@ -197,6 +205,7 @@ static int publish(struct vm_area *vma)
 
 static void *map_file(int fd, struct file *file, void *addr, size_t len, int prot, int flags, off_t off)
 {
+	FRONT_IN_KERNEL;
 	u64 whole = ALIGN_UP((u64)len, PAGE_SIZE);
 	struct vm_area *vma;
 	void *where;
@@ -256,6 +265,7 @@ ALIAS(mmap64, mmap);
 
 static int munmap_pinned(u64 start, u64 len)
 {
+	FRONT_IN_KERNEL;
 	struct pins_change c;
 	int err;
 
@@ -306,6 +316,7 @@ static int protect_area(struct vm_area *vma, u64 from, u64 last, int prot)
 /* Piece by piece: between our areas may lie memory that is not ours. */
 static int protect(u64 at, u64 last, int prot)
 {
+	FRONT_IN_KERNEL;
 	struct vm_area *vma;
 	u64 from, to;
 	int err;
@@ -383,6 +394,7 @@ static void *move_area(struct vm_area *vma, u64 from, u64 len, u64 to)
 /* Linux lets a BAR's mapping shrink and move, and does not let it grow. */
 static void *remap(struct vm_area *vma, u64 old, u64 old_len, u64 new_len, int flags, u64 to)
 {
+	FRONT_IN_KERNEL;
 	u64 before = ALIGN_UP(old_len, PAGE_SIZE), after = ALIGN_UP(new_len, PAGE_SIZE), last;
 	int err;
 
@@ -406,6 +418,7 @@ static void *remap(struct vm_area *vma, u64 old, u64 old_len, u64 new_len, int f
 /* Pinned pages may move, be cut off, or lie where others move to. */
 static void *mremap_pinned(u64 old, u64 old_len, u64 new_len, int flags, u64 to)
 {
+	FRONT_IN_KERNEL;
 	u64 before = ALIGN_UP(old_len, PAGE_SIZE), after = ALIGN_UP(new_len, PAGE_SIZE), kept = min(before, after);
 	bool apart = to >= old + before || to + after <= old; /* or the call fails */
 	struct pins_change c;
@@ -507,6 +520,7 @@ static void touch_piece(u64 uva, u64 len)
 
 static int madvise_pinned(u64 start, u64 len, int advice)
 {
+	FRONT_IN_KERNEL;
 	u64 whole = ALIGN_UP(len, PAGE_SIZE);
 	struct pins_change c;
 	int err = 0;

@@ -44,6 +44,7 @@ static int open_plain(const struct path *p, int flags)
 
 static int open_with_kernel(const struct path *p, int flags)
 {
+	FRONT_IN_KERNEL;
 	struct file *file;
 	int err, fd;
 
@@ -326,6 +327,8 @@ static int flush(FILE *stream, int (*real)(FILE *))
 		fd = stream_fd(stream);
 		file = fd >= 0 ? front_fget(fd, "fflush") : NULL;
 		if (file && !IS_ERR(file)) {
+			FRONT_IN_KERNEL;
+
 			if (file->f_op->kind == FILE_SYSFS)
 				err = kernfs_attr_flush(file);
 			fput(file);

@@ -271,6 +271,25 @@ void front_signal_install(void)
 	}
 }
 
+/* ---- calls are not interrupted ---------------------------------------------------------------- */
+
+static atomic_bool has_handlers; /* of signals other than the three; never false again */
+
+u64 front_hold_signals(void)
+{
+	u64 held = ~(taken_bits | bit_of(32) | bit_of(33)), old;
+
+	if (likely(!atomic_load_explicit(&has_handlers, memory_order_relaxed)))
+		return FRONT_NO_MASK;
+	return sys_sigprocmask(SIG_SETMASK, &held, &old) ? FRONT_NO_MASK : old;
+}
+
+void front_let_signals(const u64 *mask)
+{
+	if (unlikely(*mask != FRONT_NO_MASK))
+		sys_sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
 /* ---- sigaction and the older names ------------------------------------------------------------- */
 
 /* Any signal but the three: the program's handler is installed, with a mask that leaves ours open. */
@@ -286,6 +305,8 @@ static int other_sigaction(int sig, const struct sigaction *act, struct sigactio
 		open_mask = *act;
 		asked = get_bits(&act->sa_mask) & taken_bits;
 		set_bits(&open_mask.sa_mask, get_bits(&act->sa_mask) & ~taken_bits);
+		if (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN)
+			atomic_store_explicit(&has_handlers, true, memory_order_relaxed);
 	}
 	ret = REAL(sigaction)(sig, act ? &open_mask : NULL, old);
 	if (ret)

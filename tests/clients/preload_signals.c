@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 #include "preload_test.h"
@@ -117,6 +118,44 @@ static void other_handlers(void)
 	sigfillset(&act.sa_mask);
 	handled = 0;
 	ok(!sigaction(SIGUSR1, &act, NULL) && !raise(SIGUSR1) && handled == 1);
+}
+
+/*
+ * A kernel returns before it lets a handler run.  A handler that uses the device must therefore never find
+ * it locked by the call that it interrupted, nor make that call's own accesses to memory fail.
+ */
+static volatile int ticks;
+
+static void use_device(int sig)
+{
+	int saved = errno;
+	uint32_t id = 0;
+
+	ticks++;
+	ok(e.bar[0] == EDU_ID && pread(e.device, &id, 4, 0) == 4 && id == EDU_ID);
+	errno = saved;
+}
+
+static void handlers_wait_for_calls(void)
+{
+	struct sigaction act = { .sa_handler = use_device, .sa_flags = SA_RESTART };
+	struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	void *mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ,
+						.vaddr = (uintptr_t)mem, .iova = 0x100000, .size = 4096 };
+	struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap), .iova = 0x100000, .size = 4096 };
+	uint32_t value = 1;
+	void *bar;
+
+	ok(!sigaction(SIGALRM, &act, NULL) && !setitimer(ITIMER_REAL, &often, NULL));
+	for (int i = 0; i < 4000 || ticks < 100; i++) {
+		ok(pwrite(e.device, &value, 4, 4) == 4 && pread(e.device, &value, 4, 0) == 4);
+		ok(!ioctl(e.container, VFIO_IOMMU_MAP_DMA, &map) && !ioctl(e.container, VFIO_IOMMU_UNMAP_DMA, &unmap));
+		bar = mmap(NULL, 4096, PROT_READ, MAP_SHARED, e.device, 0);
+		ok(bar != MAP_FAILED && !munmap(bar, 4096));
+	}
+	ok(!setitimer(ITIMER_REAL, &never, NULL) && signal(SIGALRM, SIG_DFL) == use_device);
+	ok(!munmap(mem, 4096));
 }
 
 static void own_faults(void)
@@ -261,6 +300,7 @@ int main(void)
 	reads_back();
 	masks();
 	other_handlers();
+	handlers_wait_for_calls();
 	own_faults();
 	alternate_stack();
 	threads();
