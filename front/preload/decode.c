@@ -180,8 +180,64 @@ static bool is_plain(const struct parsed *p)
 	return in->meta.branch_type == ZYDIS_BRANCH_TYPE_NONE && in->meta.category != ZYDIS_CATEGORY_SYSTEM &&
 	       in->meta.category != ZYDIS_CATEGORY_XSAVE && in->meta.category != ZYDIS_CATEGORY_XSAVEOPT &&
 	       !(in->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) && (in->attributes & ZYDIS_ATTRIB_HAS_MODRM) &&
-	       in->raw.modrm.mod != 3 &&
-	       (in->avx.mask.reg == ZYDIS_REGISTER_NONE || in->avx.mask.reg == ZYDIS_REGISTER_K0);
+	       in->raw.modrm.mod != 3;
+}
+
+/* Does bit n of its opmask belong to element n of its memory?  So do the string functions of libc. */
+static bool masks_elements(ZydisMnemonic mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_VMOVDQU8:
+	case ZYDIS_MNEMONIC_VMOVDQU16:
+	case ZYDIS_MNEMONIC_VMOVDQU32:
+	case ZYDIS_MNEMONIC_VMOVDQU64:
+	case ZYDIS_MNEMONIC_VMOVDQA32:
+	case ZYDIS_MNEMONIC_VMOVDQA64:
+	case ZYDIS_MNEMONIC_VMOVUPS:
+	case ZYDIS_MNEMONIC_VMOVUPD:
+	case ZYDIS_MNEMONIC_VMOVAPS:
+	case ZYDIS_MNEMONIC_VMOVAPD:
+	case ZYDIS_MNEMONIC_VPCMPB:
+	case ZYDIS_MNEMONIC_VPCMPUB:
+	case ZYDIS_MNEMONIC_VPCMPW:
+	case ZYDIS_MNEMONIC_VPCMPUW:
+	case ZYDIS_MNEMONIC_VPCMPD:
+	case ZYDIS_MNEMONIC_VPCMPUD:
+	case ZYDIS_MNEMONIC_VPCMPQ:
+	case ZYDIS_MNEMONIC_VPCMPUQ:
+	case ZYDIS_MNEMONIC_VPCMPEQB:
+	case ZYDIS_MNEMONIC_VPCMPEQW:
+	case ZYDIS_MNEMONIC_VPCMPEQD:
+	case ZYDIS_MNEMONIC_VPCMPEQQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_masked_store(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS || mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
+	       mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
+}
+
+/*
+ * Which bytes does it access?  Reading more than it asks for is right as to the result, so masks of other
+ * shapes (of a broadcast, say) are passed over there; writing more is not.
+ */
+static bool decode_mask(const struct parsed *p, const ZydisDecodedOperand *memory, struct insn *ret)
+{
+	ZydisRegister mask = p->insn.avx.mask.reg;
+
+	ret->partial = ret->writes && is_masked_store(p->insn.mnemonic);
+	if (mask == ZYDIS_REGISTER_NONE || mask == ZYDIS_REGISTER_K0)
+		return true;
+	if (!masks_elements(p->insn.mnemonic) || memory->element_size < 8 ||
+	    p->insn.avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID)
+		return !ret->writes;
+	ret->mask_reg = (u8)(mask - ZYDIS_REGISTER_K0);
+	ret->element = (u8)(memory->element_size / 8);
+	return true;
 }
 
 /*
@@ -308,6 +364,8 @@ static void decode_stub(const struct parsed *p, struct insn *ret)
 	set_address(ret, p, memory);
 	ret->reads = memory->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
 	ret->writes = memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+	if (!decode_mask(p, memory, ret))
+		return;
 	ret->bit_reg = INSN_REG_NONE;
 	if (is_bit_string(p->insn.mnemonic) && is_general(&p->op[1])) {
 		ret->bit_reg = number_of(p->op[1].reg.value);

@@ -45,6 +45,8 @@ struct insn {
 	bool reads, writes;	/* STUB: its memory */
 	bool vector;		/* STUB: uses vector or x87 state */
 	u8 stub_base;		/* STUB: the register that holds the copy's address */
+	u8 mask_reg, element;	/* STUB: bits of this opmask say which elements of so many bytes count; 0 all */
+	bool partial;		/* STUB: writes those bytes only that a vector register says */
 	u8 bit_reg;		/* STUB: bt and kin: the bit number's register, which also moves the address */
 	s64 disp, imm;
 	const void *stub;

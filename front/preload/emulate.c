@@ -15,6 +15,8 @@
 #include "front/preload/emulate.h"
 
 #include <asm/prctl.h>
+#include <cpuid.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernel/lib/guard.h"
@@ -288,6 +290,83 @@ static u64 bit_address(const struct insn *insn, struct cpu *cpu, u64 addr)
 	return addr + (u64)((s64)(bit & ~(bits - 1)) / 8);
 }
 
+#define OPMASKS 5 /* the part of the vector state with k0 to k7 */
+
+/* Where it lies is up to the processor, which takes long to say so. */
+static const u8 *opmasks(const u8 *fp)
+{
+	static _Atomic u32 known;
+	u32 at = atomic_load_explicit(&known, memory_order_relaxed), a, c, d;
+	u64 in_use;
+
+	memcpy(&in_use, fp + 512, sizeof(in_use)); /* a part in its initial state is not written: all zero */
+	if (!(xfeatures_of(fp) & in_use & 1ull << OPMASKS))
+		return NULL;
+	if (!at) {
+		__cpuid_count(0xd, OPMASKS, a, at, c, d);
+		atomic_store_explicit(&known, at, memory_order_relaxed);
+	}
+	return fp + at;
+}
+
+static u64 low_bits(unsigned n)
+{
+	return n >= 64 ? ~0ull : (1ull << n) - 1;
+}
+
+/* A bit for each byte of memory that the instruction accesses. */
+static u64 bytes_wanted(const struct insn *insn, const void *fp)
+{
+	const u8 *masks = insn->mask_reg ? opmasks(fp) : NULL;
+	u64 mask = 0, bytes = 0;
+
+	if (!insn->mask_reg)
+		return low_bits(insn->size);
+	if (masks)
+		memcpy(&mask, masks + insn->mask_reg * sizeof(mask), sizeof(mask));
+	for (unsigned i = 0; i < insn->size / insn->element; i++)
+		if (mask >> i & 1)
+			bytes |= low_bits(insn->element) << i * insn->element;
+	return bytes;
+}
+
+/* What a store writes is the same whatever was there before; what it leaves alone is not. */
+static u64 bytes_written(const struct insn *insn, struct cpu *cpu, u8 *buf)
+{
+	u8 over_ones[64];
+	u64 bytes = 0;
+
+	memset(buf, 0xff, sizeof(over_ones));
+	emulate_run(cpu, insn->stub);
+	memcpy(over_ones, buf, sizeof(over_ones));
+	memset(buf, 0, sizeof(over_ones));
+	emulate_run(cpu, insn->stub);
+	for (unsigned i = 0; i < insn->size; i++)
+		if (buf[i] == over_ones[i])
+			bytes |= 1ull << i;
+	return bytes;
+}
+
+/* Each run of neighbours is one access. */
+static int access_bytes(emulate_fn access, u64 *addr, u8 *buf, u64 bytes, bool write)
+{
+	u64 first = *addr;
+	unsigned from, len;
+	int err;
+
+	while (bytes) {
+		from = (unsigned)__builtin_ctzll(bytes);
+		len = ~(bytes >> from) ? (unsigned)__builtin_ctzll(~(bytes >> from)) : 64;
+		*addr = first + from;
+		err = access(*addr, buf + from, len, write);
+		if (err)
+			return err;
+		bytes &= ~(low_bits(len) << from);
+	}
+	*addr = first;
+	return 0;
+}
+
 static void commit(const struct insn *insn, const struct cpu *cpu, greg_t *gregs)
 {
 	for (u8 i = 0; i < 16; i++)
@@ -303,6 +382,7 @@ static enum emulate_result run_stub(const struct insn *insn, ucontext_t *uctx, e
 	u64 addr = effective_address(insn, gregs);
 	u8 buf[64] __attribute__((aligned(64))) = { 0 };
 	struct cpu cpu = { .flags = ((u64)gregs[REG_EFL] & FLAGS_STATUS) | FLAGS_FIXED };
+	u64 bytes;
 	int err;
 
 	for (u8 i = 0; i < 16; i++)
@@ -316,11 +396,15 @@ static enum emulate_result run_stub(const struct insn *insn, ucontext_t *uctx, e
 			return EMULATE_CANNOT;
 		cpu.fp_mask = xfeatures_of(cpu.fp);
 	}
-	err = insn->reads ? access(addr, buf, insn->size, false) : 0;
+	bytes = bytes_wanted(insn, cpu.fp);
+	err = insn->reads ? access_bytes(access, &addr, buf, bytes, false) : 0;
 	if (err)
 		return result_of(err, addr, ret_addr);
-	emulate_run(&cpu, insn->stub);
-	err = insn->writes ? access(addr, buf, insn->size, true) : 0;
+	if (insn->partial)
+		bytes = bytes_written(insn, &cpu, buf);
+	else
+		emulate_run(&cpu, insn->stub);
+	err = insn->writes ? access_bytes(access, &addr, buf, bytes, true) : 0;
 	if (err)
 		return result_of(err, addr, ret_addr);
 	commit(insn, &cpu, gregs);
