@@ -223,20 +223,6 @@ static int add_plain_attrs(struct pci_dev *pdev)
 	return err;
 }
 
-void pci_update_bridge_files(struct pci_dev *bridge)
-{
-	char text[PAGE_SIZE];
-
-	if (bridge->dev.found)
-		return; /* whoever made the tree wrote them */
-	show_resource(bridge, text, sizeof(text));
-	rewrite(bridge, "resource", text);
-	show_secondary(bridge, text, sizeof(text));
-	rewrite(bridge, "secondary_bus_number", text);
-	show_subordinate(bridge, text, sizeof(text));
-	rewrite(bridge, "subordinate_bus_number", text);
-}
-
 /* ---- config -------------------------------------------------------------------------------- */
 
 /* The widest naturally aligned access that fits. */
@@ -299,6 +285,21 @@ static int add_config(struct pci_dev *pdev)
 	config_bin_read(pdev, all, pdev->cfg_size, 0);
 	attr_path(pdev, "config", path);
 	return kernfs_create_file(path, 0644, all, pdev->cfg_size, &config_ops, pdev);
+}
+
+void pci_update_bridge_files(struct pci_dev *bridge)
+{
+	char text[PAGE_SIZE];
+
+	if (bridge->dev.found)
+		return; /* whoever made the tree wrote them */
+	refresh_config_file(bridge); /* the bus numbers are in it: lspci -t looks there */
+	show_resource(bridge, text, sizeof(text));
+	rewrite(bridge, "resource", text);
+	show_secondary(bridge, text, sizeof(text));
+	rewrite(bridge, "secondary_bus_number", text);
+	show_subordinate(bridge, text, sizeof(text));
+	rewrite(bridge, "subordinate_bus_number", text);
 }
 
 /* ---- resourceN and rom --------------------------------------------------------------------- */
