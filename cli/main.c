@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* main.c - chooses the subcommand; the words of --help and --version. */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,13 +43,18 @@ int cli_error(const char *fmt, ...)
 	return CLI_USAGE_ERROR;
 }
 
+static bool asks_for_help(const char *arg)
+{
+	return arg && (!strcmp(arg, "-h") || !strcmp(arg, "--help"));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
 		fputs(usage, stderr);
 		return CLI_USAGE_ERROR;
 	}
-	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+	if (asks_for_help(argv[1]) || asks_for_help(argv[2])) {
 		fputs(usage, stdout);
 		return 0;
 	}

@@ -352,6 +352,22 @@ static bool is_machine(const char *dir)
 	return (size_t)snprintf(file, sizeof(file), "%s/machine.ini", dir) < sizeof(file) && !access(file, R_OK);
 }
 
+/* Someone may have edited it: better one line now than a program that finds nothing. */
+static int check_kept(const char *dir)
+{
+	struct machine_config *config = machine_config_new();
+	char file[PATH_MAX];
+	int err;
+
+	if (!config)
+		return cli_error("%s", strerror(ENOMEM));
+	snprintf(file, sizeof(file), "%s/machine.ini", dir);
+	explain_begin();
+	err = machine_config_load(config, file);
+	machine_config_free(config);
+	return err ? cli_error("--machine %s: %s", dir, reason_or(err)) : 0;
+}
+
 static int run_on_kept_machine(const struct run_options *o)
 {
 	char *dir = absolute(o->keep_dir), stats[PATH_MAX + 8];
@@ -362,6 +378,9 @@ static int run_on_kept_machine(const struct run_options *o)
 	if (is_machine(dir)) {
 		if (o->has_devices || o->iommu)
 			return cli_error("--machine %s is already built: -d, -m and --iommu are for a new one", dir);
+		status = check_kept(dir);
+		if (status)
+			return status;
 	} else {
 		if (mkdir(dir, 0755) && errno != EEXIST)
 			return cli_error("--machine %s: %s", dir, strerror(errno));
