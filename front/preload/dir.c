@@ -216,6 +216,98 @@ static size_t node_dir(DIR *dir)
 	return i;
 }
 
+/*
+ * /sys/class and its like are the host's, and some names in them are the machine's: a listing has the host's
+ * first, without those that the machine has or hides, then the machine's.  Without a place left it is the host's.
+ */
+#define MIXED_DIRS 16
+static struct mixed_dir {
+	DIR *dir;	/* atomic; NULL free, &claimed being filled */
+	DIR *ours;	/* the directory of that name in the machine */
+	bool host_done;
+	char path[64];
+} mixed_dirs[MIXED_DIRS];
+static char claimed;
+static int mixed_count; /* atomic: so that nobody looks as long as there are none */
+
+static struct mixed_dir *mixed_dir(DIR *dir)
+{
+	if (likely(!__atomic_load_n(&mixed_count, __ATOMIC_ACQUIRE)))
+		return NULL;
+	for (size_t i = 0; i < MIXED_DIRS; i++)
+		if (__atomic_load_n(&mixed_dirs[i].dir, __ATOMIC_ACQUIRE) == dir)
+			return &mixed_dirs[i];
+	return NULL;
+}
+
+static struct mixed_dir *claim_mixed(void)
+{
+	for (size_t i = 0; i < MIXED_DIRS; i++) {
+		DIR *none = NULL;
+
+		if (__atomic_compare_exchange_n(&mixed_dirs[i].dir, &none, (DIR *)&claimed, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
+			return &mixed_dirs[i];
+	}
+	return NULL;
+}
+
+/* @dir is one of the host's: does the machine have names in it? */
+static void remember_mixed(DIR *dir)
+{
+	char name[PATH_MACHINE_MAX + sizeof(mixed_dirs[0].path)], seen[PATH_MAX];
+	int saved = errno;
+	struct mixed_dir *mixed;
+	DIR *ours;
+
+	if (path_of_fd(dirfd(dir), seen, sizeof(seen)) <= 0 || strlen(seen) >= sizeof(mixed->path) ||
+	    (strncmp(seen, "/sys", 4) && strcmp(seen, "/dev")))
+		return;
+	snprintf(name, sizeof(name), "%s%s", path_machine(), seen);
+	ours = REAL(opendir)(name);
+	errno = saved;
+	mixed = ours ? claim_mixed() : NULL;
+	if (!mixed) {
+		if (ours)
+			REAL(closedir)(ours);
+		return;
+	}
+	mixed->ours = ours;
+	mixed->host_done = false;
+	strcpy(mixed->path, seen);
+	__atomic_add_fetch(&mixed_count, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&mixed->dir, dir, __ATOMIC_RELEASE);
+}
+
+static bool is_machines(const struct mixed_dir *mixed, const char *name)
+{
+	char path[sizeof(mixed->path) + 256];
+	struct path p;
+
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", mixed->path, name);
+	return front_resolve(AT_FDCWD, path, &p);
+}
+
+static struct dirent *read_mixed(struct mixed_dir *mixed, DIR *dir)
+{
+	struct dirent *ent = NULL;
+	int saved = errno;
+
+	while (!mixed->host_done) {
+		ent = REAL(readdir)(dir);
+		if (ent && !is_machines(mixed, ent->d_name))
+			return ent;
+		mixed->host_done = !ent;
+	}
+	do
+		ent = REAL(readdir)(mixed->ours);
+	while (ent && !is_machines(mixed, ent->d_name));
+	errno = saved;
+	return ent;
+}
+
 EXPORT DIR *opendir(const char *path)
 {
 	struct path p;
@@ -226,6 +318,8 @@ EXPORT DIR *opendir(const char *path)
 	if (dir && (uintptr_t)path >= PAGE_SIZE)
 		path_dir_opened(&p, path);
 	remember_dir(dir, p.inside);
+	if (dir && !p.inside && *path_machine() && (!strncmp(path, "/sys", 4) || !strncmp(path, "/dev", 4)))
+		remember_mixed(dir);
 	return dir;
 }
 
@@ -236,12 +330,15 @@ EXPORT DIR *fdopendir(int fd)
 
 	if (dir && path_dirs_seen() && path_of_fd(fd, name, sizeof(name)) > 0 && !strncmp(name, "/dev/vfio", 9))
 		remember_dir(dir, name);
+	else if (dir && path_dirs_seen())
+		remember_mixed(dir);
 	return dir;
 }
 
 EXPORT struct dirent *readdir(DIR *dir)
 {
-	struct dirent *ent = REAL(readdir)(dir);
+	struct mixed_dir *mixed = mixed_dir(dir);
+	struct dirent *ent = mixed ? read_mixed(mixed, dir) : REAL(readdir)(dir);
 
 	if (ent && ent->d_type == DT_REG && unlikely(node_dir(dir) < NODE_DIRS))
 		ent->d_type = DT_CHR;
@@ -249,10 +346,27 @@ EXPORT struct dirent *readdir(DIR *dir)
 }
 ALIAS(readdir64, readdir);
 
+EXPORT void rewinddir(DIR *dir)
+{
+	struct mixed_dir *mixed = mixed_dir(dir);
+
+	if (mixed) {
+		mixed->host_done = false;
+		REAL(rewinddir)(mixed->ours);
+	}
+	REAL(rewinddir)(dir);
+}
+
 EXPORT int closedir(DIR *dir)
 {
+	struct mixed_dir *mixed = mixed_dir(dir);
 	size_t i = node_dir(dir);
 
+	if (mixed) {
+		REAL(closedir)(mixed->ours);
+		__atomic_store_n(&mixed->dir, NULL, __ATOMIC_RELEASE);
+		__atomic_sub_fetch(&mixed_count, 1, __ATOMIC_RELEASE);
+	}
 	if (i < NODE_DIRS)
 		__atomic_store_n(&node_dirs[i], NULL, __ATOMIC_RELEASE);
 	return REAL(closedir)(dir);

@@ -72,7 +72,7 @@ FN(chmod); FN(fchmodat); FN(chown); FN(lchown); FN(fchownat);
 FN(getxattr); FN(lgetxattr); FN(listxattr); FN(llistxattr); FN(inotify_add_watch);
 /* dir.c */
 FN(readlinkat); FN(realpath); FN(getcwd); FN(chdir); FN(fchdir); FN(opendir); FN(fdopendir);
-FN(readdir); FN(closedir); FN(scandir); FN(scandirat); FN(glob);
+FN(readdir); FN(rewinddir); FN(closedir); FN(scandir); FN(scandirat); FN(glob);
 /* fd.c, io.c */
 FN(dup); FN(dup2); FN(dup3); FN(close_range); FN(ioctl); FN(lseek);
 FN(pread); FN(pwrite); FN(readv); FN(writev); FN(preadv); FN(pwritev); FN(preadv2); FN(pwritev2);
