@@ -20,6 +20,7 @@
 
 #include "front/preload/front.h"
 #include "kernel/fs/kernfs.h"
+#include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
 
@@ -69,6 +70,9 @@ static int open_inside(const struct path *p, int flags)
 	struct stat st;
 	int err = sys_fstatat(AT_FDCWD, p->name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 
+	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10))
+		explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each group of which a device is bound "
+			      "to vfio-pci", p->inside);
 	if (err || !S_ISREG(st.st_mode)) {
 		if (!err && S_ISDIR(st.st_mode))
 			path_dir_opened(p, p->inside);
