@@ -528,6 +528,18 @@ static struct cached *cache_slot(u64 rip)
 	return &cache[(rip ^ rip >> 10) % CACHE_SIZE];
 }
 
+/*
+ * Not memcmp() and memcpy(): in a program built with ThreadSanitizer these are its own, and it cannot know that a
+ * sequence number makes up for what it sees as a race.
+ */
+static bool same_bytes(const u8 *a, const u8 *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
 static bool cache_find(const struct cached *slot, u64 rip, struct insn *ret)
 {
 	u32 seq = atomic_load_explicit(&slot->seq, memory_order_acquire);
@@ -536,7 +548,7 @@ static bool cache_find(const struct cached *slot, u64 rip, struct insn *ret)
 		return false;
 	*ret = slot->insn;
 	/* The instruction itself is there to read: it has just run as far as its memory access. */
-	if (!ret->len || ret->len > INSN_MAX || memcmp(slot->bytes, (const void *)rip, ret->len))
+	if (!ret->len || ret->len > INSN_MAX || !same_bytes(slot->bytes, (const u8 *)rip, ret->len))
 		return false;
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&slot->seq, memory_order_relaxed) == seq;
@@ -550,7 +562,8 @@ static void cache_store(struct cached *slot, u64 rip, const u8 *bytes, const str
 		return;
 	atomic_thread_fence(memory_order_release);
 	slot->rip = rip;
-	memcpy(slot->bytes, bytes, INSN_MAX);
+	for (size_t i = 0; i < INSN_MAX; i++)
+		((volatile u8 *)slot->bytes)[i] = bytes[i];
 	slot->insn = *insn;
 	atomic_store_explicit(&slot->seq, seq + 2, memory_order_release);
 }
