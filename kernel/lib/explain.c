@@ -130,15 +130,19 @@ void explain_print(const char *line)
 	char text[2048];
 	int len;
 
-	if (sink) {
-		sink(line);
-		return;
-	}
-	/* One write, so that lines of several threads do not mix. */
 	len = snprintf(text, sizeof(text) - 1, "%s", line);
 	if (len < 0)
 		return;
 	len = min(len, (int)sizeof(text) - 2);
+	/* Reasons quote what the program gave: it makes no second line, and moves no terminal's cursor. */
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	if (sink) {
+		sink(text);
+		return;
+	}
+	/* One write, so that lines of several threads do not mix. */
 	text[len++] = '\n';
 	(void)sys_write(STDERR_FILENO, text, (size_t)len);
 }

@@ -142,6 +142,15 @@ static void without_a_sink_lines_go_to_stderr(void **state)
 	close(saved);
 }
 
+/* A reason quotes what the program wrote. */
+static void a_quoted_text_makes_no_second_line(void **state)
+{
+	explain_set_sink(keep_line);
+	explain_print("softvfio: no device a\nsoftvfio: b\x1b[2J\x7f\xc3\xa9");
+	assert_string_equal(last_line, "softvfio: no device a?softvfio: b?[2J?\xc3\xa9");
+	explain_set_sink(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +161,7 @@ int main(void)
 		cmocka_unit_test_setup(errno_is_kept, on),
 		cmocka_unit_test_setup(each_thread_has_its_own, on),
 		cmocka_unit_test_setup(events_go_to_the_sink, on),
+		cmocka_unit_test_setup(a_quoted_text_makes_no_second_line, on),
 		cmocka_unit_test_setup(without_a_sink_lines_go_to_stderr, on),
 	};
 
