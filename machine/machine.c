@@ -290,7 +290,9 @@ static int attach_locked(struct machine *m)
 	if (err)
 		goto err_free;
 	kernfs_lock();
+	kernfs_follow(true); /* what fails on the way is forgotten here, and stays in the tree for others */
 	err = build(m);
+	kernfs_follow(false);
 	if (err) {
 		kernfs_close();
 		unbuild(m);

@@ -159,7 +159,11 @@ void bus_unregister(struct bus_type *bus)
 	kernfs_assert_locked();
 	TAILQ_REMOVE(&bus_list, bus, node);
 	snprintf(path, sizeof(path), "sys/bus/%s", bus->name);
-	kernfs_follow(!kernfs_creating());
-	kernfs_remove(path);
-	kernfs_follow(false);
+	if (kernfs_creating()) {
+		kernfs_remove(path);
+	} else {
+		kernfs_follow(true);
+		kernfs_remove(path);
+		kernfs_follow(false);
+	}
 }

@@ -212,23 +212,25 @@ static bool follow_unbind(struct device *dev)
 	return true;
 }
 
-static void follow_bind(struct device *dev)
+/* Return: false if it has to be tried again later: memory was short, and the link is still there. */
+static bool follow_bind(struct device *dev)
 {
 	struct device_driver *drv;
 	char name[64];
 	int err;
 
 	if (dev->driver || !linked_to(dev, name, sizeof(name)))
-		return;
+		return true;
 	drv = bus_find_driver(dev->bus, name);
 	if (!drv)
-		return;
+		return true;
 	mutex_lock(&dev->lock);
 	err = take(drv, dev);
 	mutex_unlock(&dev->lock);
 	if (err)
 		explain_event("%s is bound to %s in the machine's tree, but here its probe failed: %s",
 			      dev->name, drv->name, strerror(-err));
+	return err != -ENOMEM;
 }
 
 void driver_follow_link(struct device *dev)
@@ -252,7 +254,7 @@ static bool follow_bus(struct bus_type *bus)
 		done &= follow_unbind(dev);
 	}
 	TAILQ_FOREACH(dev, &bus->devices, bus_node)
-		follow_bind(dev);
+		done &= follow_bind(dev);
 	return done;
 }
 

@@ -131,14 +131,17 @@ int driver_register(struct device_driver *drv)
 
 void driver_unregister(struct device_driver *drv)
 {
+	const bool keep = !kernfs_creating();
 	struct device *dev;
 
 	kernfs_assert_locked();
-	kernfs_follow(!kernfs_creating());
+	if (keep)
+		kernfs_follow(true);
 	TAILQ_FOREACH(dev, &drv->bus->devices, bus_node)
 		if (dev->driver == drv)
 			device_driver_detach(dev);
 	TAILQ_REMOVE(&drv->bus->drivers, drv, bus_node);
 	remove_dir(drv);
-	kernfs_follow(false);
+	if (keep)
+		kernfs_follow(false);
 }

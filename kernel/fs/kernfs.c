@@ -44,7 +44,7 @@ static struct {
 } tree = {.mutex = MUTEX_INITIALIZER(LOCK_TREE), .dir_fd = -1, .lock_fd = -1};
 
 /* This thread, which holds the lock, follows: see kernfs_follow(). */
-static __thread __attribute__((tls_model("initial-exec"))) bool following;
+static __thread __attribute__((tls_model("initial-exec"))) unsigned following;
 
 /* What generation is read from when there is no tree: it never changes. */
 static struct kernfs_state no_state;
@@ -242,7 +242,7 @@ void kernfs_assert_locked(void)
 void kernfs_follow(bool on)
 {
 	lockdep_assert_held(&tree.mutex);
-	following = on;
+	following += on ? 1 : -1u;
 }
 
 static struct kernfs_state *state(void)

@@ -72,6 +72,7 @@ bool kernfs_active(void);
 /**
  * kernfs_follow - while on, memory is being made to follow what another process did to the tree:
  * kernfs_remove() forgets operations but leaves files alone, kernfs_write() does nothing.  Tree lock held.
+ * On and off come in pairs, which nest.
  */
 void kernfs_follow(bool on);
 /** kernfs_generation - changes whenever any process changed bindings; one load from shared memory. */
