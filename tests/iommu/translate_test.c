@@ -371,15 +371,16 @@ static void random_run(u64 at_base, unsigned steps)
 
 static void test_random(void **state)
 {
-	const char *seed = getenv("SEED");
+	const char *seed = getenv("SEED"), *count = getenv("STEPS"); /* ten million take minutes */
+	const unsigned steps = count ? (unsigned)strtoul(count, NULL, 0) : kind->steps;
 
 	rng = seed ? strtoull(seed, NULL, 0) : 0x2545f4914f6cdd1dull;
 	print_message("SEED=0x%llx\n", (unsigned long long)rng);
 	nr_ok = nr_fault = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(kind->bases); i++)
-		random_run(kind->bases[i], kind->steps / ARRAY_SIZE(kind->bases));
+		random_run(kind->bases[i], steps / ARRAY_SIZE(kind->bases));
 	print_message("%u transfers, %u more that met a fault\n", nr_ok, nr_fault);
-	assert_true(nr_ok > kind->steps / 30 && nr_fault > kind->steps / 30);
+	assert_true(nr_ok > steps / 30 && nr_fault > steps / 30);
 }
 
 /* ---- single cases ---- */
