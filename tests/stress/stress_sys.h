@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stress_sys.h - the calls that stress.c makes: a client's own, or straight through the door.
+ *
+ * As a client (under softvfio run) they are libc's.  With STRESS_INPROC the machine is in the program
+ * itself, so that ThreadSanitizer sees everything; there is then one process and BARs are reached
+ * through mmio_access() instead of a trap.
+ */
+#ifndef TESTS_STRESS_STRESS_SYS_H
+#define TESTS_STRESS_STRESS_SYS_H
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifdef STRESS_INPROC
+#include <errno.h>
+
+#include "kernel/mm/vma.h"
+#include "tests/fuzz/rig.h"
+
+static inline long s_ret(long ret)
+{
+	if (ret >= 0)
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
+
+static inline int s_open(const char *path) { return (int)s_ret(rig_open(path, O_RDWR)); }
+static inline void s_close(int fd) { rig_close(fd); }
+static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return s_ret(rig_ioctl(fd, cmd, (unsigned long)arg)); }
+static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return s_ret(rig_pread(fd, buf, len, at)); }
+static inline long s_pwrite(int fd, const void *buf, size_t len, uint64_t at) { return s_ret(rig_pwrite(fd, buf, len, at)); }
+
+static inline int s_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	rig_must(copy >= 0 && !fd_install(copy, fget(fd)));
+	return copy;
+}
+
+static inline void *s_map_bar(int fd, size_t len)
+{
+	void *at = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct file *file = fget(fd);
+	struct vm_area *vma;
+	int ret;
+
+	rig_must(at != MAP_FAILED);
+	ret = do_mmap(fd, file, (uintptr_t)at, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &vma);
+	fput(file);
+	if (ret) {
+		munmap(at, len);
+		return NULL;
+	}
+	vma_insert(mm_self(), vma);
+	return at;
+}
+
+static inline void s_unmap_bar(void *at, size_t len)
+{
+	rig_must(!vma_remove(mm_self(), (uintptr_t)at, len));
+	munmap(at, len);
+}
+
+static inline uint32_t s_load(const void *bar, unsigned off)
+{
+	uint32_t val = 0;
+
+	mmio_access((uintptr_t)bar + off, &val, 4, false);
+	return val;
+}
+
+static inline void s_store(void *bar, unsigned off, uint32_t val)
+{
+	mmio_access((uintptr_t)bar + off, &val, 4, true);
+}
+#else
+static inline int s_open(const char *path) { return open(path, O_RDWR | O_CLOEXEC); }
+static inline void s_close(int fd) { close(fd); }
+static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return ioctl(fd, cmd, arg); }
+static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return pread(fd, buf, len, (off_t)at); }
+static inline long s_pwrite(int fd, const void *buf, size_t len, uint64_t at) { return pwrite(fd, buf, len, (off_t)at); }
+static inline int s_dup(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+static inline void *s_map_bar(int fd, size_t len)
+{
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static inline void s_unmap_bar(void *at, size_t len) { munmap(at, len); }
+static inline uint32_t s_load(const void *bar, unsigned off) { return *(const volatile uint32_t *)((const char *)bar + off); }
+static inline void s_store(void *bar, unsigned off, uint32_t val) { *(volatile uint32_t *)((char *)bar + off) = val; }
+#endif
+
+#endif
