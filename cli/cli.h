@@ -9,6 +9,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stddef.h>
+
 #define CLI_USAGE_ERROR 2
 
 int cmd_run(int argc, char **argv);
@@ -16,5 +18,14 @@ int cmd_devices(int argc, char **argv);
 
 /** cli_error - "softvfio: ...", one line on stderr.  Return: CLI_USAGE_ERROR, to be returned at once. */
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * private_dir_make - an empty directory for a private machine, and no other than this process's
+ * @ret_dir: its name, @size bytes of room
+ *
+ * Machines whose softvfio was killed are removed on the way.
+ * Return: 0; -1 with errno, and @ret_dir is what could not be made.
+ */
+int private_dir_make(char *ret_dir, size_t size);
 
 #endif

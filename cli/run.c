@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -262,6 +261,7 @@ static int run_program(const struct run_options *o, const char *dir, const char 
 	if (child < 0)
 		return cli_error("fork: %s", strerror(errno));
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* its machine would be taken from under it */
 		execvp(o->program[0], o->program);
 		status = errno;
 		cli_error("%s: %s", o->program[0], strerror(status));
@@ -299,37 +299,12 @@ static void print_stats(const char *file)
 		sum[0], sum[1], sum[2], sum[3], sum[4], sum[5], sum[6]);
 }
 
-/*
- * A private machine is some hundred small files and lives for one program: in memory they cost a
- * twentieth of what they cost on a disk.  Its disks (size=) lie there too, so a small or full
- * memory file system (containers) is passed over.  The user's TMPDIR decides if it is set.
- */
-static int make_private_dir(char *dir, size_t size)
-{
-	const char *places[] = { getenv("TMPDIR"), getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp" };
-	const size_t last = sizeof(places) / sizeof(places[0]) - 1;
-	struct statvfs fs;
-
-	for (size_t i = 0; i <= last; i++) {
-		if (!places[i] || places[i][0] != '/')
-			continue;
-		if (i > 0 && i < last && (statvfs(places[i], &fs) || (double)fs.f_bavail * (double)fs.f_frsize < 5e8))
-			continue;
-		snprintf(dir, size, "%s/softvfio-XXXXXX", places[i]);
-		if (mkdtemp(dir))
-			return 0;
-		if (i == 0)
-			break;
-	}
-	return -errno;
-}
-
 static int run_on_private_machine(const struct run_options *o)
 {
 	char dir[PATH_MAX], stats[PATH_MAX + 8];
 	int err, status;
 
-	if (make_private_dir(dir, sizeof(dir)))
+	if (private_dir_make(dir, sizeof(dir)))
 		return cli_error("%s: %s", dir, strerror(errno));
 	explain_begin();
 	err = machine_create(dir, o->config);
