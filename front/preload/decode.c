@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * decode.c - instruction bytes to struct insn, by Zydis; stubs; the cache.  decode.h tells the idea.
+ * decode.c - instruction bytes to struct insn, by Zydis; thunks; the cache.  decode.h tells the idea.
  *
- * What always holds: a stub is never changed once it is published, since another thread may be in it;
- * equal stubs are made once, so their number is bounded by what programs contain, not by how long
- * they run.  Stubs live in a memory file that is mapped twice, to write and to execute.
+ * What always holds: a thunk is never changed once it is published, since another thread may be in it;
+ * equal thunks are made once, so their number is bounded by what programs contain, not by how long
+ * they run.  Thunks live in a memory file that is mapped twice, to write and to execute.
  *
  * The cache is one table for all threads.  An entry has a sequence number that is odd while it is
  * written; a reader copies and looks again.  Nobody waits: who finds an entry busy decodes anew.
  *
  * All this runs in signal handlers: no allocation, no lock that a handler could wait for, except the
- * one of making stubs, which no handler of the program interrupts (signal.c blocks them).
+ * one of making thunks, which no handler of the program interrupts (signal.c blocks them).
  */
 #include "front/preload/decode.h"
 
@@ -36,33 +36,33 @@ struct parsed {
 	const u8 *bytes;
 };
 
-/* ---- stubs --------------------------------------------------------------------------------- */
+/* ---- thunks --------------------------------------------------------------------------------- */
 
-#define STUB_BYTES 32
-#define STUB_COUNT 4096
+#define THUNK_BYTES 32
+#define THUNK_COUNT 4096
 
 static struct {
 	u8 *write;		/* NULL: not made, or the system allows no such mapping */
 	const u8 *exec;
 	bool tried;
 	atomic_flag busy;
-} stubs = { .busy = ATOMIC_FLAG_INIT };
+} thunks = { .busy = ATOMIC_FLAG_INIT };
 
-static void stub_arena(void)
+static void thunk_arena(void)
 {
-	size_t size = STUB_BYTES * STUB_COUNT;
-	int fd = sys_memfd_create("softvfio-stubs", MFD_CLOEXEC);
+	size_t size = THUNK_BYTES * THUNK_COUNT;
+	int fd = sys_memfd_create("softvfio-thunks", MFD_CLOEXEC);
 	void *write, *exec;
 
-	stubs.tried = true;
+	thunks.tried = true;
 	if (fd < 0)
 		return;
 	if (!sys_ftruncate(fd, (off_t)size)) {
 		write = sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		exec = sys_mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 		if (!IS_ERR(write) && !IS_ERR(exec)) {
-			stubs.write = write;
-			stubs.exec = exec;
+			thunks.write = write;
+			thunks.exec = exec;
 		}
 	}
 	sys_close(fd);
@@ -77,29 +77,29 @@ static unsigned hash_bytes(const u8 *bytes, size_t len)
 	return h;
 }
 
-/* Find or make the stub that has this code in it.  NULL if there is no room. */
-static const void *stub_get(const u8 *code, size_t len)
+/* Find or make the thunk that has this code in it.  NULL if there is no room. */
+static const void *thunk_get(const u8 *code, size_t len)
 {
-	u8 slot[STUB_BYTES] = { 0 }, *at;
+	u8 slot[THUNK_BYTES] = { 0 }, *at;
 	const void *found = NULL;
 	unsigned first = hash_bytes(code, len);
 
 	memcpy(slot, code, len);
 	slot[len] = 0xc3; /* ret */
-	while (atomic_flag_test_and_set_explicit(&stubs.busy, memory_order_acquire))
+	while (atomic_flag_test_and_set_explicit(&thunks.busy, memory_order_acquire))
 		;
-	if (!stubs.tried)
-		stub_arena();
-	for (unsigned i = 0; stubs.write && !found && i < STUB_COUNT; i++) {
-		unsigned n = (first + i) % STUB_COUNT;
+	if (!thunks.tried)
+		thunk_arena();
+	for (unsigned i = 0; thunks.write && !found && i < THUNK_COUNT; i++) {
+		unsigned n = (first + i) % THUNK_COUNT;
 
-		at = stubs.write + (size_t)n * STUB_BYTES;
+		at = thunks.write + (size_t)n * THUNK_BYTES;
 		if (!at[0] && !at[1]) /* no instruction of interest starts with two zero bytes */
 			memcpy(at, slot, sizeof(slot));
 		if (!memcmp(at, slot, sizeof(slot)))
-			found = stubs.exec + (size_t)n * STUB_BYTES;
+			found = thunks.exec + (size_t)n * THUNK_BYTES;
 	}
-	atomic_flag_clear_explicit(&stubs.busy, memory_order_release);
+	atomic_flag_clear_explicit(&thunks.busy, memory_order_release);
 	return found;
 }
 
@@ -241,7 +241,7 @@ static bool decode_mask(const struct parsed *p, const ZydisDecodedOperand *memor
 }
 
 /*
- * What else does it use?  Return: a bit for each general register; ~0u if it uses what a stub cannot
+ * What else does it use?  Return: a bit for each general register; ~0u if it uses what a thunk cannot
  * give it (the stack pointer, a segment).
  */
 static u32 registers_used(const struct parsed *p, bool *ret_vector)
@@ -349,7 +349,7 @@ static size_t rewrite(const struct parsed *p, u8 base, u8 *code)
 	return out;
 }
 
-static void decode_stub(const struct parsed *p, struct insn *ret)
+static void decode_thunk(const struct parsed *p, struct insn *ret)
 {
 	const ZydisDecodedOperand *memory = only_memory(p);
 	u8 code[INSN_MAX + 1];
@@ -358,8 +358,8 @@ static void decode_stub(const struct parsed *p, struct insn *ret)
 	if (!memory || !is_plain(p) || !memory->size || memory->size > 512 || memory->size % 8)
 		return;
 	used = registers_used(p, &ret->vector);
-	ret->stub_base = used == ~0u ? INSN_REG_NONE : free_register(used);
-	if (ret->stub_base == INSN_REG_NONE)
+	ret->thunk_base = used == ~0u ? INSN_REG_NONE : free_register(used);
+	if (ret->thunk_base == INSN_REG_NONE)
 		return;
 	set_address(ret, p, memory);
 	ret->reads = memory->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
@@ -371,9 +371,9 @@ static void decode_stub(const struct parsed *p, struct insn *ret)
 		ret->bit_reg = number_of(p->op[1].reg.value);
 		ret->reg_size = (u8)(p->op[1].size / 8);
 	}
-	ret->stub = stub_get(code, rewrite(p, ret->stub_base, code));
-	if (ret->stub)
-		ret->kind = INSN_STUB;
+	ret->thunk = thunk_get(code, rewrite(p, ret->thunk_base, code));
+	if (ret->thunk)
+		ret->kind = INSN_THUNK;
 }
 
 /* ---- those carried out by hand -------------------------------------------------------------- */
@@ -479,7 +479,7 @@ static void classify(const struct parsed *p, struct insn *ret)
 		set_address(ret, p, &p->op[0]);
 		return;
 	default:
-		decode_stub(p, ret);
+		decode_thunk(p, ret);
 	}
 }
 

@@ -5,7 +5,7 @@
  * Three kinds are carried out by hand, because they are frequent or need more than one access: moves
  * between memory and a general register, string instructions, and movdir64b.  All others that have
  * one memory operand are carried out by the processor itself on a copy of that memory: the
- * instruction is written anew with its operand in a register that it does not use ("stub"), so
+ * instruction is written anew with its operand in a register that it does not use ("thunk"), so
  * results, flags and vector state are right by construction.
  */
 #ifndef FRONT_PRELOAD_DECODE_H
@@ -23,7 +23,7 @@ enum insn_kind {
 	INSN_STRING,	 /* movs, stos, lods with or without rep */
 	INSN_MOVDIR64B,
 	INSN_CACHE,	 /* clflush and prefetches: nothing to do */
-	INSN_STUB,
+	INSN_THUNK,
 };
 
 enum insn_string { STRING_MOVS, STRING_STOS, STRING_LODS };
@@ -42,14 +42,14 @@ struct insn {
 	bool sign;		/* LOAD extends with the sign */
 	bool rep;		/* STRING */
 	u8 string;		/* enum insn_string */
-	bool reads, writes;	/* STUB: its memory */
-	bool vector;		/* STUB: uses vector or x87 state */
-	u8 stub_base;		/* STUB: the register that holds the copy's address */
-	u8 mask_reg, element;	/* STUB: bits of this opmask say which elements of so many bytes count; 0 all */
-	bool partial;		/* STUB: writes those bytes only that a vector register says */
-	u8 bit_reg;		/* STUB: bt and kin: the bit number's register, which also moves the address */
+	bool reads, writes;	/* THUNK: its memory */
+	bool vector;		/* THUNK: uses vector or x87 state */
+	u8 thunk_base;		/* THUNK: the register that holds the copy's address */
+	u8 mask_reg, element;	/* THUNK: bits of this opmask say which elements of so many bytes count; 0 all */
+	bool partial;		/* THUNK: writes those bytes only that a vector register says */
+	u8 bit_reg;		/* THUNK: bt and kin: the bit number's register, which also moves the address */
 	s64 disp, imm;
-	const void *stub;
+	const void *thunk;
 };
 
 void decode_init(void);

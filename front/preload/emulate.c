@@ -3,11 +3,11 @@
  * emulate.c - carry out an instruction whose memory is a device.
  *
  * The interrupted program's registers are in the signal frame, the vector registers too, in the
- * format of XSAVE.  A stub (decode.h) runs with them loaded, as if the program ran on, except that the
+ * format of XSAVE.  A thunk (decode.h) runs with them loaded, as if the program ran on, except that the
  * register which holds the memory's address points to our copy; then all is saved back.
  *
  * Dangerous: between loading and saving, the thread has the program's registers; emulate_run() calls
- * nothing but the stub.  Flags that are not arithmetic (trap, alignment check) stay out of it.
+ * nothing but the thunk.  Flags that are not arithmetic (trap, alignment check) stay out of it.
  *
  * A read-modify-write on a device is a read and a write, not one locked access: as with a real
  * device that other masters do not share.
@@ -45,7 +45,7 @@ struct cpu {
 _Static_assert(offsetof(struct cpu, flags) == 128 && offsetof(struct cpu, fp) == 136 &&
 	       offsetof(struct cpu, fp_mask) == 144, "emulate_run() has these numbers");
 
-void emulate_run(struct cpu *cpu, const void *stub);
+void emulate_run(struct cpu *cpu, const void *thunk);
 
 __asm__(
 	".pushsection .text\n"
@@ -55,7 +55,7 @@ __asm__(
 	".globl emulate_run\n"
 	"emulate_run:\n"
 	"	pushq %rbp\n	pushq %rbx\n	pushq %r12\n	pushq %r13\n	pushq %r14\n	pushq %r15\n"
-	"	pushq %rsi\n"			/* the stub: at 8(%rsp) */
+	"	pushq %rsi\n"			/* the thunk: at 8(%rsp) */
 	"	pushq %rdi\n"			/* the cpu: at (%rsp) */
 	"	movq 136(%rdi), %rcx\n"
 	"	testq %rcx, %rcx\n	jz 2f\n"
@@ -337,10 +337,10 @@ static u64 bytes_written(const struct insn *insn, struct cpu *cpu, u8 *buf)
 	u64 bytes = 0;
 
 	memset(buf, 0xff, sizeof(over_ones));
-	emulate_run(cpu, insn->stub);
+	emulate_run(cpu, insn->thunk);
 	memcpy(over_ones, buf, sizeof(over_ones));
 	memset(buf, 0, sizeof(over_ones));
-	emulate_run(cpu, insn->stub);
+	emulate_run(cpu, insn->thunk);
 	for (unsigned i = 0; i < insn->size; i++)
 		if (buf[i] == over_ones[i])
 			bytes |= 1ull << i;
@@ -370,12 +370,12 @@ static int access_bytes(emulate_fn access, u64 *addr, u8 *buf, u64 bytes, bool w
 static void commit(const struct insn *insn, const struct cpu *cpu, greg_t *gregs)
 {
 	for (u8 i = 0; i < 16; i++)
-		if (i != insn->stub_base && i != insn->bit_reg && i != 4)
+		if (i != insn->thunk_base && i != insn->bit_reg && i != 4)
 			gregs[greg_of[i]] = (greg_t)cpu->reg[i];
 	gregs[REG_EFL] = (greg_t)(((u64)gregs[REG_EFL] & ~FLAGS_STATUS) | (cpu->flags & FLAGS_STATUS));
 }
 
-static enum emulate_result run_stub(const struct insn *insn, ucontext_t *uctx, emulate_fn access,
+static enum emulate_result run_thunk(const struct insn *insn, ucontext_t *uctx, emulate_fn access,
 				    u64 *ret_addr)
 {
 	greg_t *gregs = uctx->uc_mcontext.gregs;
@@ -389,7 +389,7 @@ static enum emulate_result run_stub(const struct insn *insn, ucontext_t *uctx, e
 		cpu.reg[i] = get_reg(gregs, i);
 	if (insn->bit_reg < INSN_REG_NONE)
 		addr = bit_address(insn, &cpu, addr);
-	cpu.reg[insn->stub_base] = (u64)(uintptr_t)buf;
+	cpu.reg[insn->thunk_base] = (u64)(uintptr_t)buf;
 	if (insn->vector) {
 		cpu.fp = uctx->uc_mcontext.fpregs;
 		if (!cpu.fp)
@@ -403,7 +403,7 @@ static enum emulate_result run_stub(const struct insn *insn, ucontext_t *uctx, e
 	if (insn->partial)
 		bytes = bytes_written(insn, &cpu, buf);
 	else
-		emulate_run(&cpu, insn->stub);
+		emulate_run(&cpu, insn->thunk);
 	err = insn->writes ? access_bytes(access, &addr, buf, bytes, true) : 0;
 	if (err)
 		return result_of(err, addr, ret_addr);
@@ -433,8 +433,8 @@ enum emulate_result emulate(const struct insn *insn, ucontext_t *uctx, emulate_f
 	case INSN_CACHE:
 		ret = EMULATE_DONE;
 		break;
-	case INSN_STUB:
-		ret = run_stub(insn, uctx, access, ret_addr);
+	case INSN_THUNK:
+		ret = run_thunk(insn, uctx, access, ret_addr);
 		break;
 	default:
 		return EMULATE_CANNOT;
