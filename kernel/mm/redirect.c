@@ -33,9 +33,16 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
+/* Its shadow may be there without being mapped yet. */
+#ifdef __SANITIZE_THREAD__
+#define SANITIZED_BY_THREAD 1
+#elif defined(__has_feature)
+#define SANITIZED_BY_THREAD __has_feature(thread_sanitizer)
+#else
+#define SANITIZED_BY_THREAD 0
+#endif
+
 #define SPAN (2ull << 20)
-#define HIDDEN_FIRST (1ull << 45)
-#define HIDDEN_END (3ull << 44)
 #define HIDDEN_TRIES 64
 #define SLOT_FIRST 1
 #define SLOT_LAST (PHYS_SLOT_MMIO - 1)
@@ -447,22 +454,36 @@ static void hold(struct pins_change *c)
 
 /*
  * Addresses for hidden pages, far from where the host places mappings: a program may map again, with
- * MAP_FIXED, what it has unmapped.
+ * MAP_FIXED, what it has unmapped.  The first window is free in ordinary programs and those with
+ * AddressSanitizer; ThreadSanitizer has its shadow there, and leaves the second to the program.
  */
-static void *reserve_hidden(u64 len)
+static const struct window {
+	u64 first, end;
+} windows[] = { { 1ull << 45, 3ull << 44 }, { 0x560000000000, 0x567000000000 } };
+
+static void *reserve_in(const struct window *w, u64 *next, u64 len)
 {
-	static u64 next = HIDDEN_FIRST; /* under pins_lock */
 	void *where = ERR_PTR(-ENOMEM);
 
 	for (unsigned i = 0; i < HIDDEN_TRIES; i++) {
-		if (next + len > HIDDEN_END || next + len < len)
-			next = HIDDEN_FIRST;
-		where = sys_mmap((void *)next, len, PROT_NONE,
+		if (*next < w->first || *next + len > w->end || *next + len < len)
+			*next = w->first;
+		where = sys_mmap((void *)*next, len, PROT_NONE,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-		next += ALIGN_UP(len, SPAN) + SPAN;
+		*next += ALIGN_UP(len, SPAN) + SPAN;
 		if (!IS_ERR(where) || PTR_ERR(where) != -EEXIST)
 			break;
 	}
+	return where;
+}
+
+static void *reserve_hidden(u64 len)
+{
+	static u64 next[ARRAY_SIZE(windows)]; /* under pins_lock */
+	void *where = ERR_PTR(-ENOMEM);
+
+	for (unsigned i = SANITIZED_BY_THREAD; i < ARRAY_SIZE(windows) && IS_ERR(where); i++)
+		where = reserve_in(&windows[i], &next[i], len);
 	return where;
 }
 
