@@ -67,8 +67,8 @@ static inline void bench_ratio(const char *name, double ns, double yard_ns, cons
 
 static inline void bench_limit(const char *name, double value, const char *unit, double most)
 {
-	printf("%-44s %12.1f %s  goal %s %.0f  %s\n", name, value, unit, most < 0 ? ">=" : "<=", most < 0 ? -most : most,
-	       (most < 0 ? value >= -most : value <= most) ? "ok" : "OVER");
+	printf("%-44s %12.1f %s  goal %s %.0f  %s\n", name, value, unit, most < 0 ? ">=" : "<=",
+	       most < 0 ? -most : most, (most < 0 ? value >= -most : value <= most) ? "ok" : "OVER");
 }
 
 #endif

@@ -143,8 +143,8 @@ static void bench_map(struct vfio_dev *dev)
 		vfio_map(dev, mem + i * 4096, (1ul << 41) + i * 4096, 4096);
 	after = heap_bytes();
 	bench_limit("bookkeeping per mapping", (double)(after - before) / MANY, "bytes", 160);
-	bench_ratio("MAP+UNMAP 4 KiB with 60,000 others", BENCH(5000, map_unmap(dev, mem, 1ul << 40, 4096)), getppid_ns,
-		    "getppid", 4);
+	bench_ratio("MAP+UNMAP 4 KiB with 60,000 others",
+		    BENCH(5000, map_unmap(dev, mem, 1ul << 40, 4096)), getppid_ns, "getppid", 4);
 	vfio_unmap(dev, 1ul << 41, MANY * 4096ul);
 	munmap(mem, GIB);
 }

@@ -207,7 +207,7 @@ static int set_environment(const struct run_options *o, const char *dir, const c
 	char lib[PATH_MAX];
 
 	if (find_front_end(lib, sizeof(lib)))
-		return cli_error("the front end library libsoftvfio-preload.so is not there: is the installation complete?");
+		return cli_error("libsoftvfio-preload.so is not there: is the installation complete?");
 	append_env("LD_PRELOAD", lib, ':');
 	append_env("ASAN_OPTIONS", "verify_asan_link_order=0", ':');
 	setenv("SOFTVFIO_MACHINE", dir, 1);
@@ -277,7 +277,9 @@ static int run_program(const struct run_options *o, const char *dir, const char 
 /* Each process left a line "calls=N failed=N ..." ; say the sums in one sentence. */
 static void print_stats(const char *file)
 {
-	static const char *const names[] = { "calls", "failed", "mmio", "dma_read", "dma_written", "dma_faults", "irqs" };
+	static const char *const names[] = {
+		"calls", "failed", "mmio", "dma_read", "dma_written", "dma_faults", "irqs"
+	};
 	unsigned long long sum[sizeof(names) / sizeof(names[0])] = { 0 };
 	char line[512];
 	FILE *f = fopen(file, "re");
