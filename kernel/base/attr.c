@@ -98,6 +98,19 @@ int device_store_begin(void)
 	return fail(-ENODEV, "the attribute was removed while the write waited for the machine's lock");
 }
 
+int device_store_trigger(const char *buf)
+{
+	unsigned long val;
+	int err;
+
+	if (parse_ulong(buf, &val))
+		return -EINVAL; /* also for what is too large */
+	if (!val)
+		return 0;
+	err = device_store_begin();
+	return err ? err : 1;
+}
+
 void device_store_end(bool changed)
 {
 	if (changed)

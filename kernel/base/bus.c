@@ -84,16 +84,10 @@ static ssize_t drivers_autoprobe_store(void *priv, const char *buf, size_t len)
 static ssize_t rescan_store(void *priv, const char *buf, size_t len)
 {
 	struct bus_type *bus = priv;
-	unsigned long val;
-	int err = parse_ulong(buf, &val);
+	int err = device_store_trigger(buf);
 
-	if (err)
-		return -EINVAL;
-	if (!val)
-		return (ssize_t)len;
-	err = device_store_begin();
-	if (err)
-		return err;
+	if (err <= 0)
+		return err ? err : (ssize_t)len;
 	err = bus->rescan(bus);
 	device_store_end(true);
 	return err ? err : (ssize_t)len;

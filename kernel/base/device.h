@@ -134,6 +134,11 @@ void device_sync(void);
  */
 /** device_store_begin - Return: 0, tree lock held; -ENODEV, not held. */
 int device_store_begin(void);
+/**
+ * device_store_trigger - begin for attributes that act on any number but 0 (rescan, remove)
+ * Return: 1, tree lock held; 0 it was 0, nothing to do; -EINVAL no number; -ENODEV.
+ */
+int device_store_trigger(const char *buf);
 void device_store_end(bool changed);
 /** device_changed - tell other processes that bindings changed.  Tree lock held. */
 void device_changed(void);

@@ -610,16 +610,10 @@ void pci_update_reset_files(struct pci_dev *pdev)
 
 static ssize_t remove_store(void *priv, const char *buf, size_t len)
 {
-	unsigned long val;
-	int err = parse_ulong(buf, &val);
+	int err = device_store_trigger(buf);
 
-	if (err)
-		return -EINVAL;
-	if (!val)
-		return (ssize_t)len;
-	err = device_store_begin();
-	if (err)
-		return err;
+	if (err <= 0)
+		return err ? err : (ssize_t)len;
 	pci_stop_and_remove(priv);
 	device_store_end(true);
 	return (ssize_t)len;
@@ -627,16 +621,10 @@ static ssize_t remove_store(void *priv, const char *buf, size_t len)
 
 static ssize_t rescan_store(void *priv, const char *buf, size_t len)
 {
-	unsigned long val;
-	int err = parse_ulong(buf, &val);
+	int err = device_store_trigger(buf);
 
-	if (err)
-		return -EINVAL;
-	if (!val)
-		return (ssize_t)len;
-	err = device_store_begin();
-	if (err)
-		return err;
+	if (err <= 0)
+		return err ? err : (ssize_t)len;
 	err = pci_rescan_bus(&pci_bus_type);
 	device_store_end(true);
 	return err ? err : (ssize_t)len;
