@@ -20,6 +20,13 @@ int cmd_devices(int argc, char **argv);
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
+ * cli_guard_begin - from here to cli_guard_end() a plugin may run: if it crashes, say so and leave with 2
+ * @what: was under way; @private_dir: is removed then; NULL none.  Both stay the caller's.
+ */
+void cli_guard_begin(const char *what, const char *private_dir);
+void cli_guard_end(void);
+
+/**
  * private_dir_make - an empty directory for a private machine, and no other than this process's
  * @ret_dir: its name, @size bytes of room
  *

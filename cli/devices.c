@@ -1,19 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* devices.c - `softvfio devices`: the models and the keys each of them takes. */
+/* devices.c - `softvfio devices [PLUGIN]...`: the models, or those of plugins, and the keys each takes. */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "hw/core/hw_device.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+
+static void print_model(const struct hw_model *model)
+{
+	printf("%-10s %s\n", model->name, model->summary);
+	for (const struct hw_key *k = model->keys; k && k->name; k++)
+		printf("    %s=%-*s %s\n", k->name, (int)(20 - strlen(k->name)), k->value, k->help);
+}
+
+static int print_plugin(const char *name)
+{
+	char path[PATH_MAX];
+	const struct hw_model *model;
+	const char *reason;
+
+	explain_begin();
+	model = realpath(name, path) ? hw_plugin_load(path) : ERR_PTR(-errno);
+	if (!IS_ERR(model)) {
+		print_model(model);
+		return 0;
+	}
+	reason = explain_take();
+	return cli_error("devices: %s", reason ? reason : name);
+}
 
 int cmd_devices(int argc, char **argv)
 {
-	if (argc > 1)
-		return cli_error("devices: no argument is taken, but there is '%s'", argv[1]);
-	for (const struct hw_model *const *m = hw_models; *m; m++) {
-		printf("%-10s %s\n", (*m)->name, (*m)->summary);
-		for (const struct hw_key *k = (*m)->keys; k && k->name; k++)
-			printf("    %s=%-*s %s\n", k->name, (int)(20 - __builtin_strlen(k->name)), k->value, k->help);
+	int status = 0;
+
+	explain_enable(); /* the reason is what there is to say */
+	for (int i = 1; i < argc; i++) {
+		cli_guard_begin(argv[i], NULL);
+		status |= print_plugin(argv[i]);
+		cli_guard_end();
 	}
+	for (const struct hw_model *const *m = hw_models; *m && argc == 1; m++)
+		print_model(*m);
+	if (status)
+		return status;
 	puts("every model also takes\n"
 	     "    addr=DDDD:BB:DD.F     its PCI address (default 0000:01:00.0, 0000:02:00.0, ...)\n"
 	     "    group=N               its IOMMU group (default: one of its own)\n"

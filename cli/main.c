@@ -17,10 +17,10 @@ static const struct {
 
 static const char usage[] =
 	"usage: softvfio run [OPTION]... [--] PROGRAM [ARG]...   run a program on an emulated VFIO machine\n"
-	"       softvfio devices                                  list the device models and their keys\n"
+	"       softvfio devices [PLUGIN]...                      list the device models and their keys\n"
 	"\n"
 	"  -d, --device MODEL[,KEY=VALUE]...  add a device; addr=, group= and driver= (default vfio-pci) are\n"
-	"                                     the machine's keys, all others the model's\n"
+	"                                     the machine's keys, all others the model's; ./MY.so is a plugin\n"
 	"  -m, --machine-file FILE            add the devices of a machine file\n"
 	"      --iommu KIND                   amd (the default) or intel[,aw-bits=39|48|57]\n"
 	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"

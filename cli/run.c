@@ -80,7 +80,9 @@ static int take_option(struct run_options *o, int c, char **argv)
 	case 'd':
 	case 'm':
 		explain_begin();
+		cli_guard_begin(optarg, NULL);
 		err = c == 'd' ? machine_config_add(o->config, optarg) : machine_config_load(o->config, optarg);
+		cli_guard_end();
 		if (err)
 			return cli_error("-%c %s: %s", c, optarg, reason_or(err));
 		o->has_devices = true;
@@ -309,7 +311,9 @@ static int run_on_private_machine(const struct run_options *o)
 	if (private_dir_make(dir, sizeof(dir)))
 		return cli_error("%s: %s", dir, strerror(errno));
 	explain_begin();
+	cli_guard_begin("making the machine", dir);
 	err = machine_create(dir, o->config);
+	cli_guard_end();
 	if (err) {
 		status = cli_error("%s", reason_or(err));
 	} else {
@@ -340,7 +344,9 @@ static int check_kept(const char *dir)
 		return cli_error("%s", strerror(ENOMEM));
 	snprintf(file, sizeof(file), "%s/machine.ini", dir);
 	explain_begin();
+	cli_guard_begin(dir, NULL);
 	err = machine_config_load(config, file);
+	cli_guard_end();
 	machine_config_free(config);
 	return err ? cli_error("--machine %s: %s", dir, reason_or(err)) : 0;
 }
@@ -364,7 +370,9 @@ static int run_on_kept_machine(const struct run_options *o)
 		if (rmdir(dir) || mkdir(dir, 0755))
 			return cli_error("--machine %s: is no machine, and not an empty directory", dir);
 		explain_begin();
+		cli_guard_begin("making the machine", NULL);
 		err = machine_create(dir, o->config);
+		cli_guard_end();
 	}
 	if (err) {
 		status = cli_error("%s", reason_or(err));

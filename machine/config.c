@@ -5,6 +5,8 @@
  * There are two ways to say it, "-d edu,group=3" and a section of a machine file.  Both become a list
  * of key and value, and one function checks that list and turns it into a device.
  *
+ * A model is one of ours by its name, or a plugin by a path; machine.ini has its absolute path.
+ *
  * The machine's own keys are model, addr, driver, group, and bus for a root port; all others are
  * the model's, which checks their values when the device is made.  A model's key that has the name of
  * one of ours is written with the model's name before it ("nvme.model"); in "-d nvme,model=X", where
@@ -392,7 +394,27 @@ static int no_model(const char *name)
 	for (const struct hw_model *const *m = hw_models; *m && len < sizeof(known); m++)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", len ? ", " : "",
 					(*m)->name);
-	return fail(-EINVAL, "no device model \"%s\"; there are %s", name, known);
+	return fail(-EINVAL, "no device model \"%s\"; there are %s, and plugins by their path (./my.so)", name, known);
+}
+
+/* A built-in model by its name; a plugin by a path, which has a slash. */
+static const struct hw_model *find_model(const char *name)
+{
+	const struct hw_model *model;
+	char *path;
+
+	if (!strchr(name, '/')) {
+		model = hw_model_find(name);
+		return model ? model : ERR_PTR(no_model(name));
+	}
+	path = absolute_path(name);
+	if (!path)
+		return ERR_PTR(-ENOMEM);
+	model = strlen(path) <= MAX_LINE - strlen("model = ")
+			? hw_plugin_load(path)
+			: ERR_PTR(fail(-EINVAL, "the path of a plugin does not fit in a line of %d bytes", MAX_LINE));
+	free(path);
+	return model;
 }
 
 /* *@ret_line: the line of the word that is wrong. */
@@ -406,9 +428,9 @@ static int words_commit(struct machine_config *cfg, const struct words *words, i
 	if (!kv)
 		return fail(-EINVAL, "a device needs a model");
 	*ret_line = kv->line;
-	model = hw_model_find(kv->value);
-	if (!model)
-		return no_model(kv->value);
+	model = find_model(kv->value);
+	if (IS_ERR(model))
+		return (int)PTR_ERR(model);
 	dev = machine_config_append(cfg, model);
 	if (!dev)
 		return -EINVAL;
@@ -646,13 +668,14 @@ int machine_config_load(struct machine_config *cfg, const char *file)
 
 static void print_device(FILE *out, const struct device_config *dev)
 {
+	const char *plugin = hw_plugin_path(dev->model);
 	char addr[ADDR_BYTES];
 
 	if (dev->devid >= 0)
 		fprintf(out, "\n[device %s]\n", devid_print(dev->devid, addr));
 	else
 		fprintf(out, "\n[device]\n");
-	fprintf(out, "model = %s\ndriver = %s\n", dev->model->name, device_config_driver(dev));
+	fprintf(out, "model = %s\ndriver = %s\n", plugin ? plugin : dev->model->name, device_config_driver(dev));
 	if (dev->group >= 0)
 		fprintf(out, "group = %d\n", dev->group);
 	if (dev->bus >= 0)

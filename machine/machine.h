@@ -21,6 +21,7 @@
  *	model = root-port
  *	bus = 1			; the bus behind it
  *
+ * A model with a slash in its name is a plugin: the path of a shared object (softvfio/hw.h).
  * A key whose value is a PATH (struct hw_key) is made absolute when it is added.
  */
 #ifndef MACHINE_MACHINE_H

@@ -61,11 +61,15 @@ void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id)
 {
 	u8 *cfg = hw->cfg;
 
+	if (!hw->creating) {
+		hw_explain(hw, "a device identifies itself in create() only");
+		return;
+	}
 	hw_cfg_put16(cfg + PCI_VENDOR_ID, id->vendor);
 	hw_cfg_put16(cfg + PCI_DEVICE_ID, id->device);
 	hw_cfg_put32(cfg + PCI_CLASS_REVISION, id->class_code << 8 | id->revision);
 	cfg[PCI_HEADER_TYPE] = id->bridge ? PCI_HEADER_TYPE_BRIDGE : PCI_HEADER_TYPE_NORMAL;
-	cfg[PCI_INTERRUPT_PIN] = id->intx_pin;
+	cfg[PCI_INTERRUPT_PIN] = id->intx_pin <= 4 ? id->intx_pin : 0;
 	hw_cfg_put16(hw->wmask + PCI_COMMAND, HW_CMD_IO | HW_CMD_MEMORY | HW_CMD_MASTER | PCI_COMMAND_SERR |
 						      HW_CMD_INTX_DISABLE);
 	hw_cfg_put16(hw->w1c + PCI_STATUS, 0xf900);
@@ -73,7 +77,7 @@ void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id)
 	hw->wmask[PCI_INTERRUPT_LINE] = 0xff;
 	hw->bridge = id->bridge;
 	hw->express = id->express;
-	hw->pin = id->intx_pin;
+	hw->pin = cfg[PCI_INTERRUPT_PIN];
 	hw->cfg_size = id->express ? HW_CONFIG_BYTES : HW_CONFIG_BYTES_PCI;
 	if (id->bridge) {
 		layout_bridge(hw);
@@ -111,7 +115,9 @@ static int cap_place(struct hw_device *hw, u8 id, unsigned len)
 {
 	unsigned off = hw->next_cap;
 
-	if (len < 2 || off + len > HW_CONFIG_BYTES_PCI) {
+	if (!hw->creating)
+		return fail(-EINVAL, "a capability can be added in create() only");
+	if (len < 2 || len > HW_CONFIG_BYTES_PCI || off + len > HW_CONFIG_BYTES_PCI) {
 		hw_explain(hw, "capability 0x%02x of %u bytes does not fit at 0x%x of config space", id, len,
 			   off);
 		return -ENOSPC;
@@ -126,7 +132,7 @@ static int cap_place(struct hw_device *hw, u8 id, unsigned len)
 
 int hw_cap_add(struct hw_device *hw, uint8_t id, const void *body, const void *writable, unsigned body_len)
 {
-	int off = cap_place(hw, id, body_len + 2);
+	int off = cap_place(hw, id, body_len > HW_CONFIG_BYTES_PCI ? body_len : body_len + 2);
 
 	if (off < 0)
 		return off;
@@ -141,6 +147,8 @@ int hw_ext_cap_add(struct hw_device *hw, uint16_t id, uint8_t version, const voi
 {
 	unsigned off = hw->next_ext_cap;
 
+	if (!hw->creating)
+		return fail(-EINVAL, "a capability can be added in create() only");
 	if (hw->cfg_size < HW_CONFIG_BYTES || body_len > HW_CONFIG_BYTES ||
 	    off + 4 + body_len > HW_CONFIG_BYTES) {
 		hw_explain(hw, "extended capability 0x%04x of %u bytes does not fit at 0x%x", id,

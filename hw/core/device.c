@@ -100,6 +100,8 @@ struct hw_device *hw_device_create(const struct hw_model *model, const char *nam
 		goto err_free;
 	hw->creating = true;
 	err = model->create(hw);
+	if (err > 0 || err < -MAX_ERRNO)
+		err = fail(-EINVAL, "%s: create() returned %d, which is neither 0 nor an error", model->name, err);
 	hw->creating = false;
 	if (err)
 		goto err_free;

@@ -8,6 +8,7 @@
  *	irq.c		MSI, MSI-X and the pin
  *	dma.c		bus mastering
  *	reset.c		back to power-on state
+ *	plugin.c	models from shared objects
  *
  * Config space is four arrays of the same shape.  A byte that a driver writes becomes
  * (old & ~wmask) | (new & wmask), less the bits of w1c that it wrote as one.  A reset copies "reset"

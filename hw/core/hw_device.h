@@ -63,4 +63,17 @@ void hw_stats_get(struct hw_device *hw, struct hw_stats *ret);
 extern const struct hw_model *const hw_models[];
 const struct hw_model *hw_model_find(const char *name);
 
+/**
+ * hw_plugin_load - the model of the shared object @path, an absolute name
+ *
+ * Runs the object's constructors.  Loaded once for each name; stays for the life of the process.
+ * Return: the model; ERR_PTR, reason given: -EINVAL for whatever is no plugin of this HW_ABI, the
+ * -errno of open(), -ENOMEM.
+ */
+const struct hw_model *hw_plugin_load(const char *path);
+/** hw_plugin_path - the name that @model was loaded by; NULL if it is built in. */
+const char *hw_plugin_path(const struct hw_model *model);
+/** hw_plugin_used - was any plugin's code run?  Async-signal-safe. */
+bool hw_plugin_used(void);
+
 #endif

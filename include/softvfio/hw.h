@@ -17,6 +17,20 @@
  * but a model must not hold a lock that its bar_read or bar_write takes while it calls
  * hw_dma_read() or hw_dma_write(): an IOVA may be a BAR of this very device (peer to peer).
  *
+ * Plugins.  A model need not be in softvfio's tree.  A shared object that says HW_PLUGIN(my_model)
+ * once is a device: `softvfio run -d ./my.so,key=value`, or `model = /abs/path/my.so` in a machine
+ * file.  It is linked with nothing of softvfio: the functions below are found when it is loaded, in
+ * the program, in the command softvfio, or in a test that has a machine inside (machine.h).
+ * Its ops may run in signal handlers' context (a load or store of the program that was trapped), as
+ * those of built-in models do: they may lock, allocate and call libc, since no signal interrupts
+ * one of them, but a long wait in them is a processor that waits.
+ *
+ * What stays.  HW_ABI changes only when a plugin that was built before could not work any more; it
+ * is then refused with a line that says so.  Within one HW_ABI functions are added, never changed;
+ * ops are added at the end of struct hw_model, and an older plugin has NULL there; enumerations and
+ * flags get new values.  A plugin that uses a function which an older softvfio lacks is refused
+ * when it is loaded, with that function's name.
+ *
  * Sources: PCI Local Bus 3.0 (config header, MSI, MSI-X), PCI Express Base 5.0.
  */
 #ifndef SOFTVFIO_HW_H
@@ -25,6 +39,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The functions live in programs that know nothing of us, so their symbols have a prefix that no
+ * program uses for its own: hw_copy() is softvfio_hw_copy for the linker.
+ */
+#define HW_API(name) __asm__("softvfio_" #name) __attribute__((visibility("default")))
 
 #define HW_BARS 6
 #define HW_ROM_BAR 6
@@ -76,9 +100,9 @@ struct hw_key {
  * Exactly one of these exists per model, const, and lives as long as the process.
  */
 struct hw_model {
-	const char *name;
+	const char *name;    /* letters, digits, '-' and '_'; for a plugin it shows in messages only */
 	const char *summary; /* one line for `softvfio devices` */
-	const struct hw_key *keys; /* ends with a NULL name */
+	const struct hw_key *keys; /* ends with a NULL name; NULL: none */
 
 	int (*create)(struct hw_device *hw);
 	void (*destroy)(struct hw_device *hw);
@@ -88,6 +112,23 @@ struct hw_model {
 	void (*config_written)(struct hw_device *hw, unsigned off, unsigned len);
 	void (*bus_master)(struct hw_device *hw, bool on);
 };
+
+/* ---- plugins ------------------------------------------------------------------------------ */
+
+#define HW_ABI 1u
+
+/* What a plugin exports, as "softvfio_plugin".  Its layout never changes. */
+struct hw_plugin {
+	uint32_t abi;		/* HW_ABI of the header that it was built with */
+	uint32_t model_bytes;	/* sizeof(struct hw_model) there: ops behind it are taken as NULL */
+	const struct hw_model *model;
+};
+
+/** HW_PLUGIN - make this shared object a device model.  Once, at file scope, with a struct hw_model. */
+#define HW_PLUGIN(model_)									\
+	extern const struct hw_plugin softvfio_plugin;						\
+	const struct hw_plugin softvfio_plugin __attribute__((visibility("default"))) = {	\
+		HW_ABI, sizeof(struct hw_model), &(model_)}
 
 /* ---- what a model calls in create() ------------------------------------------------------- */
 
@@ -100,79 +141,138 @@ struct hw_pci_id {
 	bool bridge;	     /* type 1 header */
 };
 
-/** hw_pci_identify - fill the header of config space.  First call of create().  Never fails. */
-void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id);
+/**
+ * hw_pci_identify - fill the header of config space
+ * @id: copied
+ *
+ * The first call of create(), and only there.  Never fails.  A device that does not identify itself
+ * answers in no slot: the machine cannot be made.  Source: PCI Local Bus 3.0, 6.1.
+ */
+void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id) HW_API(hw_pci_identify);
 
 /**
  * hw_bar_add - give the device a BAR
- * @bar: 0..5, or HW_ROM_BAR
- * @size_bytes: a power of two, at least 16 (memory) or 4 (I/O)
+ * @bar: 0..5 (0..1 of a bridge), or HW_ROM_BAR
+ * @size_bytes: a power of two, at least 16 (memory) or 4 (I/O), at most 16 TiB (2 GiB unless MEM64)
  * @flags: enum hw_bar_flags
  *
- * All pages start trapped.  Return: 0; -EINVAL for a bad size or index, -EBUSY if taken, -ENOMEM.
+ * In create() only.  All pages start trapped.
+ * Return: 0; -EINVAL for a bad size, index or flag, or outside create(); -EBUSY if taken.  Reason given.
  */
-int hw_bar_add(struct hw_device *hw, unsigned bar, uint64_t size_bytes, unsigned flags);
+int hw_bar_add(struct hw_device *hw, unsigned bar, uint64_t size_bytes, unsigned flags) HW_API(hw_bar_add);
 
-/** hw_bar_set_pages - make the pages of [off, off+len) of one kind; page aligned; create() only. */
-int hw_bar_set_pages(struct hw_device *hw, unsigned bar, uint64_t off, uint64_t len, enum hw_page_kind kind);
+/**
+ * hw_bar_set_pages - make the pages of [off, off+len) of one kind
+ * @off, @len: bytes, multiples of HW_PAGE_BYTES, inside the BAR
+ *
+ * In create() only.  Memory behind direct and read-direct pages begins as zeros.
+ * Return: 0; -EINVAL for a place that is not pages of a memory BAR, for pages of the MSI-X table, or
+ * outside create(); -ENOMEM.  Reason given.
+ */
+int hw_bar_set_pages(struct hw_device *hw, unsigned bar, uint64_t off, uint64_t len, enum hw_page_kind kind)
+	HW_API(hw_bar_set_pages);
 
 /**
  * hw_bar_memory - the memory behind direct and read-direct pages of a BAR
  *
- * Return: its first byte, valid until destroy; NULL if the BAR has no such page.  Shared with the
- * program: its content may change at any time, so copy before checking.
+ * Any thread.  Return: its first byte, valid until destroy; NULL if the BAR has no such page.  Shared
+ * with the program: its content may change at any time, so copy before checking.
  */
-void *hw_bar_memory(struct hw_device *hw, unsigned bar);
+void *hw_bar_memory(struct hw_device *hw, unsigned bar) HW_API(hw_bar_memory);
 
 /**
  * hw_cap_add - add a capability at the next free place of config space
- * @id: capability id; @body: the bytes after id and next pointer; @writable: as many bytes, a bit
- *	set for each bit that a driver may change; NULL for none
- * Return: its offset; -ENOSPC.
+ * @id: capability id
+ * @body: the bytes after id and next pointer; copied
+ * @writable: as many bytes, a bit set for each bit that a driver may change; NULL for none; copied
+ * @body_len: bytes
+ *
+ * In create() only, after hw_pci_identify().
+ * Return: its offset; -ENOSPC if it does not fit; -EINVAL outside create().  Reason given.
+ * Source: PCI Local Bus 3.0, 6.7.
  */
-int hw_cap_add(struct hw_device *hw, uint8_t id, const void *body, const void *writable, unsigned body_len);
-/** hw_ext_cap_add - the same in extended config space; only for express devices. */
-int hw_ext_cap_add(struct hw_device *hw, uint16_t id, uint8_t version, const void *body,
-		   const void *writable, unsigned body_len);
-
-/** hw_cap_add_msi - @vectors: 1, 2, 4 .. 32.  Return: offset or -errno. */
-int hw_cap_add_msi(struct hw_device *hw, unsigned vectors, bool addr64, bool maskable);
+int hw_cap_add(struct hw_device *hw, uint8_t id, const void *body, const void *writable, unsigned body_len)
+	HW_API(hw_cap_add);
 /**
- * hw_cap_add_msix - @vectors: 1 to 2048; table and pending bits are kept by the core in @bar at the
- * given offsets (8-byte aligned); accesses there never reach the model.
+ * hw_ext_cap_add - the same in extended config space, from 0x100 on
+ * @version: 4 bits
+ *
+ * Return: its offset; -ENOSPC if it does not fit or the device is not express; -EINVAL outside
+ * create().  Source: PCI Express Base 5.0, 7.6.3.
  */
-int hw_cap_add_msix(struct hw_device *hw, unsigned vectors, unsigned bar, uint32_t table_off, uint32_t pba_off);
-/** hw_cap_add_pm - power management with D0 and D3hot; @no_soft_reset: D3hot to D0 keeps state. */
-int hw_cap_add_pm(struct hw_device *hw, bool no_soft_reset);
-/** hw_cap_add_express - endpoint (or root port, for a bridge); @flr: function level reset. */
-int hw_cap_add_express(struct hw_device *hw, bool flr);
+int hw_ext_cap_add(struct hw_device *hw, uint16_t id, uint8_t version, const void *body,
+		   const void *writable, unsigned body_len) HW_API(hw_ext_cap_add);
+
+/**
+ * hw_cap_add_msi - MSI, handled by the core
+ * @vectors: 1, 2, 4 .. 32; @addr64: messages go beyond 4 GiB; @maskable: with mask and pending bits
+ *
+ * In create() only.  Return: offset; -EINVAL for another count; -ENOSPC.  Source: PCI Local Bus 3.0, 6.8.1.
+ */
+int hw_cap_add_msi(struct hw_device *hw, unsigned vectors, bool addr64, bool maskable) HW_API(hw_cap_add_msi);
+/**
+ * hw_cap_add_msix - MSI-X, handled by the core
+ * @vectors: 1 to 2048
+ * @bar: a memory BAR that was added, with trapped pages at both places
+ * @table_off, @pba_off: bytes, aligned to 8; 16 bytes a vector, and 8 for each 64 vectors
+ *
+ * In create() only.  Table and pending bits are kept by the core; accesses there never reach the model.
+ * Return: offset; -EINVAL for a bad place or count; -EBUSY a second time; -ENOSPC; -ENOMEM.
+ * Source: PCI Local Bus 3.0, 6.8.2.
+ */
+int hw_cap_add_msix(struct hw_device *hw, unsigned vectors, unsigned bar, uint32_t table_off, uint32_t pba_off)
+	HW_API(hw_cap_add_msix);
+/**
+ * hw_cap_add_pm - power management with D0 and D3hot
+ * @no_soft_reset: D3hot to D0 keeps state; else it is a reset
+ *
+ * In create() only.  Return: offset; -ENOSPC.  Source: PCI Power Management 1.2.
+ */
+int hw_cap_add_pm(struct hw_device *hw, bool no_soft_reset) HW_API(hw_cap_add_pm);
+/**
+ * hw_cap_add_express - PCI Express: an endpoint (a root port, for a bridge)
+ * @flr: it has function level reset, which the core turns into a call of @reset
+ *
+ * In create() only.  Return: offset; -EINVAL for a device that is not express; -ENOSPC.
+ * Source: PCI Express Base 5.0, 7.5.3.
+ */
+int hw_cap_add_express(struct hw_device *hw, bool flr) HW_API(hw_cap_add_express);
 
 /**
  * hw_option - the value the user gave for a key of this instance
- * Return: the text, living as long as the device; NULL if not given.
+ * @key: one of the model's keys
+ *
+ * Any thread.  Return: the text, living as long as the device; NULL if not given.
  */
-const char *hw_option(struct hw_device *hw, const char *key);
+const char *hw_option(struct hw_device *hw, const char *key) HW_API(hw_option);
 /**
  * hw_option_u64, hw_option_size - the same as a number; sizes take K, M, G, T (powers of 1024)
- * @ret_val: set to the number or to @dflt
+ * @dflt: the value if the key is not given; @min, @max: what else is allowed
+ * @ret_val: set on success
+ *
  * Return: 0; -EINVAL for something that is not a number in [@min, @max], reason given.
  */
-int hw_option_u64(struct hw_device *hw, const char *key, uint64_t dflt, uint64_t min, uint64_t max, uint64_t *ret_val);
-int hw_option_size(struct hw_device *hw, const char *key, uint64_t dflt, uint64_t min, uint64_t max, uint64_t *ret_val);
+int hw_option_u64(struct hw_device *hw, const char *key, uint64_t dflt, uint64_t min, uint64_t max, uint64_t *ret_val)
+	HW_API(hw_option_u64);
+int hw_option_size(struct hw_device *hw, const char *key, uint64_t dflt, uint64_t min, uint64_t max, uint64_t *ret_val)
+	HW_API(hw_option_size);
 
 /**
  * hw_store_open - a file of this device that lives as long as the machine (media content)
- * @name: a short name, unique within the device; @size_bytes: made that long, sparse, zeros
+ * @name: a short name without '/', unique within the device
+ * @size_bytes: made that long, sparse, zeros
  *
  * Programs that run one after the other on one machine find what the one before left there.
- * Return: a descriptor that the caller closes; -errno.
+ * Return: a descriptor that the caller closes; -ENODEV where there is no machine; the -errno of open()
+ * and ftruncate().  Reason given.
  */
-int hw_store_open(struct hw_device *hw, const char *name, uint64_t size_bytes);
+int hw_store_open(struct hw_device *hw, const char *name, uint64_t size_bytes) HW_API(hw_store_open);
 
-void hw_set_private(struct hw_device *hw, void *priv);
-void *hw_private(const struct hw_device *hw);
+/** hw_set_private, hw_private - a pointer of the model's own, set once in create(); NULL before. */
+void hw_set_private(struct hw_device *hw, void *priv) HW_API(hw_set_private);
+void *hw_private(const struct hw_device *hw) HW_API(hw_private);
 /** hw_name - "0000:01:00.0"; lives as long as the device. */
-const char *hw_name(const struct hw_device *hw);
+const char *hw_name(const struct hw_device *hw) HW_API(hw_name);
 
 /* ---- what a model calls while it runs ----------------------------------------------------- */
 
@@ -180,14 +280,16 @@ const char *hw_name(const struct hw_device *hw);
  * hw_dma_open - a DMA engine: a translation cache of its own
  *
  * One for each thread that moves data keeps threads from waiting for one another; all of them may
- * share one.  Return: the engine, to be closed before destroy returns; NULL if memory is short.
+ * share one.  Return: the engine, to be closed (hw_dma_close) before destroy returns; NULL if memory
+ * is short.
  */
-struct hw_dma *hw_dma_open(struct hw_device *hw);
-void hw_dma_close(struct hw_dma *dma);
+struct hw_dma *hw_dma_open(struct hw_device *hw) HW_API(hw_dma_open);
+/** hw_dma_close - no transfer of it is under way; NULL is nothing to close. */
+void hw_dma_close(struct hw_dma *dma) HW_API(hw_dma_close);
 
 /**
  * hw_dma_read - read client memory the way a device would;  hw_dma_write - write it
- * @iova: first I/O virtual address; @len_bytes: 1 to HW_DMA_MAX; any alignment
+ * @iova: first I/O virtual address; @len_bytes: 0 (nothing is done) to HW_DMA_MAX; any alignment
  * @buf: the model's own memory (it may be a mapped file)
  *
  * Any thread; may block for a moment on the IOMMU.  On an error a part before the offending page may
@@ -195,8 +297,8 @@ void hw_dma_close(struct hw_dma *dma);
  * Return: 0; -EPERM if bus mastering is off; -EFAULT if a byte is unmapped or has not that
  * permission, and then the IOMMU has a fault record; -EIO if @buf itself failed (a file shrank).
  */
-int hw_dma_read(struct hw_dma *dma, uint64_t iova, void *buf, size_t len_bytes);
-int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_bytes);
+int hw_dma_read(struct hw_dma *dma, uint64_t iova, void *buf, size_t len_bytes) HW_API(hw_dma_read);
+int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_bytes) HW_API(hw_dma_write);
 
 /**
  * hw_msi - send interrupt message @vector, by MSI-X if the driver enabled that, else by MSI
@@ -204,31 +306,40 @@ int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_
  * Any thread, no lock of the IOMMU held.  A masked vector becomes pending, and is sent when unmasked.
  * Return: true if either is enabled; false if the driver enabled none: use hw_intx() then.
  */
-bool hw_msi(struct hw_device *hw, unsigned vector);
-/** hw_intx - set the level of the interrupt pin.  No effect on the line while MSI or MSI-X is on. */
-void hw_intx(struct hw_device *hw, bool asserted);
-/** hw_msi_enabled - is MSI or MSI-X switched on? */
-bool hw_msi_enabled(const struct hw_device *hw);
+bool hw_msi(struct hw_device *hw, unsigned vector) HW_API(hw_msi);
+/** hw_intx - set the level of the interrupt pin.  Any thread.  No effect on the line while MSI or MSI-X is on. */
+void hw_intx(struct hw_device *hw, bool asserted) HW_API(hw_intx);
+/** hw_msi_enabled - is MSI or MSI-X switched on?  Any thread. */
+bool hw_msi_enabled(const struct hw_device *hw) HW_API(hw_msi_enabled);
 
 /**
  * hw_thread_start - a thread for the model; signals of the program never run on it
- * Return: 0 and *@ret_thread to pass to hw_thread_join(); -errno.
+ * @name: shown as "hw-NAME", cut to 15 bytes
+ * @ret_thread: to be passed to hw_thread_join() before destroy returns
+ *
+ * Not in create().  Return: 0; -EAGAIN or -ENOMEM, and no thread runs.
  */
 struct hw_thread;
 int hw_thread_start(struct hw_device *hw, const char *name, void (*run)(void *arg), void *arg,
-		    struct hw_thread **ret_thread);
-void hw_thread_join(struct hw_thread *thread);
+		    struct hw_thread **ret_thread) HW_API(hw_thread_start);
+/** hw_thread_join - wait until it has returned, and free it; NULL is no thread.  Not on that thread. */
+void hw_thread_join(struct hw_thread *thread) HW_API(hw_thread_join);
 
 /**
  * hw_copy - memcpy that survives a mapped file which shrank under us
- * Return: 0; -EIO.
+ * Any thread.  No overlap.  Return: 0; -EIO, and some first bytes may have been copied.
  */
-int hw_copy(void *dst, const void *src, size_t len_bytes);
+int hw_copy(void *dst, const void *src, size_t len_bytes) HW_API(hw_copy);
 
 /**
  * hw_explain - tell the user, with --explain, why something happened ("NVMe: queue 3 does not exist")
- * Costs nothing when --explain is off.
+ * Any thread.  In create() it is the reason of the failure that follows.  At most some 500 bytes, one
+ * line.  Costs nothing when --explain is off.
  */
-void hw_explain(struct hw_device *hw, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void hw_explain(struct hw_device *hw, const char *fmt, ...) HW_API(hw_explain) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
