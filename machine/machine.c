@@ -21,6 +21,7 @@
 
 #include "kernel/base/device.h"
 #include "kernel/fs/kernfs.h"
+#include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
@@ -50,6 +51,7 @@ static const struct module {
 	void (*exit)(void);
 } modules[] = {
 	{pci_bus_init, pci_bus_exit},
+	{iommufd_init, iommufd_exit},
 	{vfio_init, vfio_exit},
 	{vfio_iommu_type1_init, vfio_iommu_type1_exit},
 	{vfio_pci_init, vfio_pci_exit},

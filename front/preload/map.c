@@ -358,10 +358,8 @@ static struct vm_area *area_like(const struct vm_area *vma, u64 from, u64 len, u
 {
 	struct vm_area *area = vma_alloc(vma->file, to, len, vma->pgoff_bytes + (from - vma->start), vma->prot);
 
-	if (area) {
-		area->ops = vma->ops;
-		area->private_data = vma->private_data;
-	}
+	if (area)
+		vma_inherit(area, vma);
 	return area;
 }
 

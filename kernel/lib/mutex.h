@@ -26,6 +26,10 @@ enum lock_rank {
 	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
 	LOCK_VIRQFD,	       /* virqfd.c */
 	LOCK_VFIO_PCI_INTX,    /* vfio_pci_intrs.c: irqlock */
+	LOCK_IOMMUFD_IOAS,     /* iommufd/ioas.c: iommufd_ioas.mutex */
+	LOCK_IOMMUFD_GROUP,    /* iommufd/device.c: what a group's devices are attached to */
+	LOCK_IOPT,	       /* iommufd/io_pagetable.c: what is mapped in an I/O address space */
+	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
 	LOCK_MM_PINS,	       /* mm/pins.c: what is pinned; held while pinned pages move */
@@ -37,6 +41,7 @@ enum lock_rank {
 	LOCK_HW_IOTLB,	       /* hw/iommu: one engine's translations; held while bytes move */
 	LOCK_PCI_MSI,	       /* pci/msi.c: message to handler */
 	LOCK_VFIO_PCI_TRIGGER, /* vfio_pci_intrs.c: eventfd of a vector, read by interrupt handlers */
+	LOCK_IOMMUFD_OBJECTS,  /* iommufd/main.c: a context's table of objects */
 	LOCK_VMA,	       /* mm/vma.c */
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */

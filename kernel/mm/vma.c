@@ -60,10 +60,20 @@ struct vm_area *vma_get(struct vm_area *vma)
 	return vma;
 }
 
+void vma_inherit(struct vm_area *vma, const struct vm_area *from)
+{
+	vma->ops = from->ops;
+	vma->private_data = from->private_data;
+	if (vma->ops && vma->ops->open)
+		vma->ops->open(vma);
+}
+
 void vma_put(struct vm_area *vma)
 {
 	if (!vma || atomic_fetch_sub_explicit(&vma->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	if (vma->ops && vma->ops->close)
+		vma->ops->close(vma);
 	if (vma->file && file_ops)
 		file_ops->put(vma->file);
 	free(vma);
@@ -139,8 +149,7 @@ static int make_piece(struct vm_area *vma, u64 start, u64 last, int prot, struct
 
 	if (!piece)
 		return -ENOMEM;
-	piece->ops = vma->ops;
-	piece->private_data = vma->private_data;
+	vma_inherit(piece, vma);
 	piece->next = *list;
 	*list = piece;
 	return 0;

@@ -33,6 +33,12 @@ struct vm_operations {
 	 * @ret_len: bytes, from @off on, for which the answer holds
 	 */
 	void (*direct)(struct vm_area *vma, u64 off, int *ret_fd, u64 *ret_off, int *ret_prot, u64 *ret_len);
+	/**
+	 * open - optional: one more area of the same mapping comes to be (a split); LOCK_VMA may be held
+	 * close - optional: an area goes; no lock held.  The area that mmap() filled in counts as opened.
+	 */
+	void (*open)(struct vm_area *vma);
+	void (*close)(struct vm_area *vma);
 	/** phys - physical address of @off for peer-to-peer DMA.  Return: 0; -EFAULT (decoding off). */
 	int (*phys)(struct vm_area *vma, u64 off, phys_addr_t *ret_phys);
 };
@@ -80,6 +86,8 @@ int vma_remove(struct mm *mm, u64 start, u64 len_bytes);
  * Return: 0; -ENOMEM with nothing changed.
  */
 int vma_protect(struct mm *mm, u64 start, u64 len_bytes, int prot);
+/** vma_inherit - @vma, fresh, is for a part of what @from maps: the same operations. */
+void vma_inherit(struct vm_area *vma, const struct vm_area *from);
 /** vma_find - the area that holds @addr, with a reference; NULL.  Cheap when there are no areas. */
 struct vm_area *vma_find(struct mm *mm, u64 addr);
 /** vma_find_first - the first area that touches [start, last], with a reference; NULL. */

@@ -46,6 +46,23 @@ static void nodes(void)
 	gives(fstat(fd, &st), EBADF);
 }
 
+static void iommu_node(void)
+{
+	struct stat st;
+	int fd;
+
+	ok(!stat("/dev/iommu", &st));
+	ok(S_ISCHR(st.st_mode) && (st.st_mode & 07777) == 0660);
+	ok(major(st.st_rdev) == 10 && minor(st.st_rdev) == 258);
+	fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	ok(fd >= 0);
+	ok(!fstat(fd, &st) && S_ISCHR(st.st_mode) && major(st.st_rdev) == 10 && minor(st.st_rdev) == 258);
+	gives(read(fd, &st, 1), EINVAL);
+	gives(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, ENXIO);
+	gives(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? -1 : 0, EINVAL);
+	ok(!close(fd));
+}
+
 static bool listed(const char *dir, const char *name)
 {
 	DIR *d = opendir(dir);
@@ -246,6 +263,7 @@ static void by_number(void)
 int main(void)
 {
 	nodes();
+	iommu_node();
 	listings();
 	links();
 	directories();

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * main.c - /dev/iommu: a table of objects, and one table of what can be asked.
+ *
+ * Each open of the node is a context of its own.  All ioctls come the same way: the program's struct begins
+ * with its size, which may be that of an older or newer header than ours.  What it lacks is taken as 0,
+ * what it has too much must be 0.  The table says what each call needs at least and what we know of it.
+ *
+ * Numbers below 0x80 are those of a VFIO container; see vfio_compat.c.
+ *
+ * Always: a slot of the table is NULL (free), OBJECT_RESERVED (a number taken, nothing to be found there:
+ * an object under construction or a tombstone), or an object.
+ */
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+#include "kernel/fs/chrdev.h"
+#include "kernel/fs/file.h"
+#include "kernel/fs/kernfs.h"
+#include "kernel/iommufd/iommufd_private.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/mm.h"
+#include "kernel/mm/vma.h"
+
+#define IOMMUFD_MAJOR 10 /* misc */
+#define IOMMUFD_MINOR 258
+#define FIRST_SLOTS 16u
+#define OBJECT_RESERVED ((struct iommufd_object *)1)
+
+typedef unsigned long long ull;
+
+/* What there is to do about an object, by type. */
+static const struct iommufd_object_ops object_ops[IOMMUFD_OBJ_MAX] = {
+	[IOMMUFD_OBJ_IOAS] = { .name = "an IOAS", .destroy = iommufd_ioas_destroy },
+};
+
+const char *iommufd_object_name(enum iommufd_object_type type)
+{
+	static const char *const names[IOMMUFD_OBJ_MAX] = {
+		[IOMMUFD_OBJ_NONE] = "an object", [IOMMUFD_OBJ_DEVICE] = "a device",
+		[IOMMUFD_OBJ_HWPT_PAGING] = "a paging HWPT", [IOMMUFD_OBJ_HWPT_NESTED] = "a nested HWPT",
+		[IOMMUFD_OBJ_IOAS] = "an IOAS", [IOMMUFD_OBJ_ACCESS] = "an access",
+		[IOMMUFD_OBJ_FAULT] = "a fault queue", [IOMMUFD_OBJ_VIOMMU] = "a vIOMMU",
+		[IOMMUFD_OBJ_VDEVICE] = "a vDEVICE", [IOMMUFD_OBJ_VEVENTQ] = "a vEVENTQ",
+		[IOMMUFD_OBJ_HW_QUEUE] = "a hardware queue", [IOMMUFD_OBJ_SELFTEST] = "a mock device",
+	};
+
+	return names[type];
+}
+
+/* ---- the table of objects ---- */
+
+static struct iommufd_object *slot_locked(const struct iommufd_ctx *ictx, u32 id)
+{
+	return id && id <= ictx->nr_slots ? ictx->slots[id - 1] : NULL;
+}
+
+static int grow_locked(struct iommufd_ctx *ictx)
+{
+	u32 nr = ictx->nr_slots ? 2 * ictx->nr_slots : FIRST_SLOTS;
+	struct iommufd_object **more = realloc(ictx->slots, nr * sizeof(*more));
+
+	if (!more)
+		return fail(-ENOMEM, "no memory for a table of %u objects", nr);
+	memset(more + ictx->nr_slots, 0, (nr - ictx->nr_slots) * sizeof(*more));
+	ictx->slots = more;
+	ictx->nr_slots = nr;
+	return 0;
+}
+
+/* Take the lowest free number. */
+static int reserve_locked(struct iommufd_ctx *ictx, u32 *ret_id)
+{
+	u32 at = ictx->lowest_free;
+	int ret;
+
+	if (ictx->nr_objects >= IOMMUFD_MAX_OBJECTS)
+		return fail(-ENOMEM, "the iommufd has %u objects: that is the most there may be",
+			    ictx->nr_objects);
+	while (at < ictx->nr_slots && ictx->slots[at])
+		at++;
+	ret = at == ictx->nr_slots ? grow_locked(ictx) : 0;
+	if (ret)
+		return ret;
+	ictx->slots[at] = OBJECT_RESERVED;
+	ictx->lowest_free = at + 1;
+	ictx->nr_objects++;
+	*ret_id = at + 1;
+	return 0;
+}
+
+static void set_slot_locked(struct iommufd_ctx *ictx, u32 id, struct iommufd_object *obj)
+{
+	lockdep_assert_held(&ictx->objects_lock);
+	ictx->slots[id - 1] = obj;
+	if (obj)
+		return;
+	ictx->lowest_free = min(ictx->lowest_free, id - 1);
+	ictx->nr_objects--;
+}
+
+void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size, enum iommufd_object_type type)
+{
+	struct iommufd_object *obj = calloc(1, size);
+	int ret;
+
+	if (!obj)
+		return ERR_PTR(fail(-ENOMEM, "no memory for %s", iommufd_object_name(type)));
+	obj->type = type;
+	mutex_lock(&ictx->objects_lock);
+	ret = reserve_locked(ictx, &obj->id);
+	mutex_unlock(&ictx->objects_lock);
+	if (!ret)
+		return obj;
+	free(obj);
+	return ERR_PTR(ret);
+}
+
+void iommufd_object_finalize(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	mutex_lock(&ictx->objects_lock);
+	assert(ictx->slots[obj->id - 1] == OBJECT_RESERVED);
+	set_slot_locked(ictx, obj->id, obj);
+	mutex_unlock(&ictx->objects_lock);
+}
+
+void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	mutex_lock(&ictx->objects_lock);
+	assert(ictx->slots[obj->id - 1] == OBJECT_RESERVED);
+	set_slot_locked(ictx, obj->id, NULL);
+	mutex_unlock(&ictx->objects_lock);
+	free(obj);
+}
+
+void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	const struct iommufd_object_ops *ops = &object_ops[obj->type];
+
+	if (ops->abort)
+		ops->abort(obj);
+	else
+		ops->destroy(obj);
+	iommufd_object_abort(ictx, obj);
+}
+
+struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id, enum iommufd_object_type type)
+{
+	enum iommufd_object_type is = IOMMUFD_OBJ_NONE;
+	struct iommufd_object *obj;
+	bool found;
+
+	mutex_lock(&ictx->objects_lock);
+	obj = slot_locked(ictx, id);
+	found = obj && obj != OBJECT_RESERVED;
+	if (found)
+		is = obj->type;
+	found = found && (type == IOMMUFD_OBJ_ANY || type == is);
+	if (found)
+		obj->shortterm++;
+	mutex_unlock(&ictx->objects_lock);
+	if (likely(found))
+		return obj;
+	if (is != IOMMUFD_OBJ_NONE)
+		return ERR_PTR(fail(-ENOENT, "object %u is %s, not %s", id, iommufd_object_name(is),
+				    iommufd_object_name(type)));
+	return ERR_PTR(fail(-ENOENT, "there is no object %u", id));
+}
+
+void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	bool wake;
+
+	mutex_lock(&ictx->objects_lock);
+	assert(obj->shortterm > 0);
+	wake = --obj->shortterm == 0 && ictx->waiters;
+	if (unlikely(wake))
+		atomic_fetch_add(&ictx->shortterm_seq, 1);
+	mutex_unlock(&ictx->objects_lock);
+	if (unlikely(wake))
+		sys_futex((u32 *)&ictx->shortterm_seq, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
+/* ---- objects go ---- */
+
+/* Something changed; the lock is given up meanwhile. */
+static void wait_shortterm_locked(struct iommufd_ctx *ictx)
+{
+	u32 seen = atomic_load(&ictx->shortterm_seq);
+
+	ictx->waiters++;
+	mutex_unlock(&ictx->objects_lock);
+	sys_futex((u32 *)&ictx->shortterm_seq, FUTEX_WAIT_PRIVATE, seen, NULL);
+	mutex_lock(&ictx->objects_lock);
+	ictx->waiters--;
+}
+
+static void destroy_object(struct iommufd_object *obj)
+{
+	object_ops[obj->type].destroy(obj);
+	free(obj);
+}
+
+/* The object at @id, once no ioctl looks at it; NULL it went meanwhile. */
+static struct iommufd_object *idle_object_locked(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj;
+
+	for (;;) {
+		obj = slot_locked(ictx, id);
+		if (!obj || obj == OBJECT_RESERVED)
+			return NULL;
+		/* In use for longer: the caller will refuse, there is nothing to wait for. */
+		if (!obj->shortterm || atomic_load_explicit(&obj->users, memory_order_acquire))
+			return obj;
+		wait_shortterm_locked(ictx);
+	}
+}
+
+static void pre_destroy(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj = iommufd_get_object(ictx, id, IOMMUFD_OBJ_ANY);
+
+	if (IS_ERR(obj))
+		return;
+	if (object_ops[obj->type].pre_destroy)
+		object_ops[obj->type].pre_destroy(obj);
+	iommufd_put_object(ictx, obj);
+}
+
+static int destroy_by_id(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj;
+	unsigned users = 0;
+
+	pre_destroy(ictx, id);
+	mutex_lock(&ictx->objects_lock);
+	obj = idle_object_locked(ictx, id);
+	if (obj)
+		users = atomic_load_explicit(&obj->users, memory_order_acquire);
+	if (obj && !users)
+		set_slot_locked(ictx, id, NULL);
+	mutex_unlock(&ictx->objects_lock);
+	if (!obj)
+		return fail(-ENOENT, "there is no object %u to destroy", id);
+	if (users)
+		return fail(-EBUSY, "object %u has %u users: what is attached to it or made from it goes first", id,
+			    users);
+	destroy_object(obj);
+	return 0;
+}
+
+static void take_away(struct iommufd_ctx *ictx, struct iommufd_object *obj, struct iommufd_object *leave)
+{
+	if (object_ops[obj->type].pre_destroy)
+		object_ops[obj->type].pre_destroy(obj);
+	mutex_lock(&ictx->objects_lock);
+	while (obj->shortterm)
+		wait_shortterm_locked(ictx);
+	assert(!atomic_load_explicit(&obj->users, memory_order_acquire));
+	set_slot_locked(ictx, obj->id, leave);
+	mutex_unlock(&ictx->objects_lock);
+	destroy_object(obj);
+}
+
+void iommufd_object_destroy_user(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	take_away(ictx, obj, NULL);
+}
+
+void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	take_away(ictx, obj, OBJECT_RESERVED);
+}
+
+void iommufd_object_drop_and_try_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	bool last;
+
+	mutex_lock(&ictx->objects_lock);
+	last = atomic_fetch_sub_explicit(&obj->users, 1, memory_order_acq_rel) == 1 && !obj->shortterm;
+	if (last)
+		set_slot_locked(ictx, obj->id, NULL);
+	mutex_unlock(&ictx->objects_lock);
+	if (last)
+		destroy_object(obj);
+}
+
+static int destroy_ioctl(struct iommufd_ucmd *ucmd)
+{
+	const struct iommu_destroy *cmd = ucmd->cmd;
+
+	return destroy_by_id(ucmd->ictx, cmd->id);
+}
+
+/* One that nobody uses, out of the table; NULL if there is none in [*at, end). */
+static struct iommufd_object *take_unused(struct iommufd_ctx *ictx, u32 *at)
+{
+	struct iommufd_object *obj = NULL;
+
+	mutex_lock(&ictx->objects_lock);
+	for (; *at < ictx->nr_slots && !obj; ++*at) {
+		obj = ictx->slots[*at];
+		if (obj == OBJECT_RESERVED) /* a tombstone: nothing is under construction any more */
+			set_slot_locked(ictx, *at + 1, NULL);
+		if (obj == OBJECT_RESERVED || (obj && atomic_load(&obj->users)))
+			obj = NULL;
+		if (obj)
+			set_slot_locked(ictx, *at + 1, NULL);
+	}
+	mutex_unlock(&ictx->objects_lock);
+	return obj;
+}
+
+/* The context is closed.  Objects hold others, so the first ones to go are those that nobody holds. */
+static void destroy_all(struct iommufd_ctx *ictx)
+{
+	struct iommufd_object *obj;
+	bool progress;
+	u32 at;
+
+	do {
+		progress = false;
+		at = 0;
+		while ((obj = take_unused(ictx, &at))) {
+			if (object_ops[obj->type].pre_destroy)
+				object_ops[obj->type].pre_destroy(obj);
+			destroy_object(obj);
+			progress = true;
+		}
+	} while (progress);
+	assert(!ictx->nr_objects);
+}
+
+/* ---- memory for mmap() ---- */
+
+struct iommufd_mmap {
+	TAILQ_ENTRY(iommufd_mmap) next;	/* objects_lock */
+	struct iommufd_ctx *ictx;	/* all immutable */
+	struct iommufd_object *owner;
+	u64 offset, length;
+	int fd;
+	u64 fd_off;
+};
+
+int iommufd_mmap_register(struct iommufd_ctx *ictx, struct iommufd_object *owner, int fd, u64 fd_off,
+			  u64 len_bytes, u64 *ret_offset)
+{
+	struct iommufd_mmap *m, *next;
+	u64 offset = 0;
+
+	if (!len_bytes || !IS_ALIGNED(fd_off | len_bytes, PAGE_SIZE))
+		return fail(-EINVAL, "%#llx bytes at %#llx are not whole pages", (ull)len_bytes, (ull)fd_off);
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return fail(-ENOMEM, "no memory to offer pages for mmap()");
+	mutex_lock(&ictx->objects_lock);
+	TAILQ_FOREACH(next, &ictx->mmaps, next) {
+		if (next->offset - offset >= len_bytes)
+			break;
+		offset = next->offset + next->length;
+	}
+	*m = (struct iommufd_mmap){ .ictx = ictx, .owner = owner, .offset = offset, .length = len_bytes,
+				    .fd = fd, .fd_off = fd_off };
+	if (next)
+		TAILQ_INSERT_BEFORE(next, m, next);
+	else
+		TAILQ_INSERT_TAIL(&ictx->mmaps, m, next);
+	mutex_unlock(&ictx->objects_lock);
+	*ret_offset = offset;
+	return 0;
+}
+
+static struct iommufd_mmap *find_mmap_locked(struct iommufd_ctx *ictx, u64 offset)
+{
+	struct iommufd_mmap *m;
+
+	TAILQ_FOREACH(m, &ictx->mmaps, next) {
+		if (m->offset == offset)
+			return m;
+	}
+	return NULL;
+}
+
+void iommufd_mmap_unregister(struct iommufd_ctx *ictx, u64 offset)
+{
+	struct iommufd_mmap *m;
+
+	mutex_lock(&ictx->objects_lock);
+	m = find_mmap_locked(ictx, offset);
+	if (m)
+		TAILQ_REMOVE(&ictx->mmaps, m, next);
+	mutex_unlock(&ictx->objects_lock);
+	free(m);
+}
+
+static void mmap_direct(struct vm_area *vma, u64 off, int *ret_fd, u64 *ret_off, int *ret_prot, u64 *ret_len)
+{
+	const struct iommufd_mmap *m = vma->private_data;
+
+	*ret_fd = m->fd;
+	*ret_off = m->fd_off + (off - m->offset);
+	*ret_prot = PROT_READ | PROT_WRITE;
+	*ret_len = m->length - (off - m->offset);
+}
+
+/* A page of the file, for accesses that come as bytes: copy_from_user() from such a mapping. */
+static int mmap_access(struct vm_area *vma, u64 off, void *buf, unsigned len_bytes, bool write)
+{
+	const struct iommufd_mmap *m = vma->private_data;
+	u64 at = m->fd_off + (off - m->offset);
+	ssize_t done = write ? sys_pwrite(m->fd, buf, len_bytes, at) : sys_pread(m->fd, buf, len_bytes, at);
+
+	return done == (ssize_t)len_bytes ? 0 : fail(-EFAULT, "the pages behind the mapping are gone");
+}
+
+static void mmap_open(struct vm_area *vma)
+{
+	const struct iommufd_mmap *m = vma->private_data;
+
+	iommufd_object_hold(m->owner);
+}
+
+static void mmap_close(struct vm_area *vma)
+{
+	const struct iommufd_mmap *m = vma->private_data;
+
+	iommufd_object_drop(m->owner);
+}
+
+static const struct vm_operations iommufd_vm_ops = {
+	.open = mmap_open,
+	.close = mmap_close,
+	.access = mmap_access,
+	.direct = mmap_direct,
+};
+
+static int iommufd_mmap(struct file *file, struct vm_area *vma, int map_flags)
+{
+	struct iommufd_ctx *ictx = file->private_data;
+	u64 length = vma->last - vma->start + 1;
+	struct iommufd_mmap *m;
+
+	if ((map_flags & MAP_TYPE) == MAP_PRIVATE)
+		return fail(-EINVAL, "an iommufd is mapped MAP_SHARED only");
+	if (vma->prot & PROT_EXEC)
+		return fail(-EPERM, "an iommufd is not mapped with PROT_EXEC");
+	mutex_lock(&ictx->objects_lock);
+	m = find_mmap_locked(ictx, vma->pgoff_bytes);
+	if (m && m->length == length) {
+		iommufd_object_hold(m->owner); /* it has not been destroyed: the lock is ours */
+		vma->ops = &iommufd_vm_ops;
+		vma->private_data = m;
+		mutex_unlock(&ictx->objects_lock);
+		return 0;
+	}
+	mutex_unlock(&ictx->objects_lock);
+	return fail(-ENXIO, "no object of this iommufd offers %#llx bytes at offset %#llx", (ull)length,
+		    (ull)vma->pgoff_bytes);
+}
+
+/* ---- ioctls ---- */
+
+#define UCMD_MAX 80 /* bytes of the longest struct */
+
+struct iommufd_ioctl {
+	unsigned cmd;
+	u16 size;	/* what we know */
+	u16 min_size;	/* what each version has had */
+	int (*execute)(struct iommufd_ucmd *ucmd);
+};
+
+#define IOCTL_OP(cmd_, fn_, struct_, last_)							\
+	[_IOC_NR(cmd_) - IOMMUFD_CMD_BASE] = {							\
+		.cmd = (cmd_),									\
+		.size = sizeof(struct_) + 0 * sizeof(char[sizeof(struct_) <= UCMD_MAX ? 1 : -1]),	\
+		.min_size = offsetof(struct_, last_) + sizeof(((struct_ *)0)->last_),		\
+		.execute = (fn_),								\
+	}
+
+static const struct iommufd_ioctl ioctls[] = {
+	IOCTL_OP(IOMMU_DESTROY, destroy_ioctl, struct iommu_destroy, id),
+	IOCTL_OP(IOMMU_IOAS_ALLOC, iommufd_ioas_alloc_ioctl, struct iommu_ioas_alloc, out_ioas_id),
+};
+
+int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len_bytes)
+{
+	if (copy_to_user(ucmd->ubuffer, ucmd->cmd, min((size_t)ucmd->user_size, len_bytes)))
+		return fail(-EFAULT, "the answer cannot be written to %p", ucmd->ubuffer);
+	return 0;
+}
+
+void *iommufd_object_alloc_ucmd_size(struct iommufd_ucmd *ucmd, size_t size, enum iommufd_object_type type)
+{
+	void *obj = iommufd_object_alloc_size(ucmd->ictx, size, type);
+
+	assert(!ucmd->new_obj);
+	if (!IS_ERR(obj))
+		ucmd->new_obj = obj;
+	return obj;
+}
+
+/* What the program's struct has beyond ours must be 0: else it asks for something that we do not know. */
+static int check_tail(const char __user *tail, u32 known, u32 len)
+{
+	u8 piece[256];
+
+	for (u32 at = 0; at < len; at += sizeof(piece)) {
+		u32 n = min(len - at, (u32)sizeof(piece));
+
+		if (copy_from_user(piece, tail + at, n))
+			return fail(-EFAULT, "size is %u, but not all of it can be read", known + len);
+		for (u32 i = 0; i < n; i++) {
+			if (piece[i])
+				return fail(-E2BIG, "size is %u, of which %u bytes are known: byte %u is not 0",
+					    known + len, known, known + at + i);
+		}
+	}
+	return 0;
+}
+
+static int copy_in(struct iommufd_ucmd *ucmd, const struct iommufd_ioctl *op)
+{
+	u32 size = op->size, user_size = ucmd->user_size;
+	int ret = 0;
+
+	if (user_size < op->min_size)
+		return fail(-EINVAL, "size is %u, this request has at least %u bytes", user_size, op->min_size);
+	if (unlikely(user_size > size))
+		ret = check_tail((const char __user *)ucmd->ubuffer + size, size, user_size - size);
+	if (ret)
+		return ret;
+	memset(ucmd->cmd, 0, size);
+	if (copy_from_user(ucmd->cmd, ucmd->ubuffer, min(size, user_size)))
+		return fail(-EFAULT, "the struct of %u bytes at %p cannot be read", user_size, ucmd->ubuffer);
+	return 0;
+}
+
+static long run_ioctl(struct iommufd_ucmd *ucmd, const struct iommufd_ioctl *op)
+{
+	int ret = copy_in(ucmd, op);
+
+	if (ret)
+		return ret;
+	ret = op->execute(ucmd);
+	if (likely(!ucmd->new_obj))
+		return ret;
+	if (ret)
+		iommufd_object_abort_and_destroy(ucmd->ictx, ucmd->new_obj);
+	else
+		iommufd_object_finalize(ucmd->ictx, ucmd->new_obj);
+	return ret;
+}
+
+static long iommufd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	unsigned nr = _IOC_NR(cmd) - IOMMUFD_CMD_BASE;
+	u64 buf[UCMD_MAX / 8];
+	struct iommufd_ucmd ucmd = { .ictx = file->private_data, .ubuffer = (void __user *)arg, .cmd = buf };
+
+	if (nr >= ARRAY_SIZE(ioctls) || ioctls[nr].cmd != cmd)
+		return fail(-ENOTTY, "request %#x is none of an iommufd's", cmd);
+	if (copy_from_user(&ucmd.user_size, ucmd.ubuffer, sizeof(ucmd.user_size)))
+		return fail(-EFAULT, "the size at %p, with which each struct begins, cannot be read", ucmd.ubuffer);
+	return run_ioctl(&ucmd, &ioctls[nr]);
+}
+
+/* ---- the node ---- */
+
+static void ctx_free(struct iommufd_ctx *ictx)
+{
+	assert(TAILQ_EMPTY(&ictx->mmaps));
+	mutex_destroy(&ictx->objects_lock);
+	free(ictx->slots);
+	free(ictx);
+}
+
+static void iommufd_release(struct file *file)
+{
+	struct iommufd_ctx *ictx = file->private_data;
+
+	destroy_all(ictx);
+	ctx_free(ictx);
+}
+
+static const struct file_operations iommufd_fops = {
+	.kind = FILE_IOMMUFD,
+	.release = iommufd_release,
+	.ioctl = iommufd_ioctl,
+	.mmap = iommufd_mmap,
+};
+
+static struct file *iommufd_open(struct cdev *cdev, unsigned int f_flags)
+{
+	struct iommufd_ctx *ictx = calloc(1, sizeof(*ictx));
+
+	if (!ictx)
+		return ERR_PTR(fail(-ENOMEM, "no memory for an iommufd"));
+	mutex_init(&ictx->objects_lock, LOCK_IOMMUFD_OBJECTS);
+	TAILQ_INIT(&ictx->mmaps);
+	ictx->file = file_alloc(&iommufd_fops, ictx, cdev->path, f_flags);
+	if (!ictx->file) {
+		ctx_free(ictx);
+		return ERR_PTR(fail(-ENOMEM, "no memory for an iommufd's file"));
+	}
+	return ictx->file;
+}
+
+/* ---- for drivers ---- */
+
+struct iommufd_ctx *iommufd_ctx_get(struct iommufd_ctx *ictx)
+{
+	fget_file(ictx->file);
+	return ictx;
+}
+
+void iommufd_ctx_put(struct iommufd_ctx *ictx)
+{
+	if (ictx)
+		fput(ictx->file);
+}
+
+struct iommufd_ctx *iommufd_ctx_from_file(struct file *file)
+{
+	if (file->f_op != &iommufd_fops)
+		return ERR_PTR(fail(-EBADFD, "%s is no open /dev/iommu", file->path));
+	return iommufd_ctx_get(file->private_data);
+}
+
+struct iommufd_ctx *iommufd_ctx_from_fd(int fd)
+{
+	struct file *file = fd < 0 ? NULL : fget(fd);
+	struct iommufd_ctx *ictx;
+	long flags;
+
+	if (!file) {
+		flags = fd < 0 ? -EBADF : sys_fcntl(fd, F_GETFL, 0);
+		if (flags < 0 || (flags & O_PATH))
+			return ERR_PTR(fail(-EBADF, "descriptor %d is %s", fd,
+					    flags < 0 ? "not open" : "open with O_PATH"));
+		return ERR_PTR(fail(-EBADFD, "descriptor %d is no open /dev/iommu", fd));
+	}
+	ictx = iommufd_ctx_from_file(file);
+	fput(file);
+	return ictx;
+}
+
+/* ---- the module ---- */
+
+#define MISC_DIR "sys/devices/virtual/misc/iommu"
+
+static struct cdev iommufd_cdev = { .path = "iommu", .mode = 0660, .open = iommufd_open };
+
+static const struct {
+	const char *path;
+	u32 mode;
+	const char *text;
+} sysfs_files[] = {
+	{ MISC_DIR "/dev", 0444, "10:258\n" },
+	{ MISC_DIR "/uevent", 0644, "MAJOR=10\nMINOR=258\nDEVNAME=iommu\nDEVMODE=0660\n" },
+	{ "sys/module/iommufd/parameters/allow_unsafe_interrupts", 0644, "N\n" },
+};
+
+static int add_sysfs(void)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sysfs_files) && !ret; i++)
+		ret = kernfs_create_file(sysfs_files[i].path, sysfs_files[i].mode, sysfs_files[i].text,
+					 strlen(sysfs_files[i].text), NULL, NULL);
+	if (!ret)
+		ret = kernfs_link_to(MISC_DIR "/subsystem", "sys/class/misc");
+	if (!ret)
+		ret = kernfs_link_to("sys/class/misc/iommu", MISC_DIR);
+	return ret ? fail(ret, "the files of iommufd below /sys could not be made") : 0;
+}
+
+int iommufd_init(void)
+{
+	int ret = add_sysfs();
+
+	iommufd_cdev.rdev = makedev(IOMMUFD_MAJOR, IOMMUFD_MINOR);
+	return ret ? ret : cdev_add(&iommufd_cdev, true);
+}
+
+void iommufd_exit(void)
+{
+	cdev_del(&iommufd_cdev, false);
+}
