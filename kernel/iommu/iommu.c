@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * iommu.c - groups, which domain each is attached to, and who owns its DMA; the calls on domains.
+ * iommu.c - groups, which domain each is attached to, and who owns its DMA.
  *
- * All devices of a group are attached to one domain.  Which one follows from two things: was a paging
- * domain attached (by VFIO, by iommufd), and if not, does user space own the group:
+ * All devices of a group are in one domain.  Which one follows from two things: was a domain attached
+ * (by VFIO, by iommufd), and if not, does user space own the group:
  *
- *	paging domain attached		that one
- *	none, owned by user space	the blocked domain
- *	none, not owned			the default domain, as the file "type" says
+ *	attached			that one
+ *	not, owned by user space	the blocked domain
+ *	not, not owned			the default domain, as the file "type" says
+ *
+ * PASIDs have domains of their own, listed in the group; one that is not listed is blocked.
  *
  * Owning.  owner_cnt counts kernel drivers that use devices of the group, or is 1 for one user-space
  * owner; the two exclude each other.  Drivers that hand DMA to user space (driver_managed_dma) do not
@@ -24,29 +26,44 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 
-struct iommu_domain iommu_blocked_domain = { .type = IOMMU_DOMAIN_BLOCKED };
-struct iommu_domain iommu_identity_domain = { .type = IOMMU_DOMAIN_IDENTITY };
+#define FIRST_NEW_GROUP 65536u
 
 static TAILQ_HEAD(, iommu_group) groups = TAILQ_HEAD_INITIALIZER(groups); /* tree lock */
 
-static struct group_device *to_group_device(const struct device *dev)
-{
-	return dev->iommu_priv;
-}
-
 /* ---- which domain ---- */
+
+static struct iommu_domain *default_domain(const struct iommu_group *group)
+{
+	return group->default_type == IOMMU_DEFAULT_IDENTITY ? &iommu_identity_domain : &iommu_blocked_domain;
+}
 
 static struct iommu_domain *core_domain(const struct iommu_group *group)
 {
-	if (group->owner || group->default_type != IOMMU_DEFAULT_IDENTITY)
-		return &iommu_blocked_domain;
-	return &iommu_identity_domain;
+	return group->owner ? &iommu_blocked_domain : default_domain(group);
+}
+
+struct iommu_domain *iommu_group_default_domain(struct iommu_group *group)
+{
+	struct iommu_domain *domain;
+
+	mutex_lock(&group->mutex);
+	domain = default_domain(group);
+	mutex_unlock(&group->mutex);
+	return domain;
 }
 
 static int attach_device(struct group_device *gdev, struct iommu_domain *domain)
 {
 	return gdev->iommu->ops->attach_dev(gdev->iommu, domain, gdev->devid);
 }
+
+static int set_device_pasid(struct group_device *gdev, struct iommu_domain *domain, u32 pasid,
+			    struct iommu_domain *old)
+{
+	return gdev->iommu->ops->set_dev_pasid(gdev->iommu, domain, gdev->devid, pasid, old);
+}
+
+static void detach_pasids_locked(struct iommu_group *group);
 
 /* All devices to @domain; after a failure all are where they were. */
 static int set_domain_locked(struct iommu_group *group, struct iommu_domain *domain)
@@ -70,10 +87,15 @@ err_attach:
 	return err;
 }
 
-/* No paging domain any more.  Cannot fail: every device was attached to something before. */
-static void set_core_domain_locked(struct iommu_group *group)
+/* Nothing attached any more.  Cannot fail: every device was attached to something before. */
+static void detach_locked(struct iommu_group *group)
 {
+	struct iommu_attach_handle *handle = group->handle;
+
 	(void)set_domain_locked(group, core_domain(group));
+	group->attached = false;
+	group->handle = NULL;
+	iopf_detached(group, handle);
 }
 
 /* ---- groups ---- */
@@ -98,7 +120,17 @@ static struct iommu_group *group_alloc(unsigned id)
 	atomic_init(&group->refs, 1);
 	mutex_init(&group->mutex, LOCK_IOMMU_GROUP);
 	TAILQ_INIT(&group->devices);
+	TAILQ_INIT(&group->pasids);
 	return group;
+}
+
+static unsigned new_group_id(void)
+{
+	unsigned id = FIRST_NEW_GROUP;
+
+	while (group_find(id))
+		id++;
+	return id;
 }
 
 struct iommu_group *iommu_group_ref_get(struct iommu_group *group)
@@ -143,21 +175,25 @@ int iommu_group_for_each_dev(struct iommu_group *group, void *arg, int (*fn)(str
 /* The group @id with one reference more, made and shown in the tree if it is new. */
 static struct iommu_group *group_get_or_make(struct iommu_device *iommu, struct device *dev, unsigned id)
 {
-	struct iommu_group *group = group_find(id);
+	struct iommu_group *group = id == IOMMU_GROUP_NEW ? NULL : group_find(id);
 	int err;
 
 	if (group)
 		return iommu_group_ref_get(group);
+	if (id == IOMMU_GROUP_NEW)
+		id = new_group_id();
 	group = group_alloc(id);
 	if (!group)
 		return ERR_PTR(fail(-ENOMEM, "no memory for IOMMU group %u", id));
-	err = iommu_sysfs_add_group(group, iommu, dev);
+	group->hidden = iommu->hidden;
+	err = group->hidden ? 0 : iommu_sysfs_add_group(group, iommu, dev);
 	if (err) {
 		iommu_sysfs_remove_group(group);
 		iommu_group_put(group);
 		return ERR_PTR(err);
 	}
-	group->default_type = iommu_sysfs_default_type(group);
+	if (!group->hidden)
+		group->default_type = iommu_sysfs_default_type(group);
 	group->domain = core_domain(group);
 	TAILQ_INSERT_TAIL(&groups, group, node);
 	return group;
@@ -168,7 +204,8 @@ static void group_drop_if_empty(struct iommu_group *group)
 	if (!TAILQ_EMPTY(&group->devices))
 		return;
 	TAILQ_REMOVE(&groups, group, node);
-	iommu_sysfs_remove_group(group);
+	if (!group->hidden)
+		iommu_sysfs_remove_group(group);
 }
 
 static int group_add_device(struct iommu_group *group, struct group_device *gdev)
@@ -185,8 +222,13 @@ static int group_add_device(struct iommu_group *group, struct group_device *gdev
 
 static void group_remove_device(struct iommu_group *group, struct group_device *gdev)
 {
+	struct group_pasid *p;
+
 	mutex_lock(&group->mutex);
+	iopf_device_exit(gdev);
 	TAILQ_REMOVE(&group->devices, gdev, node);
+	TAILQ_FOREACH(p, &group->pasids, node)
+		set_device_pasid(gdev, &iommu_blocked_domain, p->pasid, p->domain);
 	(void)attach_device(gdev, &iommu_blocked_domain); /* was attached: cannot fail */
 	mutex_unlock(&group->mutex);
 }
@@ -200,7 +242,8 @@ int iommu_probe_device(struct iommu_device *iommu, struct device *dev, u16 devid
 	if (!gdev)
 		return fail(-ENOMEM, "no memory to put %s under %s", dev->name, iommu->name);
 	*gdev = (struct group_device){ .dev = dev, .iommu = iommu, .devid = devid };
-	err = iommu->devices++ ? 0 : iommu_sysfs_add_unit(iommu);
+	iopf_device_init(gdev);
+	err = iommu->devices++ || iommu->hidden ? 0 : iommu_sysfs_add_unit(iommu);
 	if (err)
 		goto err_unit;
 	group = group_get_or_make(iommu, dev, group_id);
@@ -211,7 +254,7 @@ int iommu_probe_device(struct iommu_device *iommu, struct device *dev, u16 devid
 	err = group_add_device(group, gdev);
 	if (err)
 		goto err_group;
-	err = iommu_sysfs_add_device(group, gdev);
+	err = iommu->hidden ? 0 : iommu_sysfs_add_device(group, gdev);
 	if (err)
 		goto err_device;
 	dev->iommu_group = group;
@@ -225,7 +268,7 @@ err_group:
 	group_drop_if_empty(group);
 	iommu_group_put(group);
 err_unit:
-	if (--iommu->devices == 0)
+	if (--iommu->devices == 0 && !iommu->hidden)
 		iommu_sysfs_remove_unit(iommu);
 	free(gdev);
 	return err;
@@ -238,13 +281,12 @@ void iommu_release_device(struct device *dev)
 
 	if (!gdev)
 		return;
-	dev->iommu_group = NULL;
-	dev->iommu_priv = NULL;
-	iommu_sysfs_remove_device(group, gdev);
+	if (!gdev->iommu->hidden)
+		iommu_sysfs_remove_device(group, gdev);
 	group_remove_device(group, gdev);
 	group_drop_if_empty(group);
 	iommu_group_put(group);
-	if (--gdev->iommu->devices == 0)
+	if (--gdev->iommu->devices == 0 && !gdev->iommu->hidden)
 		iommu_sysfs_remove_unit(gdev->iommu);
 	free(gdev);
 }
@@ -261,7 +303,7 @@ static int claim_locked(struct iommu_group *group, void *owner)
 		return fail(-EPERM, "group %u is not viable: a kernel driver uses %u of its devices; "
 			    "bind all of them to vfio-pci or to nothing", group->id, group->owner_cnt);
 	group->owner = owner;
-	if (group->domain->type != IOMMU_DOMAIN_PAGING) {
+	if (!group->attached) {
 		err = set_domain_locked(group, core_domain(group));
 		if (err) {
 			group->owner = NULL;
@@ -290,7 +332,8 @@ void iommu_group_release_dma_owner(struct iommu_group *group)
 	if (group->owner) {
 		group->owner = NULL;
 		group->owner_cnt = 0;
-		set_core_domain_locked(group);
+		detach_pasids_locked(group);
+		detach_locked(group);
 	}
 	mutex_unlock(&group->mutex);
 }
@@ -313,7 +356,7 @@ int iommu_device_use_default_domain(struct device *dev)
 	if (!group)
 		return 0;
 	mutex_lock(&group->mutex);
-	if (group->owner || group->domain->type == IOMMU_DOMAIN_PAGING)
+	if (group->owner || group->attached || !TAILQ_EMPTY(&group->pasids))
 		err = fail(-EBUSY, "group %u of %s is in use by user space: "
 			   "a kernel driver cannot have the device now", group->id, dev->name);
 	else
@@ -345,7 +388,7 @@ int iommu_group_set_default_type(struct iommu_group *group, enum iommu_default_t
 		err = fail(-EPERM, "group %u is in use: its default domain cannot change now", group->id);
 	else
 		group->default_type = type;
-	if (!err && group->domain->type != IOMMU_DOMAIN_PAGING)
+	if (!err && !group->attached)
 		err = set_domain_locked(group, core_domain(group));
 	if (err)
 		group->default_type = old;
@@ -355,15 +398,53 @@ int iommu_group_set_default_type(struct iommu_group *group, enum iommu_default_t
 
 /* ---- attaching ---- */
 
-int iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group)
+static int set_attached_locked(struct iommu_group *group, struct iommu_domain *domain,
+			       struct iommu_attach_handle *handle)
+{
+	int err = set_domain_locked(group, domain);
+
+	if (err)
+		return err;
+	if (handle)
+		handle->domain = domain;
+	group->attached = true;
+	group->handle = handle;
+	return 0;
+}
+
+int iommu_attach_group_handle(struct iommu_domain *domain, struct iommu_group *group,
+			      struct iommu_attach_handle *handle)
 {
 	int err;
 
 	mutex_lock(&group->mutex);
-	if (group->domain->type == IOMMU_DOMAIN_PAGING)
+	if (group->attached)
 		err = fail(-EBUSY, "group %u is attached to a domain already", group->id);
 	else
-		err = set_domain_locked(group, domain);
+		err = set_attached_locked(group, domain, handle);
+	mutex_unlock(&group->mutex);
+	return err;
+}
+
+int iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group)
+{
+	return iommu_attach_group_handle(domain, group, NULL);
+}
+
+int iommu_replace_group_handle(struct iommu_group *group, struct iommu_domain *domain,
+			       struct iommu_attach_handle *handle)
+{
+	struct iommu_attach_handle *old;
+	int err;
+
+	mutex_lock(&group->mutex);
+	old = group->handle;
+	if (!group->attached)
+		err = fail(-EINVAL, "group %u is attached to nothing that could be replaced", group->id);
+	else
+		err = set_attached_locked(group, domain, handle);
+	if (!err && old != handle)
+		iopf_detached(group, old);
 	mutex_unlock(&group->mutex);
 	return err;
 }
@@ -371,95 +452,285 @@ int iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group)
 void iommu_detach_group(struct iommu_domain *domain, struct iommu_group *group)
 {
 	mutex_lock(&group->mutex);
-	if (group->domain == domain)
-		set_core_domain_locked(group);
+	if (group->attached && group->domain == domain)
+		detach_locked(group);
 	mutex_unlock(&group->mutex);
 }
 
-/* ---- domains ---- */
+void iommu_detach_group_handle(struct iommu_group *group)
+{
+	mutex_lock(&group->mutex);
+	if (group->attached)
+		detach_locked(group);
+	mutex_unlock(&group->mutex);
+}
 
-struct iommu_domain *iommu_paging_domain_alloc(struct device *dev)
+struct iommu_domain *iommu_group_attached_domain(struct iommu_group *group)
+{
+	struct iommu_domain *domain;
+
+	mutex_lock(&group->mutex);
+	domain = group->attached ? group->domain : NULL;
+	mutex_unlock(&group->mutex);
+	return domain;
+}
+
+/* ---- PASIDs ---- */
+
+void iommu_device_set_pasid_bits(struct device *dev, unsigned bits)
+{
+	to_group_device(dev)->pasid_bits = bits;
+}
+
+static u32 max_pasids(const struct group_device *gdev)
+{
+	const struct iommu_device_ops *ops = gdev->iommu->ops;
+	unsigned bits = ops->pasid_bits ? ops->pasid_bits(gdev->iommu, gdev->devid) : 0;
+
+	bits = min(bits, gdev->pasid_bits);
+	return bits ? 1u << bits : 0;
+}
+
+u32 iommu_max_pasids(struct device *dev)
 {
 	struct group_device *gdev = to_group_device(dev);
 
-	if (!gdev)
-		return ERR_PTR(fail(-ENODEV, "%s is behind no IOMMU", dev->name));
-	return gdev->iommu->ops->domain_alloc_paging(gdev->iommu, dev);
+	return gdev ? max_pasids(gdev) : 0;
 }
 
-void iommu_domain_free(struct iommu_domain *domain)
+static struct group_pasid *pasid_find(struct iommu_group *group, u32 pasid)
 {
-	if (domain)
-		domain->ops->free(domain);
+	struct group_pasid *p;
+
+	TAILQ_FOREACH(p, &group->pasids, node)
+		if (p->pasid == pasid)
+			return p;
+	return NULL;
 }
 
-/* For %llx: u64 is a long here. */
-static unsigned long long ull(u64 val)
+static int check_pasid(struct iommu_group *group, u32 pasid)
 {
-	return val;
-}
+	struct group_device *gdev;
 
-static int check_range(const struct iommu_domain *domain, u64 iova, phys_addr_t phys, u64 len_bytes)
-{
-	u64 last, phys_last;
+	TAILQ_FOREACH(gdev, &group->devices, node) {
+		u32 max = max_pasids(gdev);
 
-	if (len_bytes == 0)
-		return fail(-EINVAL, "size is 0: there is nothing to map");
-	if (!IS_ALIGNED(iova | phys | len_bytes, PAGE_SIZE))
-		return fail(-EINVAL, "iova 0x%llx, physical address 0x%llx or size 0x%llx is not a multiple "
-			    "of 4 KiB", ull(iova), ull(phys), ull(len_bytes));
-	if (range_overflows(iova, len_bytes, &last) || range_overflows(phys, len_bytes, &phys_last))
-		return fail(-EINVAL, "the range of 0x%llx bytes at iova 0x%llx wraps around", ull(len_bytes),
-			    ull(iova));
-	if (iova < domain->aperture_start || last > domain->aperture_last)
-		return fail(-EINVAL, "[0x%llx-0x%llx] is beyond what the IOMMU translates, [0x%llx-0x%llx]",
-			    ull(iova), ull(last), ull(domain->aperture_start), ull(domain->aperture_last));
-	if (phys_last >> 52)
-		return fail(-EINVAL, "physical address 0x%llx has more than 52 bits", ull(phys_last));
+		if (!gdev->iommu->ops->set_dev_pasid)
+			return fail(-EOPNOTSUPP, "IOMMU %s translates no PASIDs", gdev->iommu->name);
+		if (pasid == IOMMU_NO_PASID)
+			return fail(-EINVAL, "PASID 0 is what a device sends without PASID: attach that");
+		if (pasid >= max)
+			return fail(-EINVAL, "PASID %u: %s can have PASIDs below %u", pasid, gdev->dev->name, max);
+	}
 	return 0;
 }
 
-int iommu_map(struct iommu_domain *domain, u64 iova, phys_addr_t phys, u64 len_bytes, int prot)
+/* All devices or none; @old NULL: the PASID was blocked. */
+static int set_pasid_locked(struct iommu_group *group, struct iommu_domain *domain, u32 pasid,
+			    struct iommu_domain *old)
 {
-	int err = check_range(domain, iova, phys, len_bytes);
+	struct group_device *gdev, *undo;
+	int err;
 
-	if (err)
-		return err;
-	mutex_lock(&domain->lock);
-	err = domain->ops->map(domain, iova, phys, len_bytes, prot);
-	mutex_unlock(&domain->lock);
+	TAILQ_FOREACH(gdev, &group->devices, node) {
+		err = set_device_pasid(gdev, domain, pasid, old);
+		if (err)
+			goto err_set;
+	}
+	return 0;
+
+err_set:
+	/* What the devices had before they can have again without memory. */
+	for (undo = TAILQ_FIRST(&group->devices); undo != gdev; undo = TAILQ_NEXT(undo, node))
+		(void)set_device_pasid(undo, old ? old : &iommu_blocked_domain, pasid, domain);
 	return err;
 }
 
-u64 iommu_unmap(struct iommu_domain *domain, u64 iova, u64 len_bytes)
+static void detach_pasid_locked(struct iommu_group *group, struct group_pasid *p)
 {
-	u64 bytes, last;
-
-	if (len_bytes == 0 || range_overflows(iova, len_bytes, &last))
-		return 0;
-	mutex_lock(&domain->lock);
-	bytes = domain->ops->unmap(domain, iova, len_bytes);
-	if (bytes)
-		domain->iommu->ops->iotlb_sync(domain, iova, last);
-	mutex_unlock(&domain->lock);
-	return bytes;
+	(void)set_pasid_locked(group, &iommu_blocked_domain, p->pasid, p->domain);
+	TAILQ_REMOVE(&group->pasids, p, node);
+	iopf_detached(group, p->handle);
+	free(p);
 }
 
-phys_addr_t iommu_iova_to_phys(struct iommu_domain *domain, u64 iova)
+static void detach_pasids_locked(struct iommu_group *group)
 {
-	phys_addr_t phys;
+	struct group_pasid *p;
 
-	mutex_lock(&domain->lock);
-	phys = domain->ops->iova_to_phys(domain, iova);
-	mutex_unlock(&domain->lock);
-	return phys;
+	while ((p = TAILQ_FIRST(&group->pasids)))
+		detach_pasid_locked(group, p);
+}
+
+static int attach_pasid_locked(struct iommu_group *group, struct iommu_domain *domain, u32 pasid,
+			       struct iommu_attach_handle *handle)
+{
+	struct group_pasid *p;
+	int err = check_pasid(group, pasid);
+
+	if (err)
+		return err;
+	if (pasid_find(group, pasid))
+		return fail(-EBUSY, "PASID %u of group %u is attached to a domain already", pasid, group->id);
+	p = malloc(sizeof(*p));
+	if (!p)
+		return fail(-ENOMEM, "no memory to attach PASID %u", pasid);
+	*p = (struct group_pasid){ .pasid = pasid, .domain = domain, .handle = handle };
+	err = set_pasid_locked(group, domain, pasid, NULL);
+	if (err) {
+		free(p);
+		return err;
+	}
+	if (handle)
+		handle->domain = domain;
+	TAILQ_INSERT_TAIL(&group->pasids, p, node);
+	return 0;
+}
+
+static int replace_pasid_locked(struct iommu_group *group, struct iommu_domain *domain, u32 pasid,
+				struct iommu_attach_handle *handle)
+{
+	struct group_pasid *p = pasid_find(group, pasid);
+	struct iommu_attach_handle *old;
+	int err;
+
+	if (!p)
+		return fail(-EINVAL, "PASID %u of group %u is attached to nothing that could be replaced", pasid,
+			    group->id);
+	err = set_pasid_locked(group, domain, pasid, p->domain);
+	if (err)
+		return err;
+	old = p->handle;
+	p->domain = domain;
+	p->handle = handle;
+	if (handle)
+		handle->domain = domain;
+	if (old != handle)
+		iopf_detached(group, old);
+	return 0;
+}
+
+static int no_group(const struct device *dev)
+{
+	return fail(-ENODEV, "%s is behind no IOMMU", dev->name);
+}
+
+int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, u32 pasid,
+			      struct iommu_attach_handle *handle)
+{
+	struct iommu_group *group = dev->iommu_group;
+	int err;
+
+	if (!group)
+		return no_group(dev);
+	mutex_lock(&group->mutex);
+	err = attach_pasid_locked(group, domain, pasid, handle);
+	mutex_unlock(&group->mutex);
+	return err;
+}
+
+int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, u32 pasid,
+			       struct iommu_attach_handle *handle)
+{
+	struct iommu_group *group = dev->iommu_group;
+	int err;
+
+	if (!group)
+		return no_group(dev);
+	mutex_lock(&group->mutex);
+	err = replace_pasid_locked(group, domain, pasid, handle);
+	mutex_unlock(&group->mutex);
+	return err;
+}
+
+void iommu_detach_device_pasid(struct device *dev, u32 pasid)
+{
+	struct iommu_group *group = dev->iommu_group;
+	struct group_pasid *p;
+
+	if (!group)
+		return;
+	mutex_lock(&group->mutex);
+	p = pasid_find(group, pasid);
+	if (p)
+		detach_pasid_locked(group, p);
+	mutex_unlock(&group->mutex);
+}
+
+struct iommu_domain *iommu_device_pasid_domain(struct device *dev, u32 pasid)
+{
+	struct iommu_group *group = dev->iommu_group;
+	struct iommu_domain *domain;
+	struct group_pasid *p;
+
+	if (!group)
+		return NULL;
+	mutex_lock(&group->mutex);
+	p = pasid_find(group, pasid);
+	domain = p ? p->domain : NULL;
+	mutex_unlock(&group->mutex);
+	return domain;
+}
+
+struct iommu_attach_handle *iommu_group_handle_for(struct iommu_group *group, const struct iommu_device *iommu,
+						   const struct iommu_page_request *request)
+{
+	struct group_pasid *p = NULL;
+
+	lockdep_assert_held(&group->mutex);
+	if (!(request->flags & IOMMU_FAULT_PASID_VALID))
+		return group->handle;
+	p = pasid_find(group, request->pasid);
+	if (p)
+		return p->handle;
+	if (iommu->ops->user_pasid_table && group->domain->type == IOMMU_DOMAIN_NESTED)
+		return group->handle;
+	return NULL;
+}
+
+/* ---- what a device's unit says ---- */
+
+bool device_iommu_capable(struct device *dev, enum iommu_cap cap)
+{
+	struct group_device *gdev = to_group_device(dev);
+	const struct iommu_device_ops *ops = gdev ? gdev->iommu->ops : NULL;
+
+	if (!ops)
+		return false;
+	if (cap == IOMMU_CAP_CACHE_COHERENCY)
+		return ops->cache_coherency;
+	if (cap == IOMMU_CAP_ENFORCE_CACHE_COHERENCY)
+		return ops->enforce_cache_coherency;
+	return ops->capable && ops->capable(gdev->iommu, gdev->devid, cap);
 }
 
 bool device_iommu_capable_cache_coherency(struct device *dev)
 {
+	return device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY);
+}
+
+struct iommu_device *iommu_device_of(struct device *dev, u16 *ret_devid)
+{
 	struct group_device *gdev = to_group_device(dev);
 
-	return gdev && gdev->iommu->ops->cache_coherency;
+	if (!gdev)
+		return NULL;
+	if (ret_devid)
+		*ret_devid = gdev->devid;
+	return gdev->iommu;
+}
+
+ssize_t iommu_hw_info(struct device *dev, u32 *type, void *buf)
+{
+	struct group_device *gdev = to_group_device(dev);
+
+	if (!gdev)
+		return no_group(dev);
+	if (gdev->iommu->ops->hw_info)
+		return gdev->iommu->ops->hw_info(gdev->iommu, gdev->devid, type, buf);
+	if (*type)
+		return fail(-EOPNOTSUPP, "IOMMU %s has no registers of type %u to show", gdev->iommu->name, *type);
+	return 0;
 }
 
 /* ---- reserved regions ---- */

@@ -32,6 +32,7 @@ enum lock_rank {
 	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
+	LOCK_IOPF,	       /* io-pgfault.c: page requests that nobody answered yet */
 	LOCK_MM_PINS,	       /* mm/pins.c: what is pinned; held while pinned pages move */
 	LOCK_HW_MODEL,	       /* hw/<model>: a device model's own state */
 	LOCK_HW_MODEL_QUEUE,   /* hw/<model>: an inner one */
