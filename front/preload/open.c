@@ -36,26 +36,33 @@ static int open_plain(const struct path *p, int flags)
 {
 	int fd = sys_open(p->name, flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0);
 
-	if (fd == -ENOENT && (flags & O_CREAT))
-		return -EACCES;
 	if (fd >= 0 && (flags & (O_DIRECTORY | O_PATH)))
 		path_dir_opened(p, p->inside);
 	return fd;
 }
 
+static int attach_and_open(const char *inside, int flags, struct file **ret_file)
+{
+	int err = front_attach();
+
+	return err ? err : do_open(inside, (unsigned)flags, ret_file);
+}
+
 static int open_with_kernel(const struct path *p, int flags)
 {
 	FRONT_IN_KERNEL;
+	bool node = !strncmp(p->inside, "/dev/", 5);
 	struct file *file;
 	int err, fd;
 
 	err = front_kernel_elsewhere(p->inside);
 	if (!err)
-		err = front_attach();
-	if (!err)
-		err = do_open(p->inside, (unsigned)flags, &file);
+		err = attach_and_open(p->inside, flags, &file);
+	/* Another process made the node after we looked what is bound: look again.  It may be gone as well. */
+	if (err == -ENOSYS && node)
+		err = attach_and_open(p->inside, flags, &file);
 	if (err == -ENOSYS)
-		return open_plain(p, flags);
+		return node ? fail(-ENXIO, "%s comes or goes at this moment", p->inside) : open_plain(p, flags);
 	if (err)
 		return err;
 	fd = front_fd_open(file, flags & O_CLOEXEC);
@@ -73,8 +80,10 @@ static int open_inside(const struct path *p, int flags)
 	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10))
 		explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each group of which a device is bound "
 			      "to vfio-pci", p->inside);
-	if (err || !S_ISREG(st.st_mode)) {
-		if (!err && S_ISDIR(st.st_mode))
+	if (err) /* not to be opened any more: a node that appears now is none of a plain file's */
+		return err == -ENOENT && (flags & O_CREAT) ? -EACCES : err;
+	if (!S_ISREG(st.st_mode)) {
+		if (S_ISDIR(st.st_mode))
 			path_dir_opened(p, p->inside);
 		return open_plain(p, flags);
 	}

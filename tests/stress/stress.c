@@ -8,7 +8,9 @@
  * thread takes a group if nobody has it, and lives a session on it: a container, a device, mappings,
  * a mapped BAR, interrupts, DMA that must bring the right bytes, resets; meanwhile a helper uses dups
  * of its descriptors to map, unmap, write config space and set up interrupts; then everything is closed in
- * a random order.  The first process kills one of the others now and then and starts it anew.
+ * a random order.  The first process kills one of the others now and then and starts it anew.  One more
+ * process is a restless administrator: it unbinds devices, which waits for those that have them open,
+ * removes them, rescans the bus, and binds them again.
  *
  * At the end of each process that was not killed: as many descriptors as at its beginning, and not much
  * more memory.  At the end of all: every group can be opened, and its device works.
@@ -226,27 +228,30 @@ static bool session_open(struct session *s)
 	snprintf(path, sizeof(path), "/dev/vfio/%u", s->id);
 	s->g = s_open(path);
 	if (s->g < 0) {
-		check(errno == EBUSY || errno == ENOENT || errno == ENODEV);
+		check(errno == EBUSY || errno == ENOENT || errno == ENODEV || errno == ENXIO);
 		atomic_fetch_add(&busy, 1);
 		return false;
 	}
 	s->c = s_open("/dev/vfio/vfio");
 	check(s->c >= 0);
-	if (s_ioctl(s->g, VFIO_GROUP_SET_CONTAINER, &s->c)) {
-		check(errno == ENODEV); /* unbound since we opened it */
-		s_close(s->g);
-		s_close(s->c);
-		return false;
-	}
-	check(!s_ioctl(s->c, VFIO_SET_IOMMU, (void *)(uintptr_t)(rnd(&s->rnd, 2) ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU)));
+	if (s_ioctl(s->g, VFIO_GROUP_SET_CONTAINER, &s->c))
+		goto unbound;
+	if (s_ioctl(s->c, VFIO_SET_IOMMU, (void *)(uintptr_t)(rnd(&s->rnd, 2) ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU)))
+		goto unbound;
 	s->d = (int)s_ioctl(s->g, VFIO_GROUP_GET_DEVICE_FD, names[s->id]);
-	check(s->d >= 0);
+	if (s->d < 0)
+		goto unbound;
 	set_command(s->d, 6);
 	s->bar_bytes = s->id == 1 ? 0x4000 : 0x1000;
 	s->bar = s_map_bar(s->d, s->bar_bytes);
 	check(s->bar);
 	check(!map_dma(s->c, s->mem, IOVA, MEM_BYTES / 2));
 	return true;
+unbound: /* since we opened the group */
+	check(errno == ENODEV || errno == EINVAL);
+	s_close(s->g);
+	s_close(s->c);
+	return false;
 }
 
 /* All four, in any order; what is open yet keeps the rest alive. */
@@ -413,6 +418,52 @@ static void each_group_works(void)
 }
 
 #ifndef STRESS_INPROC
+/* Return: 0 or the errno of writing @text into an attribute. */
+static int attr_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+#define PCI "/sys/bus/pci/"
+
+static void administer(double how_long)
+{
+	const double end = now() + how_long;
+	unsigned state = seed + 12345, unbound = 0, removed = 0;
+	char path[64];
+
+	while (now() < end) {
+		const char *name = names[rnd(&state, GROUPS)];
+
+		nap(rnd(&state, 30000));
+		if (rnd(&state, 3)) {
+			check(!attr_write(PCI "drivers/vfio-pci/unbind", name));
+			nap(rnd(&state, 3000));
+			check(!attr_write(PCI "drivers/vfio-pci/bind", name));
+			unbound++;
+			continue;
+		}
+		snprintf(path, sizeof(path), PCI "devices/%s/remove", name);
+		check(!attr_write(path, "1"));
+		nap(rnd(&state, 3000));
+		check(!attr_write(PCI "rescan", "1"));
+		snprintf(path, sizeof(path), PCI "devices/%s/driver/unbind", name);
+		attr_write(path, name); /* the host's driver, where there is one, took it */
+		snprintf(path, sizeof(path), PCI "devices/%s/driver_override", name);
+		check(!attr_write(path, "vfio-pci"));
+		check(!attr_write(PCI "drivers_probe", name));
+		removed++;
+	}
+	printf("%u times unbound, %u times removed\n", unbound, removed);
+}
+
 static pid_t start_process(double how_long)
 {
 	pid_t pid = fork();
@@ -429,8 +480,15 @@ static void all_processes(void)
 	const double end = now() + seconds;
 	unsigned state = seed, killed = 0;
 	pid_t pids[MAX_PROCESSES];
+	pid_t admin;
 	int status;
 
+	admin = fork();
+	check(admin >= 0);
+	if (!admin) {
+		administer(seconds > 2 ? seconds - 2 : 0);
+		exit(0);
+	}
 	for (unsigned i = 0; i < processes; i++)
 		pids[i] = start_process(end - now());
 	while (now() < end - 3) { /* the first is never killed */
@@ -449,6 +507,7 @@ static void all_processes(void)
 		check(waitpid(pids[i], &status, 0) == pids[i]);
 		check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	}
+	check(waitpid(admin, &status, 0) == admin && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	printf("%u processes were killed\n", killed);
 }
 #endif
