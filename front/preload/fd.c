@@ -40,6 +40,12 @@ int front_fd_count(void)
 	return __atomic_load_n(&fd_count, __ATOMIC_RELAXED);
 }
 
+static void adopt_fd(int fd)
+{
+	front_fork_own(fd);
+	note_fd(fd);
+}
+
 /* Sealed: a program that writes to it in ways we do not see is told so. */
 static int memory_file(const char *name, bool cloexec)
 {
@@ -51,8 +57,7 @@ static int memory_file(const char *name, bool cloexec)
 	if (fd < 0)
 		return fd;
 	sys_fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK);
-	front_fork_own(fd);
-	note_fd(fd);
+	adopt_fd(fd);
 	return fd;
 }
 
@@ -63,7 +68,7 @@ static void free_fd(int fd)
 
 void front_fd_init(void)
 {
-	static const struct fd_host_ops ops = { .alloc = memory_file, .free = free_fd };
+	static const struct fd_host_ops ops = { .alloc = memory_file, .adopt = adopt_fd, .free = free_fd };
 
 	fd_host_register(&ops);
 }

@@ -109,8 +109,14 @@ void fd_host_register(const struct fd_host_ops *ops)
 
 static int host_alloc(const struct file *file, bool cloexec)
 {
-	if (file->backing_fd >= 0)
-		return (int)sys_fcntl(file->backing_fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	int fd;
+
+	if (file->backing_fd >= 0) {
+		fd = (int)sys_fcntl(file->backing_fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+		if (fd >= 0 && host && host->adopt)
+			host->adopt(fd);
+		return fd;
+	}
 	if (host)
 		return host->alloc(file->path, cloexec);
 	return sys_memfd_create(file->path, cloexec ? MFD_CLOEXEC : 0);
@@ -131,6 +137,12 @@ int fd_publish(struct file *file, bool cloexec)
 	else
 		sys_close(fd);
 	return err;
+}
+
+void fd_unpublish(int fd)
+{
+	fd_uninstall(fd);
+	sys_close(fd);
 }
 
 /* ---- private descriptors ---- */

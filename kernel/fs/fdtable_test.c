@@ -143,7 +143,7 @@ static void host_free(int fd)
 
 static void publish_fails_cleanly(void **state)
 {
-	static const struct fd_host_ops ops = { host_alloc, host_free };
+	static const struct fd_host_ops ops = { .alloc = host_alloc, .free = host_free };
 	struct file *file = new_file(NULL);
 
 	atomic_store(&released, 0);

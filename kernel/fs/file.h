@@ -34,6 +34,8 @@ enum file_kind {
  */
 struct file_operations {
 	enum file_kind kind;
+	/** stream - bytes come in their order only: pread and pwrite are refused (ESPIPE) */
+	bool stream;
 	/** release - the last reference is gone; never fails; must not use the descriptor number. */
 	void (*release)(struct file *file);
 	long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
@@ -102,6 +104,8 @@ void fd_uninstall_range(unsigned first, unsigned last);
  */
 struct fd_host_ops {
 	int (*alloc)(const char *name, bool cloexec);
+	/** adopt - a descriptor that alloc did not make is the program's too; optional */
+	void (*adopt)(int fd);
 	void (*free)(int fd);
 };
 void fd_host_register(const struct fd_host_ops *ops);	/* before that: memfds, which will do for tests */
@@ -111,6 +115,8 @@ void fd_host_register(const struct fd_host_ops *ops);	/* before that: memfds, wh
  * Return: the descriptor; -EMFILE, -ENFILE, -ENOMEM and then the reference is still the caller's.
  */
 int fd_publish(struct file *file, bool cloexec);
+/** fd_unpublish - take it back, before the program was told of it; puts the file. */
+void fd_unpublish(int fd);
 
 /*
  * Descriptors of our own inside the program (dups of its eventfds, the machine's directory): moved

@@ -236,6 +236,8 @@ static ssize_t vfs_read(struct file *file, void __user *buf, size_t len, const u
 
 	if (pos && (s64)*pos < 0)
 		return fail(-EINVAL, "offset %lld is negative", (long long)*pos);
+	if (pos && file->f_op->stream)
+		return fail(-ESPIPE, "%s has no positions", file->path);
 	if (!may_read(file))
 		return fail(-EBADF, "%s was opened for writing only", file->path);
 	if (!file->f_op->read)
@@ -257,6 +259,8 @@ static ssize_t vfs_write(struct file *file, const void __user *buf, size_t len, 
 
 	if (pos && (s64)*pos < 0)
 		return fail(-EINVAL, "offset %lld is negative", (long long)*pos);
+	if (pos && file->f_op->stream)
+		return fail(-ESPIPE, "%s has no positions", file->path);
 	if (!may_write(file))
 		return fail(-EBADF, "%s was opened for reading only", file->path);
 	if (!file->f_op->write)

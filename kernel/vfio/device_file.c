@@ -64,6 +64,7 @@ static int first_open(struct vfio_device *vdev)
 {
 	int ret = mark_busy(vdev);
 
+	atomic_store(&vdev->precopy_info_v2, false);
 	if (ret || !vdev->ops->open_device)
 		return ret;
 	ret = vdev->ops->open_device(vdev);
@@ -145,16 +146,6 @@ int vfio_check_feature(u32 flags, size_t argsz, u32 supported_ops, size_t minsz)
 	return 1;
 }
 
-/* What belongs to migration is the core's business; no driver here can migrate. */
-static int migration_feature(u32 flags)
-{
-	const unsigned number = flags & VFIO_DEVICE_FEATURE_MASK;
-
-	if (number == VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2)
-		return fail(-EINVAL, "feature %u is for devices that migrate with pre-copy", number);
-	return fail(-ENOTTY, "feature %u is for devices that can migrate", number);
-}
-
 static int dispatch_feature(struct vfio_device *vdev, u32 flags, void __user *data, size_t data_size)
 {
 	int ret;
@@ -167,7 +158,7 @@ static int dispatch_feature(struct vfio_device *vdev, u32 flags, void __user *da
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
 	case VFIO_DEVICE_FEATURE_MIG_DATA_SIZE:
 	case VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
-		return migration_feature(flags);
+		return vfio_migration_feature(vdev, flags, data, data_size);
 	}
 	ret = vdev->ops->device_feature ? vdev->ops->device_feature(vdev, flags, data, data_size) : -ENOTTY;
 	if (ret == -ENOTTY)

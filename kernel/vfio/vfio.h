@@ -14,6 +14,7 @@
 
 #include <bsd/sys/queue.h>
 #include <linux/vfio.h>
+#include <stdatomic.h>
 
 #include "kernel/fs/eventfd.h"
 #include "kernel/fs/file.h"
@@ -46,11 +47,43 @@ struct vfio_device_ops {
 	int (*device_feature)(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz);
 };
 
+/* A driver whose device can migrate; see migration.c for the states. */
+struct vfio_migration_ops {
+	/**
+	 * set_state - go to @new over the arcs that vfio_mig_get_next_state() names
+	 * Return: the file of a stream that began on the way, its reference the caller's; NULL if none did;
+	 * ERR_PTR, and then the state is one on the way, or ERROR.
+	 */
+	struct file *(*set_state)(struct vfio_device *vdev, u32 new);
+	u32 (*get_state)(struct vfio_device *vdev);
+	/** get_data_size - about how many bytes STOP_COPY will stream */
+	u64 (*get_data_size)(struct vfio_device *vdev);
+};
+
+/* A driver whose device logs which pages it wrote to. */
+struct vfio_log_ops {
+	/**
+	 * log_start - @ranges do not overlap; @page_size: wanted, becomes what is done
+	 * Return: 0; -EINVAL it logs already; -errno.
+	 */
+	int (*log_start)(struct vfio_device *vdev, const struct vfio_device_feature_dma_logging_range *ranges,
+			 u32 count, u64 *page_size);
+	int (*log_stop)(struct vfio_device *vdev);
+	/** log_read_and_clear - call @dirty for what was written in [@iova, @last], in ascending order. */
+	int (*log_read_and_clear)(struct vfio_device *vdev, u64 iova, u64 last,
+				  void (*dirty)(void *arg, u64 iova, u64 last), void *arg);
+};
+
 struct vfio_device_set; /* devices that a bus reset hits together; vfio_main.c */
 
 struct vfio_device {
 	struct device *dev;
 	const struct vfio_device_ops *ops;
+	/* Set before registration; NULL: the device can not. */
+	const struct vfio_migration_ops *mig_ops;
+	const struct vfio_log_ops *log_ops;
+	u64 migration_flags;	/* VFIO_MIGRATION_ bits, with mig_ops */
+	atomic_bool precopy_info_v2; /* the program asked for flags in VFIO_MIG_GET_PRECOPY_INFO */
 	struct vfio_group *group;
 	struct vfio_device_set *dev_set;
 	unsigned open_count;	/* under dev_set lock */
@@ -104,6 +137,22 @@ int vfio_set_irqs_validate_and_prepare(const struct vfio_irq_set *hdr, u32 num_i
 				       size_t *ret_data_size);
 /** vfio_check_feature - flags and argsz of a feature.  1 go on; 0 it was a probe that succeeds; -EINVAL. */
 int vfio_check_feature(u32 flags, size_t argsz, u32 supported_ops, size_t minsz);
+
+/* ---- migration.c ---- */
+
+/**
+ * vfio_mig_get_next_state - one arc on the way from @cur to @new
+ * @flags: VFIO_MIGRATION_ bits of the device.  Return: 0 and *@ret_next; -EINVAL, reason given.
+ */
+int vfio_mig_get_next_state(u64 flags, u32 cur, u32 new, u32 *ret_next);
+/** vfio_mig_state_name - "STOP_COPY", for reasons */
+const char *vfio_mig_state_name(u32 state);
+/**
+ * vfio_check_precopy_ioctl - what every stream's ioctl does first
+ * Return: 0 and *@ret_info to be completed and copied back; -ENOTTY another request; -EFAULT; -EINVAL.
+ */
+int vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg,
+			     struct vfio_precopy_info *ret_info);
 
 /* ---- virqfd.c: an eventfd that calls us ---- */
 struct virqfd;

@@ -90,6 +90,11 @@ int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file);
 /** vfio_device_put - drop one of @vdev->refs; wakes vfio_unregister_group_dev(). */
 void vfio_device_put(struct vfio_device *vdev);
 
+/* ---- migration.c ---- */
+
+/** vfio_migration_feature - one of VFIO_DEVICE_FEATURE's numbers that belong to migration */
+int vfio_migration_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz);
+
 /* ---- vfio_sysfs.c: the nodes that udev and libraries look for ---- */
 
 /**
