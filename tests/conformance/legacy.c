@@ -3,7 +3,7 @@
  * legacy.c - some hundred awkward questions to a VFIO implementation, one line per answer.
  *
  * Each line is "area | case | return | errno | what else came back".  The answers of real kernels are
- * recorded beside this file (linux-*.txt); tests/conformance/compare runs this program and compares.
+ * recorded beside this file (legacy.linux-*.txt); tests/conformance/compare runs this program and compares.
  * It uses the uAPI alone and runs on a real Linux as well as under softvfio.
  *
  * usage: legacy EDU [MSIX]    PCI addresses.  EDU is QEMU's "edu" device (INTx, one MSI, no reset) on
@@ -30,49 +30,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* ---------------------------------------------------------------- output */
-static int count;
-static char pending[1024];
-static const char *area;
+#include "rows.h"
 
-static void flush_row(void)
-{
-	if (pending[0])
-		puts(pending);
-	pending[0] = 0;
-}
-
-static void begin(const char *a)
-{
-	flush_row();
-	area = a;
-}
-
-static long row(const char *what, long ret, int err)
-{
-	flush_row();
-	if (ret == -1)
-		snprintf(pending, sizeof(pending), "%s | %s | -1 | %s | ", area, what, strerrorname_np(err) ?: "?");
-	else
-		snprintf(pending, sizeof(pending), "%s | %s | %ld | | ", area, what, ret);
-	count++;
-	return ret;
-}
-
-__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
-{
-	size_t n = strlen(pending);
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(pending + n, sizeof(pending) - n, fmt, ap);
-	va_end(ap);
-}
-
-#define T(what, x) ({ errno = 0; long r_ = (x); row(what, r_, errno); })
-/* for calls that return a file descriptor: its number says nothing */
-#define TFD(what, x) ({ errno = 0; long r_ = (x); row(what, r_ < 0 ? r_ : 0, errno); \
-	note("%s", r_ < 0 ? "" : "a descriptor"); r_; })
-static void *volatile BAD = (void *)8;
 #define KB 1024ull
 #define MB (1024 * KB)
 #define PG 4096ull
