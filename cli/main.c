@@ -22,7 +22,7 @@ static const char usage[] =
 	"  -d, --device MODEL[,KEY=VALUE]...  add a device; addr=, group= and driver= (default vfio-pci) are\n"
 	"                                     the machine's keys, all others the model's; ./MY.so is a plugin\n"
 	"  -m, --machine-file FILE            add the devices of a machine file\n"
-	"      --iommu KIND                   amd (the default) or intel[,aw-bits=39|48|57]\n"
+	"      --iommu KIND                   amd (the default), intel[,aw-bits=39|48|57] or none\n"
 	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"
 	"      --explain                      say why each failing call failed\n"
 	"      --trace[=FILE]                 print each VFIO call, decoded\n"

@@ -284,8 +284,10 @@ static int iommu_set_kind(struct iommu_config *iommu, const char *value)
 		*iommu = (struct iommu_config){MACHINE_IOMMU_AMD, 0};
 	else if (!strcmp(value, "intel"))
 		*iommu = (struct iommu_config){MACHINE_IOMMU_INTEL, DEFAULT_AW_BITS};
+	else if (!strcmp(value, "none"))
+		*iommu = (struct iommu_config){MACHINE_IOMMU_NONE, 0};
 	else
-		return fail(-EINVAL, "iommu=%s: there are amd and intel", value);
+		return fail(-EINVAL, "iommu=%s: there are amd, intel and none", value);
 	return 0;
 }
 
@@ -719,7 +721,7 @@ int machine_config_save(const struct machine_config *cfg, const char *dir)
 	if (cfg->iommu.kind == MACHINE_IOMMU_INTEL)
 		fprintf(out, "[machine]\niommu = intel\naw-bits = %u\n", cfg->iommu.aw_bits);
 	else
-		fprintf(out, "[machine]\niommu = amd\n");
+		fprintf(out, "[machine]\niommu = %s\n", cfg->iommu.kind == MACHINE_IOMMU_AMD ? "amd" : "none");
 	for (unsigned i = 0; i < cfg->nr_devices; i++)
 		print_device(out, &cfg->devices[i]);
 	err = ferror(out);

@@ -78,11 +78,19 @@ static void nearest_fact(struct machine *m, const struct hw_iommu_fault *fault, 
 
 void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault)
 {
+	struct machine *m = machine;
 	char what[256], fact[128] = "";
 
 	if (!explain_enabled || said_before(fault))
 		return;
+	if (!m->iommu) {
+		explain_event("DMA without an IOMMU: device %02x:%02x.%x %s physical address 0x%llx: no memory of this "
+			      "program is there, or not so (its physical addresses are its virtual ones)",
+			      fault->devid >> 8, fault->devid >> 3 & 0x1f, fault->devid & 7,
+			      fault->write ? "writes" : "reads", (unsigned long long)fault->iova);
+		return;
+	}
 	if (fault->reason == HW_IOMMU_FAULT_NOT_PRESENT)
-		nearest_fact(machine, fault, fact, sizeof(fact));
+		nearest_fact(m, fault, fact, sizeof(fact));
 	explain_event("%s%s", hw_iommu_fault_describe(fault, what, sizeof(what)), fact);
 }

@@ -116,6 +116,15 @@ const struct iommu_hw_ops machine_iommu_hw_ops = {
 	.invalidate_pages = hw_iommu_invalidate_pages,
 };
 
+/*
+ * Without an IOMMU: the BARs where firmware put them, and everywhere else the program's memory, whose
+ * physical addresses are its own.  Kernel memory is nowhere.
+ */
+static u64 resolve(u64 page)
+{
+	return (u64)(machine_bar_at(page) ? PHYS_SLOT_MMIO : PHYS_SLOT_PROGRAM) << PHYS_SLOT_SHIFT | page;
+}
+
 const struct hw_bus_ops machine_bus_ops = {
 	.read = phys_read,
 	.write = phys_write,
@@ -123,6 +132,7 @@ const struct hw_bus_ops machine_bus_ops = {
 	.copy = guard_copy,
 	.host_range = phys_host_range,
 	.copy_pinned = phys_copy_pinned,
+	.resolve = resolve,
 };
 
 /* Pinned pages move: no DMA meanwhile. */

@@ -82,12 +82,24 @@ static void modules_exit(void)
 
 /* ---- construction: lock and tree lock held ------------------------------------------------------ */
 
-/* The driver of the unit that the configuration names. */
+static const struct hw_iommu_format *const formats[] = {
+	[MACHINE_IOMMU_AMD] = &hw_iommu_amdv1,
+	[MACHINE_IOMMU_INTEL] = &hw_iommu_vtd,
+	[MACHINE_IOMMU_NONE] = &hw_iommu_direct,
+};
+
+/* The driver of the unit that the configuration names; NULL without one. */
 static struct iommu_device *iommu_init(struct machine *m, unsigned last_bus)
 {
-	if (m->config->iommu.kind == MACHINE_IOMMU_INTEL)
+	switch (m->config->iommu.kind) {
+	case MACHINE_IOMMU_INTEL:
 		return intel_iommu_init("dmar0", &machine_iommu_hw_ops, m->hw_iommu, m->config->iommu.aw_bits);
-	return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+	case MACHINE_IOMMU_AMD:
+		return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+	case MACHINE_IOMMU_NONE:
+		break;
+	}
+	return NULL;
 }
 
 static void iommu_exit(struct machine *m)
@@ -101,12 +113,11 @@ static void iommu_exit(struct machine *m)
 
 static int iommu_build(struct machine *m)
 {
-	bool intel = m->config->iommu.kind == MACHINE_IOMMU_INTEL;
 	unsigned last_bus = 0;
 
 	for (unsigned i = 0; i < m->config->nr_devices; i++)
 		last_bus = max(last_bus, (unsigned)DEVID_BUS(m->config->devices[i].devid));
-	m->hw_iommu = hw_iommu_create(&machine_bus_ops, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
+	m->hw_iommu = hw_iommu_create(&machine_bus_ops, formats[m->config->iommu.kind]);
 	if (!m->hw_iommu)
 		return fail(-ENOMEM, "no memory for the IOMMU");
 	m->iommu = iommu_init(m, last_bus);
@@ -119,8 +130,15 @@ static int iommu_build(struct machine *m)
 	hw_iommu_set_fault_handler(m->hw_iommu, machine_fault_handler, m);
 	mmu_notifier_register(&machine_mmu_notifier_ops, m->hw_iommu);
 	phys_slot_register(PHYS_SLOT_MMIO, &machine_mmio_ops, m);
-	pci_iommu_probe = iommu_probe;
+	if (m->iommu)
+		pci_iommu_probe = iommu_probe;
 	return 0;
+}
+
+/* A new machine without an IOMMU boots as with vfio.enable_unsafe_noiommu_mode=1: else no device were any use. */
+static int allow_noiommu(struct machine *m)
+{
+	return !m->iommu && kernfs_creating() ? vfio_set_unsafe_noiommu_mode(true) : 0;
 }
 
 static struct pci_dev *bridge_of(struct machine *m, const struct device_config *dev)
@@ -160,6 +178,8 @@ static int build(struct machine *m)
 	err = iommu_build(m);
 	if (!err)
 		err = modules_init();
+	if (!err)
+		err = allow_noiommu(m);
 	if (!err)
 		err = build_devices(m, true);
 	if (!err)
@@ -341,6 +361,25 @@ void machine_detach(void)
 	free(machine.dir);
 	machine.dir = NULL;
 	mutex_unlock(&lock);
+}
+
+bool machine_bar_at(u64 addr)
+{
+	const struct resource *res;
+
+	for (unsigned i = 0; i < machine.nr_devices; i++) {
+		res = machine.devices[i].pdev.resource;
+		for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+			if (res[bar].size_bytes && (res[bar].flags & IORESOURCE_MEM) && addr >= res[bar].start &&
+			    addr - res[bar].start < res[bar].size_bytes)
+				return true;
+	}
+	return false;
+}
+
+bool machine_has_iommu(void)
+{
+	return atomic_load_explicit(&attached, memory_order_acquire) && machine.iommu;
 }
 
 const char *machine_dir(void)

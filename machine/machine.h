@@ -10,7 +10,7 @@
  * machine.ini (inih syntax):
  *
  *	[machine]
- *	iommu = amd		; or intel
+ *	iommu = amd		; or intel, or none
  *	aw-bits = 48		; of intel: the width of its addresses, 39, 48 or 57
  *	[device 0000:01:00.0]	; addresses are given at creation if the user gave none
  *	model = nvme
@@ -37,7 +37,7 @@ void machine_config_free(struct machine_config *cfg);
 int machine_config_load(struct machine_config *cfg, const char *file);
 /** machine_config_add - "-d" text: MODEL[,key=value...].  0; -EINVAL with reason. */
 int machine_config_add(struct machine_config *cfg, const char *text);
-/** machine_config_set_iommu - "amd" or "intel[,aw-bits=N]".  0; -EINVAL with reason. */
+/** machine_config_set_iommu - "amd", "intel[,aw-bits=N]" or "none".  0; -EINVAL with reason. */
 int machine_config_set_iommu(struct machine_config *cfg, const char *text);
 /** machine_config_save - write machine.ini into @dir. */
 int machine_config_save(const struct machine_config *cfg, const char *dir);
@@ -58,6 +58,8 @@ int machine_attach(void);
 void machine_detach(void);
 /** machine_destroy - remove the directory (private machines). */
 void machine_destroy(const char *dir);
+/** machine_has_iommu - attached, and devices' addresses are translated. */
+bool machine_has_iommu(void);
 /** machine_dir - NULL if this process is on no machine. */
 const char *machine_dir(void);
 

@@ -37,7 +37,7 @@ struct device_config {
 	unsigned nr_options;
 };
 
-enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL };
+enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL, MACHINE_IOMMU_NONE };
 
 struct iommu_config {
 	enum machine_iommu kind;
@@ -101,10 +101,16 @@ struct machine {
 	char *dir;			/* absolute; set once */
 	struct machine_config *config;
 	struct hw_iommu *hw_iommu;
-	struct iommu_device *iommu;
+	struct iommu_device *iommu;	/* NULL: the machine has none */
 	struct machine_device *devices; /* config->nr_devices of them, ports first */
 	unsigned nr_devices;
 };
+/**
+ * machine_bar_at - does a BAR lie at that bus address, as firmware handed them out?
+ * Takes no lock: programs see virtual BAR registers, so that addresses stay as they are.
+ */
+bool machine_bar_at(u64 addr);
+
 /* fault.c */
 void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault);
 

@@ -392,6 +392,53 @@ static void test_edu_config_as_on_linux(void **state)
 }
 
 /* A device's files live as long as the machine. */
+static int setup_noiommu(void **state)
+{
+	struct machine_config *cfg = machine_config_new();
+	int err;
+
+	explain_enable();
+	explain_set_sink(sink);
+	make_dir();
+	assert_int_equal(machine_config_set_iommu(cfg, "none"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,dma_mask=0xffffffffffffffff"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,addr=" EDU2 ",driver=none"), 0);
+	err = machine_create(dir, cfg);
+	machine_config_free(cfg);
+	return err;
+}
+
+static void test_without_iommu(void **state)
+{
+	u8 *mem = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct pci_dev *edu, *peer;
+	u64 pa = (uintptr_t)mem;
+
+	guard_install();
+	attach_ok();
+	assert_false(machine_has_iommu());
+	edu = pci_get_device_by_name(EDU);
+	peer = pci_get_device_by_name(EDU2);
+	assert_non_null(edu->dev.iommu_group);
+	assert_null(peer->dev.iommu_group);
+	assert_int_equal(pci_enable_device(edu), 0);
+	assert_int_equal(pci_enable_device(peer), 0);
+	pci_set_master(edu);
+	memset(mem, 0x5a, 256);
+	edu_dma(edu, pa, EDU_BUF, 256, EDU_CMD_RUN);
+	edu_dma(edu, EDU_BUF, pa + 4096, 256, EDU_CMD_RUN | EDU_CMD_TO_RAM);
+	assert_memory_equal(mem, mem + 4096, 256);
+	edu_dma(edu, peer->resource[0].start, EDU_BUF, 4, EDU_CMD_RUN);
+	edu_dma(edu, EDU_BUF, pa, 4, EDU_CMD_RUN | EDU_CMD_TO_RAM);
+	assert_int_equal(*(u32 *)mem, EDU_ID_VALUE);
+	munmap(mem, 8192);
+	last_event[0] = '\0';
+	edu_dma(edu, EDU_BUF, pa, 4, EDU_CMD_RUN | EDU_CMD_TO_RAM);
+	assert_non_null(strstr(last_event, "DMA without an IOMMU: device 01:00.0 writes physical address"));
+	pci_disable_device(peer);
+	pci_disable_device(edu);
+}
+
 static void test_stores(void **state)
 {
 	char path[PATH_MAX];
@@ -436,6 +483,7 @@ int main(void)
 		T(test_peer_to_peer),
 		T(test_interrupts),
 		T(test_edu_config_as_on_linux),
+		cmocka_unit_test_setup_teardown(test_without_iommu, setup_noiommu, teardown),
 		T(test_stores),
 		T(test_destroy_follows_no_links),
 	};

@@ -20,9 +20,11 @@
 
 #include "front/preload/front.h"
 #include "kernel/fs/kernfs.h"
+#include "kernel/fs/pagemap.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
+#include "machine/machine.h"
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -41,33 +43,35 @@ static int open_plain(const struct path *p, int flags)
 	return fd;
 }
 
-static int attach_and_open(const char *inside, int flags, struct file **ret_file)
-{
-	int err = front_attach();
-
-	return err ? err : do_open(inside, (unsigned)flags, ret_file);
-}
-
-static int open_with_kernel(const struct path *p, int flags)
+/* Return: a descriptor; -ENOSYS the real file answers; -errno. */
+static int attach_and_open(const char *inside, int flags)
 {
 	FRONT_IN_KERNEL;
-	bool node = !strncmp(p->inside, "/dev/", 5);
 	struct file *file;
-	int err, fd;
+	int err = front_attach(), fd;
 
-	err = front_kernel_elsewhere(p->inside);
 	if (!err)
-		err = attach_and_open(p->inside, flags, &file);
-	/* Another process made the node after we looked what is bound: look again.  It may be gone as well. */
-	if (err == -ENOSYS && node)
-		err = attach_and_open(p->inside, flags, &file);
-	if (err == -ENOSYS)
-		return node ? fail(-ENXIO, "%s comes or goes at this moment", p->inside) : open_plain(p, flags);
+		err = do_open(inside, (unsigned)flags, &file);
 	if (err)
 		return err;
 	fd = front_fd_open(file, flags & O_CLOEXEC);
 	if (fd < 0)
 		fput(file);
+	return fd;
+}
+
+static int open_with_kernel(const struct path *p, int flags)
+{
+	bool node = !strncmp(p->inside, "/dev/", 5);
+	int fd = front_kernel_elsewhere(p->inside);
+
+	if (!fd)
+		fd = attach_and_open(p->inside, flags);
+	/* Another process made the node after we looked what is bound: look again.  It may be gone as well. */
+	if (fd == -ENOSYS && node)
+		fd = attach_and_open(p->inside, flags);
+	if (fd == -ENOSYS)
+		return node ? fail(-ENXIO, "%s comes or goes at this moment", p->inside) : open_plain(p, flags);
 	return fd;
 }
 
@@ -148,10 +152,24 @@ static int open_again(const char *path, int flags)
 	return of < 0 ? -errno : of;
 }
 
+/*
+ * /proc/self/pagemap: without an IOMMU a program's physical addresses are what our devices use.
+ * -ENOENT: it is not that, or the machine has an IOMMU and they are nobody's business.
+ */
+static int open_pagemap(const char *path, int flags)
+{
+	if (!path_is_pagemap(path) || front_kernel_elsewhere(path) || front_attach() || machine_has_iommu())
+		return -ENOENT;
+	return attach_and_open(PAGEMAP_PATH, flags);
+}
+
 static int open_proc(const char *path, int flags)
 {
-	int fd = open_fdinfo(path, flags);
+	int fd = open_pagemap(path, flags);
 
+	if (fd != -ENOENT || !front_fd_count())
+		return fd;
+	fd = open_fdinfo(path, flags);
 	return fd == -ENOENT && !(flags & (O_PATH | O_NOFOLLOW)) ? open_again(path, flags) : fd;
 }
 
@@ -162,8 +180,7 @@ int front_open(int dir_fd, const char *path, int flags, mode_t mode)
 
 	if (front_resolve(dir_fd, path, &p))
 		return (int)front_return(open_inside(&p, flags), saved);
-	if (unlikely(front_fd_count()) && (uintptr_t)path >= PAGE_SIZE && path[0] == '/' &&
-	    (path[1] == 'p' || path[1] == 'd')) {
+	if ((uintptr_t)path >= PAGE_SIZE && path[0] == '/' && (path[1] == 'p' || path[1] == 'd') && *path_machine()) {
 		fd = open_proc(path, flags);
 		if (fd != -ENOENT)
 			return (int)front_return(fd, saved);

@@ -157,26 +157,42 @@ static ssize_t path_of_cwd(char *buf, size_t size)
 	return len;
 }
 
+/* What is behind "/proc/self/", "/proc/thread-self/" or "/proc/PID/" of our own; NULL if it is not that. */
+static const char *below_proc_self(const char *path)
+{
+	const char *p = path + 6;
+	long pid = 0;
+
+	if (strncmp(path, "/proc/", 6))
+		return NULL;
+	if (!strncmp(p, "self/", 5))
+		return p + 5;
+	if (!strncmp(p, "thread-self/", 12))
+		return p + 12;
+	for (; *p >= '0' && *p <= '9' && pid < INT_MAX / 10; p++)
+		pid = pid * 10 + (*p - '0');
+	return *p == '/' && pid == sys_getpid() ? p + 1 : NULL;
+}
+
+bool path_is_pagemap(const char *path)
+{
+	const char *p = below_proc_self(path);
+
+	return p && !strcmp(p, "pagemap");
+}
+
 int path_self_fd(const char *path, const char *what)
 {
 	size_t len = strlen(what);
 	const char *p;
-	long fd = 0, pid = 0;
+	long fd = 0;
 
 	if (!strncmp(path, "/dev/fd/", 8) && !strcmp(what, "fd")) {
 		p = path + 8;
 	} else {
-		if (strncmp(path, "/proc/", 6))
+		p = below_proc_self(path);
+		if (!p)
 			return -1;
-		p = path + 6;
-		if (!strncmp(p, "self/", 5)) {
-			p += 5;
-		} else {
-			for (; *p >= '0' && *p <= '9' && pid < INT_MAX / 10; p++)
-				pid = pid * 10 + (*p - '0');
-			if (*p++ != '/' || pid != sys_getpid())
-				return -1;
-		}
 		if (strncmp(p, what, len) || p[len] != '/')
 			return -1;
 		p += len + 1;

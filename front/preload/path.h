@@ -58,5 +58,7 @@ ssize_t path_of_fd(int fd, char *buf, size_t size);
 ssize_t path_of_memory(int fd, char *buf, size_t size);
 /** path_self_fd - is it "/proc/self/<what>/N", "/proc/PID/<what>/N" of ours, "/dev/fd/N"?  Return: N; -1. */
 int path_self_fd(const char *path, const char *what);
+/** path_is_pagemap - is it "/proc/self/pagemap", also by PID or "thread-self"? */
+bool path_is_pagemap(const char *path);
 
 #endif

@@ -229,6 +229,13 @@ static void test_self_fd(void **state)
 	assert_int_equal(path_self_fd("/proc/self/fd/7x", "fd"), -1);
 	assert_int_equal(path_self_fd("/proc/1/fd/7", "fd"), getpid() == 1 ? 7 : -1);
 	assert_int_equal(path_self_fd("/dev/fdx/7", "fd"), -1);
+	snprintf(own, sizeof(own), "/proc/%d/pagemap", getpid());
+	assert_true(path_is_pagemap(own));
+	assert_true(path_is_pagemap("/proc/self/pagemap"));
+	assert_true(path_is_pagemap("/proc/thread-self/pagemap"));
+	assert_false(path_is_pagemap("/proc/self/pagemaps"));
+	assert_false(path_is_pagemap("/proc/pagemap"));
+	assert_false(path_is_pagemap("/proc/2147483647/pagemap"));
 }
 
 static void test_long(void **state)

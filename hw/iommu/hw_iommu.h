@@ -29,6 +29,8 @@
  *	TT = 0			translated by as many levels as AW says; permissions are and-ed
  *	anything else		nonsense
  *
+ * hw_iommu_direct: none.  All devices reach all that hw_bus_ops.resolve() knows.
+ *
  * Identity: there is no memory at such addresses that a device may have, only BARs of other devices; plain
  * memory answers with HW_IOMMU_FAULT_BUS.
  *
@@ -62,6 +64,8 @@ struct hw_bus_ops {
 	void *(*host_range)(u64 pa, u64 *len);
 	/* Optional: tried when copy failed.  write: @buf to @host, else back.  0; -EFAULT. */
 	int (*copy_pinned)(void *host, void *buf, size_t len, bool write);
+	/* For hw_iommu_direct: the physical address, slot and all, of a bus page.  Any lock may be held. */
+	u64 (*resolve)(u64 page);
 };
 
 enum hw_iommu_fault_reason {
@@ -82,7 +86,7 @@ struct hw_iommu_fault {
 };
 
 struct hw_iommu_format;
-extern const struct hw_iommu_format hw_iommu_amdv1, hw_iommu_vtd;
+extern const struct hw_iommu_format hw_iommu_amdv1, hw_iommu_vtd, hw_iommu_direct;
 
 /** hw_iommu_create - a unit that reads tables of @format.  NULL if memory is short. */
 struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus, const struct hw_iommu_format *format);

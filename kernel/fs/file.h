@@ -23,6 +23,7 @@ enum file_kind {
 	FILE_VFIO_DEVICE,
 	FILE_IOMMUFD,
 	FILE_SYSFS,	/* an attribute: /sys/bus/pci/drivers/vfio-pci/bind */
+	FILE_PROC,	/* something below /proc/self */
 	FILE_KVM_DEVICE,
 	FILE_OTHER,
 };

@@ -5,7 +5,8 @@
  *	/sys/kernel/iommu_groups/N/devices/<bdf>	link to the device
  *	/sys/kernel/iommu_groups/N/reserved_regions	"0x00000000fee00000 0x00000000feefffff msi" lines
  *	/sys/kernel/iommu_groups/N/type			"DMA", "DMA-FQ" or "identity"; may be written
- *	<device>/iommu_group, <device>/iommu		links
+ *	/sys/kernel/iommu_groups/N/name			"vfio-noiommu", of groups without an IOMMU only
+ *	<device>/iommu_group, <device>/iommu		links; without an IOMMU there is only the first
  *	/sys/class/iommu/ivhd0				link to /sys/devices/virtual/iommu/ivhd0
  *	.../virtual/iommu/ivhd0/devices/<bdf>		link to the device
  *	.../virtual/iommu/dmar0/intel-iommu/...		what the unit's driver adds
@@ -42,6 +43,8 @@ int iommu_sysfs_add_unit(struct iommu_device *iommu)
 	char unit[PATH_SIZE], path[PATH_SIZE + 32];
 	int err;
 
+	if (iommu == &iommu_none)
+		return 0;
 	snprintf(unit, sizeof(unit), UNITS_DIR "/%s", iommu->name);
 	snprintf(path, sizeof(path), "%s/devices", unit);
 	err = kernfs_create_dir(path);
@@ -65,6 +68,8 @@ void iommu_sysfs_remove_unit(struct iommu_device *iommu)
 {
 	char path[PATH_SIZE];
 
+	if (iommu == &iommu_none)
+		return;
 	snprintf(path, sizeof(path), CLASS_DIR "/%s", iommu->name);
 	kernfs_remove(path);
 	snprintf(path, sizeof(path), UNITS_DIR "/%s", iommu->name);
@@ -123,6 +128,13 @@ static ssize_t type_store(void *priv, const char *buf, size_t len)
 
 static const struct kernfs_ops type_ops = { .store = type_store };
 
+static ssize_t no_type_store(void *priv, const char *buf, size_t len)
+{
+	return fail(-EINVAL, "the group has no IOMMU behind it: it has no default domain to choose");
+}
+
+static const struct kernfs_ops no_type_ops = { .store = no_type_store };
+
 static size_t resv_text(struct iommu_device *iommu, struct device *dev, char *text, size_t size)
 {
 	static const char *const names[] = {
@@ -141,6 +153,18 @@ static size_t resv_text(struct iommu_device *iommu, struct device *dev, char *te
 	return min(used, size);
 }
 
+/* What a group has that no IOMMU is behind. */
+static int add_noiommu_files(struct iommu_group *group)
+{
+	char path[PATH_SIZE];
+	int err;
+
+	group_path(group, "name", path);
+	err = kernfs_create_file(path, 0444, "vfio-noiommu\n", 13, NULL, NULL);
+	group_path(group, "type", path);
+	return err ? err : kernfs_create_file(path, 0644, "unknown\n", 8, &no_type_ops, NULL);
+}
+
 int iommu_sysfs_add_group(struct iommu_group *group, struct iommu_device *iommu, struct device *dev)
 {
 	char path[PATH_SIZE], text[RESV_MAX * 64];
@@ -153,10 +177,12 @@ int iommu_sysfs_add_group(struct iommu_group *group, struct iommu_device *iommu,
 	len = resv_text(iommu, dev, text, sizeof(text));
 	if (!err)
 		err = kernfs_create_file(path, 0444, text, len, NULL, NULL);
+	if (err)
+		return err;
+	if (iommu == &iommu_none)
+		return add_noiommu_files(group);
 	group_path(group, "type", path);
-	if (!err)
-		err = kernfs_create_file(path, 0644, "DMA\n", 4, &type_ops, group);
-	return err;
+	return kernfs_create_file(path, 0644, "DMA\n", 4, &type_ops, group);
 }
 
 void iommu_sysfs_remove_group(struct iommu_group *group)
@@ -180,10 +206,11 @@ int iommu_sysfs_add_device(struct iommu_group *group, struct group_device *gdev)
 	group_path(group, "", to);
 	if (!err)
 		err = kernfs_link_to(path, to);
+	if (err || gdev->iommu == &iommu_none)
+		return err;
 	snprintf(path, sizeof(path), "%s/iommu", gdev->dev->path);
 	snprintf(to, sizeof(to), UNITS_DIR "/%s", gdev->iommu->name);
-	if (!err)
-		err = kernfs_link_to(path, to);
+	err = kernfs_link_to(path, to);
 	snprintf(path, sizeof(path), UNITS_DIR "/%s/devices/%s", gdev->iommu->name, gdev->dev->name);
 	if (!err)
 		err = kernfs_link_to(path, gdev->dev->path);
@@ -194,10 +221,12 @@ void iommu_sysfs_remove_device(struct iommu_group *group, struct group_device *g
 {
 	char path[PATH_SIZE * 2];
 
-	snprintf(path, sizeof(path), UNITS_DIR "/%s/devices/%s", gdev->iommu->name, gdev->dev->name);
-	kernfs_remove(path);
-	snprintf(path, sizeof(path), "%s/iommu", gdev->dev->path);
-	kernfs_remove(path);
+	if (gdev->iommu != &iommu_none) {
+		snprintf(path, sizeof(path), UNITS_DIR "/%s/devices/%s", gdev->iommu->name, gdev->dev->name);
+		kernfs_remove(path);
+		snprintf(path, sizeof(path), "%s/iommu", gdev->dev->path);
+		kernfs_remove(path);
+	}
 	snprintf(path, sizeof(path), "%s/iommu_group", gdev->dev->path);
 	kernfs_remove(path);
 	snprintf(path, sizeof(path), GROUPS_DIR "/%u/devices/%s", group->id, gdev->dev->name);

@@ -391,6 +391,13 @@ int iommu_probe_device(struct iommu_device *iommu, struct device *dev, u16 devid
 #define IOMMU_GROUP_NEW (~0u) /* a group of its own, with the lowest number that is free from 65536 on */
 void iommu_release_device(struct device *dev);
 
+/**
+ * iommu_probe_noiommu - a group of its own for a device that no IOMMU isolates, named "vfio-noiommu"
+ * Its number is chosen here.  iommu_release_device() undoes it.  Tree lock held.  0; -ENOSPC; -ENOMEM; -errno.
+ */
+int iommu_probe_noiommu(struct device *dev);
+bool iommu_dev_is_noiommu(struct device *dev);
+
 struct iommu_group *iommu_group_get(struct device *dev); /* one reference; NULL without a group */
 struct iommu_group *iommu_group_ref_get(struct iommu_group *group);
 void iommu_group_put(struct iommu_group *group);

@@ -25,7 +25,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define SLOT_SELF 1
+#define SLOT_SELF PHYS_SLOT_PROGRAM
 /* Up to here touching each page is cheaper than asking the host's kernel to. */
 #define TOUCH_MAX (16 * PAGE_SIZE)
 

@@ -28,6 +28,7 @@
 #define PHYS_SLOT_SHIFT 47
 #define PHYS_SLOTS 32
 #define PHYS_SLOT_KERNEL 0
+#define PHYS_SLOT_PROGRAM 1 /* what is not redirected (pins.h) */
 #define PHYS_SLOT_MMIO 31
 #define PHYS_OFFSET_MASK ((1ull << PHYS_SLOT_SHIFT) - 1)
 

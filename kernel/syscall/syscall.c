@@ -22,6 +22,7 @@
 
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/kernfs.h"
+#include "kernel/fs/pagemap.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
@@ -122,6 +123,8 @@ static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 			return -ENOSYS;
 	} else if (!strncmp(path, "/sys/", 5)) {
 		file = kernfs_open_attr(path + 1, flags);
+	} else if (!strcmp(path, PAGEMAP_PATH)) {
+		file = pagemap_open(flags);
 	} else {
 		return -ENOSYS;
 	}
@@ -323,7 +326,7 @@ static s64 attr_end(const struct file *file)
 {
 	struct stat st;
 
-	if (file->backing_fd < 0 || sys_fstat(file->backing_fd, &st))
+	if (file->f_op->kind != FILE_SYSFS || file->backing_fd < 0 || sys_fstat(file->backing_fd, &st))
 		return -1;
 	return st.st_size;
 }
@@ -334,7 +337,7 @@ static s64 vfs_lseek(struct file *file, s64 off, int whence)
 
 	if (whence < SEEK_SET || whence > SEEK_HOLE)
 		return fail(-EINVAL, "whence %d is none of lseek's", whence);
-	if (file->f_op->kind != FILE_SYSFS)
+	if (file->f_op->kind != FILE_SYSFS && file->f_op->kind != FILE_PROC)
 		return fail(-ESPIPE, "%s has no position that could be moved", file->path);
 	if (whence == SEEK_CUR)
 		base = (s64)atomic_load_explicit(&file->f_pos, memory_order_relaxed);

@@ -27,6 +27,7 @@ struct vfio_container {
 	TAILQ_HEAD(, vfio_group) groups;
 	const struct vfio_iommu_driver_ops *driver; /* NULL before SET_IOMMU */
 	void *iommu_data;
+	bool noiommu;	 /* its groups have no IOMMU; meaningful with groups only */
 	bool had_iommu;	 /* for reasons: the last group took it away */
 	atomic_int refs; /* one for the file, one for each group */
 };
@@ -79,29 +80,44 @@ static int name_host_driver(struct device *dev, void *arg)
 
 static int claim_group(struct vfio_group *group)
 {
-	int ret = iommu_group_claim_dma_owner(group->iommu_group, group);
+	int ret;
 
+	if (group->type == VFIO_NO_IOMMU)
+		return 0;
+	ret = iommu_group_claim_dma_owner(group->iommu_group, group);
 	if (ret)
 		iommu_group_for_each_dev(group->iommu_group, &ret, name_host_driver);
 	return ret;
 }
 
+static void release_group(struct vfio_group *group)
+{
+	if (group->type == VFIO_IOMMU)
+		iommu_group_release_dma_owner(group->iommu_group);
+}
+
 int vfio_container_attach_group(struct vfio_container *container, struct vfio_group *group)
 {
+	const bool noiommu = group->type == VFIO_NO_IOMMU;
 	int ret;
 
 	lockdep_assert_held(&group->group_lock);
 	mutex_lock(&container->lock);
-	ret = claim_group(group);
+	if (!TAILQ_EMPTY(&container->groups) && container->noiommu != noiommu)
+		ret = fail(-EPERM, "the container's groups have %s IOMMU and group %u has %s: they do not mix",
+			   noiommu ? "an" : "no", group->id, noiommu ? "none" : "one");
+	else
+		ret = claim_group(group);
 	if (ret)
 		goto out;
 	if (container->driver) {
 		ret = container->driver->attach_group(container->iommu_data, group->iommu_group);
 		if (ret) {
-			iommu_group_release_dma_owner(group->iommu_group);
+			release_group(group);
 			goto out;
 		}
 	}
+	container->noiommu = noiommu;
 	TAILQ_INSERT_TAIL(&container->groups, group, container_next);
 	atomic_fetch_add(&container->refs, 1);
 	group->container = container;
@@ -118,7 +134,7 @@ void vfio_container_detach_group(struct vfio_group *group)
 	mutex_lock(&container->lock);
 	if (container->driver)
 		container->driver->detach_group(container->iommu_data, group->iommu_group);
-	iommu_group_release_dma_owner(group->iommu_group);
+	release_group(group);
 	TAILQ_REMOVE(&container->groups, group, container_next);
 	group->container = NULL;
 	if (TAILQ_EMPTY(&container->groups) && container->driver) {
@@ -142,23 +158,26 @@ bool vfio_container_has_iommu(struct vfio_container *container)
 
 /* ---- ioctls ---- */
 
+/* Is it a backend that the container's groups could have?  Without groups: any.  Container lock held. */
+static bool fits(const struct vfio_container *container, const struct vfio_iommu_driver_ops *ops)
+{
+	return TAILQ_EMPTY(&container->groups) || container->noiommu == (ops == &vfio_noiommu_ops);
+}
+
 static long check_extension(struct vfio_container *container, unsigned long arg)
 {
 	const struct vfio_iommu_driver_ops *ops;
 	long ret = 0;
 
 	mutex_lock(&container->lock);
-	if (container->driver) {
+	if (container->driver)
 		ret = container->driver->check_extension(container->iommu_data, arg);
-		mutex_unlock(&container->lock);
-		return ret;
-	}
-	mutex_unlock(&container->lock);
-	for (unsigned i = 0; i < MAX_DRIVERS && ret <= 0; i++) {
+	for (unsigned i = 0; i < MAX_DRIVERS && !container->driver && ret <= 0; i++) {
 		ops = atomic_load(&drivers[i]);
-		if (ops)
+		if (ops && fits(container, ops))
 			ret = ops->check_extension(NULL, arg);
 	}
+	mutex_unlock(&container->lock);
 	return ret;
 }
 
@@ -215,12 +234,15 @@ static long set_iommu_locked(struct vfio_container *container, unsigned long typ
 			    container->driver->name);
 	for (unsigned i = 0; i < MAX_DRIVERS; i++) {
 		ops = atomic_load(&drivers[i]);
-		if (!ops || ops->check_extension(NULL, type) <= 0)
+		if (!ops || !fits(container, ops) || ops->check_extension(NULL, type) <= 0)
 			continue;
 		ret = try_driver(container, ops, type);
 		if (!ret)
 			return 0;
 	}
+	if (ret == -ENODEV && container->noiommu)
+		return fail(ret, "the container's groups have no IOMMU: type %lu is not for them; use 8 (VFIO_NOIOMMU_IOMMU)%s",
+			    type, vfio_noiommu_enabled() ? "" : ", after enabling unsafe no-IOMMU mode");
 	if (ret == -ENODEV)
 		return fail(ret,
 			    "no backend is of type %lu: use 3 (VFIO_TYPE1v2_IOMMU) or 1 (VFIO_TYPE1_IOMMU)",

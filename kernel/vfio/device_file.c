@@ -36,7 +36,7 @@ static int mark_busy(struct vfio_device *vdev)
 	char path[512], who[64];
 	int fd, ret;
 
-	snprintf(path, sizeof(path), "%s/vfio-dev/vfio%u/dev", vdev->dev->path, vdev->index);
+	snprintf(path, sizeof(path), "%s/vfio-dev/%s/dev", vdev->dev->path, vdev->name);
 	fd = vfio_busy_lock(path, O_RDONLY, false);
 	if (fd == -EWOULDBLOCK)
 		return fail(-ENODEV, "%s is being unbound by %s", vdev->dev->name,

@@ -17,6 +17,7 @@
 #include <sys/sysmacros.h>
 
 #include "kernel/base/device.h"
+#include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
@@ -30,6 +31,11 @@ static TAILQ_HEAD(, vfio_group) groups = TAILQ_HEAD_INITIALIZER(groups);
 static const struct file_operations vfio_group_fops;
 
 /* ---- ioctls ---- */
+
+const char *vfio_group_name(const struct vfio_group *group)
+{
+	return group->node + strlen("vfio/");
+}
 
 static int dead(const struct vfio_group *group)
 {
@@ -72,7 +78,7 @@ static long get_status(struct vfio_group *group, void __user *arg)
 	}
 	if (group->container)
 		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
-	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
+	else if (group->type == VFIO_NO_IOMMU || !iommu_group_dma_owner_claimed(group->iommu_group))
 		status.flags = VFIO_GROUP_FLAGS_VIABLE;
 	if (!status.flags && explain_enabled)
 		note_not_viable(group);
@@ -196,6 +202,8 @@ static long get_device_fd(struct vfio_group *group, struct file *file, void __us
 	mutex_unlock(&group->group_lock);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
+	if (group->type == VFIO_NO_IOMMU)
+		explain_event("%s is opened without an IOMMU: nothing confines its DMA", vdev->dev->name);
 	return vfio_device_open_file(vdev, file);
 }
 
@@ -220,7 +228,7 @@ static long vfio_group_ioctl(struct file *file, unsigned int cmd, unsigned long 
 	case VFIO_GROUP_GET_DEVICE_FD:
 		return get_device_fd(group, file, (void __user *)arg);
 	default:
-		return fail(-ENOTTY, "request %#x is not for a group (/dev/vfio/%u)", cmd, group->id);
+		return fail(-ENOTTY, "request %#x is not for a group (/dev/%s)", cmd, group->node);
 	}
 }
 
@@ -314,29 +322,30 @@ bool vfio_file_has_dev(struct file *file, struct vfio_device *vdev)
 
 /* ---- groups appear with their first device and die with their last ---- */
 
-static bool reusable(struct vfio_group *group, unsigned id)
+static bool reusable(struct vfio_group *group, unsigned id, enum vfio_group_type type)
 {
 	bool ret;
 
 	mutex_lock(&group->group_lock);
-	ret = group->id == id && !group->iommu_group && !group->opened_file;
+	ret = group->id == id && group->type == type && !group->iommu_group && !group->opened_file;
 	mutex_unlock(&group->group_lock);
 	return ret;
 }
 
-static struct vfio_group *group_object(unsigned id)
+static struct vfio_group *group_object(unsigned id, enum vfio_group_type type)
 {
 	struct vfio_group *group;
 
 	TAILQ_FOREACH(group, &groups, vfio_next) {
-		if (reusable(group, id))
+		if (reusable(group, id, type))
 			return group;
 	}
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		return ERR_PTR(fail(-ENOMEM, "no memory for group %u", id));
 	group->id = id;
-	snprintf(group->node, sizeof(group->node), "vfio/%u", id);
+	group->type = type;
+	snprintf(group->node, sizeof(group->node), "vfio/%s%u", type == VFIO_NO_IOMMU ? "noiommu-" : "", id);
 	mutex_init(&group->group_lock, LOCK_VFIO_GROUP);
 	TAILQ_INIT(&group->devices);
 	TAILQ_INSERT_TAIL(&groups, group, vfio_next);
@@ -345,7 +354,7 @@ static struct vfio_group *group_object(unsigned id)
 
 static int add_nodes(struct vfio_group *group)
 {
-	int ret = vfio_sysfs_add_group(group->id);
+	int ret = vfio_sysfs_add_group(group);
 
 	if (ret)
 		return ret;
@@ -358,7 +367,7 @@ static int add_nodes(struct vfio_group *group)
 	};
 	ret = cdev_add(&group->cdev, true);
 	if (ret)
-		vfio_sysfs_del_group(group->id);
+		vfio_sysfs_del_group(group);
 	return ret;
 }
 
@@ -373,9 +382,9 @@ static struct vfio_group *find_live(struct iommu_group *iommu_group)
 	return NULL;
 }
 
-static struct vfio_group *make_group(struct iommu_group *iommu_group)
+static struct vfio_group *make_group(struct iommu_group *iommu_group, enum vfio_group_type type)
 {
-	struct vfio_group *group = group_object(iommu_group_id(iommu_group));
+	struct vfio_group *group = group_object(iommu_group_id(iommu_group), type);
 	int ret;
 
 	if (IS_ERR(group))
@@ -393,17 +402,46 @@ static struct vfio_group *make_group(struct iommu_group *iommu_group)
 	return ERR_PTR(fail(ret, "the nodes of group %u could not be made", group->id));
 }
 
+/* A device that no IOMMU isolates gets a group of its own, if that is allowed or another process made it. */
+static int noiommu_group_alloc(struct device *dev)
+{
+	char link[512];
+
+	snprintf(link, sizeof(link), "%s/iommu_group", dev->path);
+	if (kernfs_exists(link))
+		return iommu_probe_noiommu(dev);
+	if (!vfio_noiommu_enabled())
+		return fail(-EINVAL, "%s is in no IOMMU group: no IOMMU isolates it, and "
+			    "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode is N", dev->name);
+	if (!kernfs_creating())
+		explain_event("%s gets a group without an IOMMU: a Linux kernel would be tainted by that", dev->name);
+	return iommu_probe_noiommu(dev);
+}
+
+static void noiommu_group_free(struct device *dev)
+{
+	if (iommu_dev_is_noiommu(dev))
+		iommu_release_device(dev);
+}
+
 struct vfio_group *vfio_group_get_for(struct device *dev)
 {
-	struct iommu_group *iommu_group = iommu_group_get(dev);
+	struct iommu_group *iommu_group;
 	struct vfio_group *group;
+	int ret;
 
-	if (!iommu_group)
-		return ERR_PTR(fail(-EINVAL, "%s is in no IOMMU group: no IOMMU isolates it", dev->name));
+	if (!dev->iommu_group) {
+		ret = noiommu_group_alloc(dev);
+		if (ret)
+			return ERR_PTR(ret);
+	}
+	iommu_group = iommu_group_get(dev);
 	group = find_live(iommu_group);
 	if (!group)
-		group = make_group(iommu_group);
+		group = make_group(iommu_group, iommu_dev_is_noiommu(dev) ? VFIO_NO_IOMMU : VFIO_IOMMU);
 	iommu_group_put(iommu_group);
+	if (IS_ERR(group))
+		noiommu_group_free(dev);
 	return group;
 }
 
@@ -414,14 +452,14 @@ void vfio_group_add_device(struct vfio_group *group, struct vfio_device *vdev)
 	mutex_unlock(&group->group_lock);
 }
 
-void vfio_group_put_if_empty(struct vfio_group *group)
+static void put_if_empty(struct vfio_group *group)
 {
 	struct iommu_group *iommu_group;
 
 	if (!TAILQ_EMPTY(&group->devices))
 		return;
 	cdev_del(&group->cdev, true);
-	vfio_sysfs_del_group(group->id);
+	vfio_sysfs_del_group(group);
 	mutex_lock(&group->group_lock);
 	if (group->container)
 		vfio_container_detach_group(group);
@@ -431,12 +469,18 @@ void vfio_group_put_if_empty(struct vfio_group *group)
 	iommu_group_put(iommu_group);
 }
 
+void vfio_group_put_for(struct vfio_group *group, struct device *dev)
+{
+	put_if_empty(group);
+	noiommu_group_free(dev);
+}
+
 void vfio_group_del_device(struct vfio_group *group, struct vfio_device *vdev)
 {
 	mutex_lock(&group->group_lock);
 	TAILQ_REMOVE(&group->devices, vdev, group_next);
 	mutex_unlock(&group->group_lock);
-	vfio_group_put_if_empty(group);
+	vfio_group_put_for(group, vdev->dev);
 }
 
 void vfio_groups_free(void)
@@ -445,7 +489,7 @@ void vfio_groups_free(void)
 
 	for (group = TAILQ_FIRST(&groups); group; group = next) {
 		next = TAILQ_NEXT(group, vfio_next);
-		if (!reusable(group, group->id))
+		if (!reusable(group, group->id, group->type))
 			continue; /* a program still has it open */
 		TAILQ_REMOVE(&groups, group, vfio_next);
 		mutex_destroy(&group->group_lock);

@@ -166,6 +166,176 @@ static void group_not_viable(void **state)
 	t_close(c);
 }
 
+/* ---- several backends ---- */
+
+#define TYPE_X 42
+struct t_backend {
+	unsigned opened, released, attached, detached, fail_at; /* fail_at: which attach_group fails; 0 none */
+	bool refuses;
+} t_backends[2];
+
+static void *backend_open(struct t_backend *b)
+{
+	b->opened++;
+	return b->refuses ? ERR_PTR(fail(-EINVAL, "the test wants it")) : b;
+}
+
+static void *open_first(unsigned long type)
+{
+	return backend_open(&t_backends[0]);
+}
+
+static void *open_second(unsigned long type)
+{
+	return backend_open(&t_backends[1]);
+}
+
+static void backend_release(void *data)
+{
+	((struct t_backend *)data)->released++;
+}
+
+static long backend_ioctl(void *data, unsigned int cmd, unsigned long arg)
+{
+	return fail(-ENOTTY, "request %#x is unknown", cmd);
+}
+
+static long backend_has(void *data, unsigned long arg)
+{
+	return arg == TYPE_X;
+}
+
+static int backend_attach(void *data, struct iommu_group *group)
+{
+	struct t_backend *b = data;
+
+	if (++b->attached == b->fail_at)
+		return fail(-EIO, "the test wants it");
+	return 0;
+}
+
+static void backend_detach(void *data, struct iommu_group *group)
+{
+	((struct t_backend *)data)->detached++;
+}
+
+#define BACKEND(name_, open_)                                                                                \
+	{                                                                                                    \
+		.name = name_, .open = open_, .release = backend_release, .ioctl = backend_ioctl,            \
+		.check_extension = backend_has, .attach_group = backend_attach, .detach_group = backend_detach, \
+	}
+static const struct vfio_iommu_driver_ops first_backend = BACKEND("first", open_first);
+static const struct vfio_iommu_driver_ops second_backend = BACKEND("second", open_second);
+static const struct vfio_iommu_driver_ops third_backend = BACKEND("one too many", open_second);
+
+/* Two groups in the container; the first backend takes one of them and fails at the other. */
+static void backends_are_tried_in_turn(void **state)
+{
+	struct t_ctx x = t_setup("vfio/2", 0);
+	int g2 = (int)t_works(t_open("vfio/5"));
+
+	(void)state;
+	memset(t_backends, 0, sizeof(t_backends));
+	assert_int_equal(vfio_register_iommu_driver(&first_backend), 0);
+	assert_int_equal(vfio_register_iommu_driver(&first_backend), -EBUSY);
+	assert_int_equal(vfio_register_iommu_driver(&second_backend), 0);
+	assert_int_equal(vfio_register_iommu_driver(&third_backend), -ENOSPC);
+	t_works(t_set_container(g2, x.c));
+	t_backends[0].fail_at = 2;
+	t_backends[1].refuses = true;
+	t_fails(t_ioctl_n(x.c, VFIO_SET_IOMMU, TYPE_X), EINVAL); /* what the last said */
+	assert_int_equal(t_backends[0].detached, 1);
+	assert_int_equal(t_backends[0].released, 1);
+	assert_int_equal(t_backends[1].opened, 1);
+	assert_int_equal(t_backends[1].released, 0);
+	t_fails(t_ioctl(x.c, VFIO_IOMMU_ENABLE, NULL), EINVAL); /* there is none yet */
+	t_backends[0].attached = 0;
+	t_backends[1].refuses = false;
+	t_works(t_ioctl_n(x.c, VFIO_SET_IOMMU, TYPE_X));
+	assert_int_equal(t_backends[0].detached, 2);
+	assert_int_equal(t_backends[0].released, 2);
+	assert_int_equal(t_backends[1].attached, 2);
+	t_fails(t_ioctl(x.c, VFIO_IOMMU_ENABLE, NULL), ENOTTY);
+	t_close(g2);
+	assert_int_equal(t_backends[1].detached, 1);
+	assert_int_equal(t_backends[1].released, 0);
+	t_teardown(x);
+	assert_int_equal(t_backends[1].detached, 2);
+	assert_int_equal(t_backends[1].released, 1);
+	vfio_unregister_iommu_driver(&second_backend);
+	vfio_unregister_iommu_driver(&first_backend);
+	x = t_setup("vfio/2", 0);
+	t_fails(t_ioctl_n(x.c, VFIO_SET_IOMMU, TYPE_X), ENODEV);
+	t_teardown(x);
+}
+
+/* ---- no IOMMU ---- */
+
+static long bind_bare(void)
+{
+	long ret;
+
+	explain_begin();
+	kernfs_lock();
+	ret = device_driver_attach(&fake_driver, &t_dev[BARE0].dev);
+	kernfs_unlock();
+	return ret;
+}
+
+static void set_noiommu_mode(bool on)
+{
+	kernfs_lock();
+	assert_int_equal(vfio_set_unsafe_noiommu_mode(on), 0);
+	kernfs_unlock();
+}
+
+static void group_without_iommu(void **state)
+{
+	int c = (int)t_works(t_open("vfio/vfio")), g, g2, d;
+
+	(void)state;
+	t_fails(bind_bare(), EINVAL);
+	assert_int_equal(t_ioctl_n(c, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU), 0);
+	set_noiommu_mode(true);
+	assert_int_equal(t_ioctl_n(c, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU), 1);
+	t_works(bind_bare());
+	assert_true(kernfs_exists("sys/kernel/iommu_groups/0/name"));
+	assert_true(kernfs_exists("sys/class/vfio/noiommu-0/dev"));
+	assert_true(kernfs_exists("sys/devices/fake/bare0/iommu_group"));
+	assert_false(kernfs_exists("sys/devices/fake/bare0/iommu"));
+	g = (int)t_works(t_open("vfio/noiommu-0"));
+	t_fails(t_open("vfio/noiommu-0"), EBUSY);
+	assert_int_equal(status_flags(g), VFIO_GROUP_FLAGS_VIABLE);
+	t_works(t_set_container(g, c));
+	t_fails(t_ioctl_n(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), ENODEV);
+	g2 = (int)t_works(t_open("vfio/2"));
+	t_fails(t_set_container(g2, c), EPERM);
+	set_noiommu_mode(false);
+	t_fails(t_ioctl_n(c, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU), ENODEV);
+	set_noiommu_mode(true);
+	t_works(t_ioctl_n(c, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU));
+	t_fails(t_set_container(g2, c), EPERM);
+	t_fails(t_map(c, 3, T_BAD, 0, PAGE_SIZE), ENOTTY);
+	d = (int)t_works(t_ioctl(g, VFIO_GROUP_GET_DEVICE_FD, "bare0"));
+	assert_int_equal(t_dev[BARE0].opened - t_dev[BARE0].closed, 1);
+	t_close(d);
+	t_works(t_ioctl(g, VFIO_GROUP_UNSET_CONTAINER, NULL));
+	t_works(t_set_container(g2, c)); /* empty again: either kind may come */
+	t_fails(t_ioctl_n(c, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU), ENODEV);
+	t_fails(t_set_container(g, c), EPERM);
+	t_close(g2);
+	t_close(g);
+	t_close(c);
+	kernfs_lock();
+	device_driver_detach(&t_dev[BARE0].dev);
+	kernfs_unlock();
+	set_noiommu_mode(false);
+	assert_null(t_dev[BARE0].dev.iommu_group);
+	assert_false(kernfs_exists("sys/kernel/iommu_groups/0"));
+	assert_false(kernfs_exists("dev/vfio/noiommu-0"));
+	t_fails(t_open("vfio/noiommu-0"), ENOENT);
+}
+
 /* ---- devices ---- */
 
 static void get_device_fd(void **state)
@@ -374,6 +544,8 @@ int main(void)
 		cmocka_unit_test_teardown(set_and_unset_container, t_close_all),
 		cmocka_unit_test_teardown(set_iommu, t_close_all),
 		cmocka_unit_test_teardown(group_not_viable, t_close_all),
+		cmocka_unit_test_teardown(backends_are_tried_in_turn, t_close_all),
+		cmocka_unit_test_teardown(group_without_iommu, t_close_all),
 		cmocka_unit_test_teardown(get_device_fd, t_close_all),
 		cmocka_unit_test_teardown(open_device_may_fail, t_close_all),
 		cmocka_unit_test_teardown(lifetimes_of_linux, t_close_all),

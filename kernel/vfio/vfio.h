@@ -3,7 +3,8 @@
  * vfio.h - between the VFIO core, its IOMMU backends and its bus drivers.
  *
  * container (/dev/vfio/vfio)  one I/O address space, kept by a backend (type1)
- * group     (/dev/vfio/N)     an IOMMU group; joins a container; one open file at a time
+ * group     (/dev/vfio/N)     an IOMMU group; joins a container; one open file at a time;
+ *	      /dev/vfio/noiommu-N if no IOMMU isolates its device
  * device    (anonymous)	      got from its group once the container has a backend
  *
  * Lifetimes: an open device file keeps the group file's container attachment alive; the container's
@@ -90,14 +91,16 @@ struct vfio_device {
 	int busy_fd;		/* dev_set lock: tells other processes that the device is open here; -1 */
 	_Atomic u32 refs;	/* 1 while registered, 1 for each open file; a futex for unregister */
 	bool unregistering;	/* group_lock: no new opens */
-	unsigned index;		/* vfioN; immutable while registered */
+	unsigned index;		/* of vfioN; immutable while registered */
+	char name[24];		/* "vfio3", "noiommu-vfio3"; likewise */
 	TAILQ_ENTRY(vfio_device) group_next;	/* group_lock */
 	TAILQ_ENTRY(vfio_device) dev_set_next;	/* dev_set lock */
 };
 
 /**
  * vfio_register_group_dev - a bus driver's probe announces a device; makes /dev/vfio/<group> with the
- * first of its group, and /sys/.../vfio-dev/vfioN.  Tree lock held.  0; -EINVAL no group; -EBUSY; -ENOMEM.
+ * first of its group, and /sys/.../vfio-dev/vfioN.  A device without a group gets one of its own if unsafe
+ * no-IOMMU mode is on.  Tree lock held.  0; -EINVAL no group; -EBUSY; -ENOMEM.
  * @dev_set_id: devices with the same pointer share a device set (the bus).
  */
 int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const struct vfio_device_ops *ops,
@@ -189,6 +192,8 @@ void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 /* ---- module init, in this order, tree lock held; each is undone by its _exit ---- */
 int vfio_init(void);		/* core, /dev/vfio/vfio, /sys/class/vfio*, /sys/module/vfio */
 void vfio_exit(void);
+/** vfio_set_unsafe_noiommu_mode - as a kernel's command line sets the module's parameter.  0; -errno. */
+int vfio_set_unsafe_noiommu_mode(bool on);
 int vfio_iommu_type1_init(void);
 /** vfio_iommu_type1_set_lock_limit - what one container may pin, as RLIMIT_MEMLOCK; UINT64_MAX: any. */
 void vfio_iommu_type1_set_lock_limit(u64 bytes);

@@ -130,8 +130,8 @@ int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const 
 	group = vfio_group_get_for(dev);
 	if (IS_ERR(group))
 		return (int)PTR_ERR(group);
-	if (!device_iommu_capable_cache_coherency(dev)) {
-		vfio_group_put_if_empty(group);
+	if (group->type == VFIO_IOMMU && !device_iommu_capable_cache_coherency(dev)) {
+		vfio_group_put_for(group, dev);
 		return fail(-EINVAL, "the IOMMU of %s does not keep its DMA coherent", dev->name);
 	}
 	vdev->dev = dev;
@@ -143,7 +143,7 @@ int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const 
 	atomic_init(&vdev->refs, 1);
 	ret = register_in_group(vdev, group, dev_set_id);
 	if (ret)
-		vfio_group_put_if_empty(group);
+		vfio_group_put_for(group, dev);
 	return ret;
 }
 
@@ -191,7 +191,7 @@ static int wait_for_other_processes(struct vfio_device *vdev)
 	u32 word = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/vfio-dev/vfio%u/dev", vdev->dev->path, vdev->index);
+	snprintf(path, sizeof(path), "%s/vfio-dev/%s/dev", vdev->dev->path, vdev->name);
 	for (;;) {
 		fd = vfio_busy_lock(path, O_RDONLY, true);
 		if (fd != -EWOULDBLOCK)
@@ -227,13 +227,19 @@ int vfio_init(void)
 {
 	int ret = vfio_sysfs_init();
 
+	if (!ret)
+		ret = vfio_register_iommu_driver(&vfio_noiommu_ops);
 	if (ret)
 		return ret;
-	return vfio_container_init();
+	ret = vfio_container_init();
+	if (ret)
+		vfio_unregister_iommu_driver(&vfio_noiommu_ops);
+	return ret;
 }
 
 void vfio_exit(void)
 {
+	vfio_unregister_iommu_driver(&vfio_noiommu_ops);
 	vfio_container_exit();
 	vfio_groups_free();
 }

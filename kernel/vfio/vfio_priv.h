@@ -27,9 +27,15 @@
 
 TAILQ_HEAD(vfio_device_list, vfio_device);
 
+enum vfio_group_type {
+	VFIO_IOMMU,
+	VFIO_NO_IOMMU, /* its one device reaches all memory: "unsafe no-IOMMU mode" */
+};
+
 struct vfio_group {
 	unsigned id;			 /* immutable */
-	char node[24];			 /* "vfio/3"; immutable */
+	enum vfio_group_type type;	 /* immutable */
+	char node[24];			 /* "vfio/3", "vfio/noiommu-3"; immutable */
 	struct cdev cdev;		 /* chrdev.c's while registered */
 	struct mutex group_lock;	 /* LOCK_VFIO_GROUP */
 	struct iommu_group *iommu_group; /* group_lock; NULL: dead; one reference */
@@ -58,8 +64,10 @@ struct vfio_group *vfio_group_get_for(struct device *dev);
 /** vfio_group_add_device, vfio_group_del_device - tree lock held; the last one out makes the group dead. */
 void vfio_group_add_device(struct vfio_group *group, struct vfio_device *vdev);
 void vfio_group_del_device(struct vfio_group *group, struct vfio_device *vdev);
-/** vfio_group_put_if_empty - undo vfio_group_get_for() when the device could not be registered. */
-void vfio_group_put_if_empty(struct vfio_group *group);
+/** vfio_group_put_for - undo vfio_group_get_for() when the device could not be registered, or left. */
+void vfio_group_put_for(struct vfio_group *group, struct device *dev);
+/** vfio_group_name - "3", "noiommu-3" */
+const char *vfio_group_name(const struct vfio_group *group);
 /** vfio_group_unuse_container - an open device file goes. */
 void vfio_group_unuse_container(struct vfio_group *group);
 /** vfio_groups_free - at vfio_exit(). */
@@ -102,11 +110,18 @@ int vfio_migration_feature(struct vfio_device *vdev, u32 flags, void __user *arg
  * Tree lock held.  They stay, for the tree is all processes'.  Return: 0; -errno.
  */
 int vfio_sysfs_init(void);
-int vfio_sysfs_add_group(unsigned id);
-void vfio_sysfs_del_group(unsigned id);
-/** vfio_sysfs_add_device - sets vdev->index, to what the tree has if it has.  0; -ENOSPC; -errno. */
+int vfio_sysfs_add_group(const struct vfio_group *group);
+void vfio_sysfs_del_group(const struct vfio_group *group);
+/** vfio_sysfs_add_device - sets vdev->index and name, to what the tree has if it has.  0; -ENOSPC; -errno. */
 int vfio_sysfs_add_device(struct vfio_device *vdev);
 void vfio_sysfs_del_device(struct vfio_device *vdev);
+
+/** vfio_noiommu_enabled - what the parameter enable_unsafe_noiommu_mode says now.  Any lock. */
+bool vfio_noiommu_enabled(void);
+
+/* ---- noiommu.c: the backend of containers whose groups have no IOMMU ---- */
+
+extern const struct vfio_iommu_driver_ops vfio_noiommu_ops;
 
 /* ---- busy.c: who else has it open ---- */
 

@@ -56,29 +56,28 @@ static int add_class_files(const char *dir, unsigned major, unsigned minor, cons
 
 /* ---- groups ---- */
 
-void vfio_sysfs_del_group(unsigned id)
+void vfio_sysfs_del_group(const struct vfio_group *group)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "sys/class/vfio/%u", id);
+	snprintf(path, sizeof(path), "sys/class/vfio/%s", vfio_group_name(group));
 	kernfs_remove(path);
-	snprintf(path, sizeof(path), "sys/devices/virtual/vfio/%u", id);
+	snprintf(path, sizeof(path), "sys/devices/virtual/vfio/%s", vfio_group_name(group));
 	kernfs_remove(path);
 }
 
-int vfio_sysfs_add_group(unsigned id)
+int vfio_sysfs_add_group(const struct vfio_group *group)
 {
-	char dir[PATH_SIZE], link[PATH_SIZE], name[24];
+	char dir[PATH_SIZE], link[PATH_SIZE];
 	int ret;
 
-	snprintf(dir, sizeof(dir), "sys/devices/virtual/vfio/%u", id);
-	snprintf(link, sizeof(link), "sys/class/vfio/%u", id);
-	snprintf(name, sizeof(name), "vfio/%u", id);
-	ret = add_class_files(dir, VFIO_GROUP_MAJOR, id, name, "", "sys/class/vfio");
+	snprintf(dir, sizeof(dir), "sys/devices/virtual/vfio/%s", vfio_group_name(group));
+	snprintf(link, sizeof(link), "sys/class/vfio/%s", vfio_group_name(group));
+	ret = add_class_files(dir, VFIO_GROUP_MAJOR, group->id, group->node, "", "sys/class/vfio");
 	if (!ret)
 		ret = kernfs_link_to(link, dir);
 	if (ret) {
-		vfio_sysfs_del_group(id);
+		vfio_sysfs_del_group(group);
 		return fail(ret, "%s could not be made", dir);
 	}
 	return 0;
@@ -86,17 +85,24 @@ int vfio_sysfs_add_group(unsigned id)
 
 /* ---- devices ---- */
 
+#define NOIOMMU_PREFIX "noiommu-"
+
+/* Both kinds of devices share the minor numbers. */
 static bool index_in_use(unsigned index)
 {
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", index);
+	if (kernfs_exists(path))
+		return true;
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/" NOIOMMU_PREFIX "vfio%u", index);
 	return kernfs_exists(path);
 }
 
 static int parse_index(void *arg, const char *name)
 {
-	return sscanf(name, "vfio%u", (unsigned *)arg) == 1;
+	return sscanf(name, "vfio%u", (unsigned *)arg) == 1 ||
+	       sscanf(name, NOIOMMU_PREFIX "vfio%u", (unsigned *)arg) == 1;
 }
 
 /* The number another process gave the device, or else the lowest that is free. */
@@ -120,7 +126,7 @@ void vfio_sysfs_del_device(struct vfio_device *vdev)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", vdev->index);
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/%s", vdev->name);
 	kernfs_remove(path);
 	snprintf(path, sizeof(path), "%s/vfio-dev", vdev->dev->path);
 	kernfs_remove(path);
@@ -131,18 +137,18 @@ static int add_device_nodes(struct vfio_device *vdev)
 	char dir[PATH_SIZE - 16], path[PATH_SIZE], name[40];
 	int ret;
 
-	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u", vdev->dev->path, vdev->index);
-	snprintf(name, sizeof(name), "vfio/devices/vfio%u", vdev->index);
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", vdev->dev->path, vdev->name);
+	snprintf(name, sizeof(name), "vfio/devices/%s", vdev->name);
 	ret = add_class_files(dir, VFIO_DEVICE_MAJOR, vdev->index, name, "", "sys/class/vfio-dev");
 	if (ret)
 		return ret;
 	snprintf(path, sizeof(path), "../../../%s", vdev->dev->name);
-	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u/device", vdev->dev->path, vdev->index);
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s/device", vdev->dev->path, vdev->name);
 	ret = kernfs_create_link(dir, path);
 	if (ret)
 		return ret;
-	snprintf(dir, sizeof(dir), "%s/vfio-dev/vfio%u", vdev->dev->path, vdev->index);
-	snprintf(path, sizeof(path), "sys/class/vfio-dev/vfio%u", vdev->index);
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", vdev->dev->path, vdev->name);
+	snprintf(path, sizeof(path), "sys/class/vfio-dev/%s", vdev->name);
 	return kernfs_link_to(path, dir);
 }
 
@@ -152,10 +158,12 @@ int vfio_sysfs_add_device(struct vfio_device *vdev)
 
 	if (ret)
 		return ret;
+	snprintf(vdev->name, sizeof(vdev->name), "%svfio%u",
+		 vdev->group->type == VFIO_NO_IOMMU ? NOIOMMU_PREFIX : "", vdev->index);
 	ret = add_device_nodes(vdev);
 	if (ret) {
 		vfio_sysfs_del_device(vdev);
-		return fail(ret, "the nodes of vfio%u (%s) could not be made", vdev->index, vdev->dev->name);
+		return fail(ret, "the nodes of %s (%s) could not be made", vdev->name, vdev->dev->name);
 	}
 	return 0;
 }
@@ -163,6 +171,7 @@ int vfio_sysfs_add_device(struct vfio_device *vdev)
 /* ---- modules ---- */
 
 #define PARAM_PATH(module, param) "sys/module/" module "/parameters/" param
+#define NOIOMMU_PARAM PARAM_PATH("vfio", "enable_unsafe_noiommu_mode")
 
 static const struct module_file {
 	const char *path;
@@ -170,7 +179,7 @@ static const struct module_file {
 	const char *value;
 } module_files[] = {
 	{ "sys/module/vfio/version", 0444, "0.3\n" },
-	{ PARAM_PATH("vfio", "enable_unsafe_noiommu_mode"), 0644, "N\n" },
+	{ NOIOMMU_PARAM, 0644, "N\n" },
 	{ "sys/module/vfio_iommu_type1/version", 0444, "0.2\n" },
 	{ PARAM_PATH("vfio_iommu_type1", "allow_unsafe_interrupts"), 0644, "N\n" },
 	{ PARAM_PATH("vfio_iommu_type1", "disable_hugepages"), 0644, "N\n" },
@@ -219,6 +228,19 @@ static int add_modules(void)
 			return fail(ret, "/%s could not be made", file->path);
 	}
 	return 0;
+}
+
+/* The tree is the truth: any process of the machine may have changed it. */
+bool vfio_noiommu_enabled(void)
+{
+	char text[2] = "N";
+
+	return kernfs_read(NOIOMMU_PARAM, text, 1) == 1 && text[0] == 'Y';
+}
+
+int vfio_set_unsafe_noiommu_mode(bool on)
+{
+	return kernfs_write(NOIOMMU_PARAM, on ? "Y\n" : "N\n", 2);
 }
 
 int vfio_sysfs_init(void)
