@@ -121,6 +121,8 @@ void hw_device_destroy(struct hw_device *hw)
 		return;
 	if (hw->model->destroy)
 		hw->model->destroy(hw);
+	if (atomic_load(&hw->log))
+		hw_log_stop(hw);
 	device_free(hw);
 }
 
@@ -213,7 +215,7 @@ void hw_explain(struct hw_device *hw, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text + len, sizeof(text) - (size_t)len, fmt, ap);
 	va_end(ap);
-	if (hw->creating)
+	if (hw->creating || atomic_load(&hw->saving))
 		explain_reason(0, "%s", text);
 	else if (hw->host_ops->explain)
 		hw->host_ops->explain(hw->host, text);

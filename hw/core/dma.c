@@ -97,6 +97,8 @@ static int dma_access(struct hw_dma *dma, u64 iova, void *buf, size_t len, bool 
 	if (!dma->iotlb)
 		return refuse(dma, iova, len, write, -EFAULT, "the device is behind no IOMMU");
 	err = iotlb_access(dma->iotlb, iova, buf, len, write);
+	if (unlikely(write && atomic_load_explicit(&dma->hw->log, memory_order_relaxed)))
+		hw_log_mark(dma->hw, iova, len); /* on an error too: a part may have been moved */
 	if (err)
 		atomic_fetch_add_explicit(&dma->faults, 1, memory_order_relaxed);
 	else

@@ -7,6 +7,8 @@
  *	bar.c		BARs: pages, memory behind direct pages, dispatch of accesses
  *	irq.c		MSI, MSI-X and the pin
  *	dma.c		bus mastering
+ *	dirty.c		the log of what DMA wrote
+ *	migrate.c	the device's state as a stream of bytes; stream.c what models see of that
  *	reset.c		back to power-on state
  *	plugin.c	models from shared objects
  *
@@ -64,7 +66,21 @@ struct hw_irq {
 	u32 msi_data, msi_mask, msi_pending;
 	u32 *msix_table;      /* 4 words a vector, as laid out in the BAR; in host order */
 	u64 *msix_pending;
+	bool quiesced;	      /* nothing is sent: it becomes pending */
+	/* Pending bits that a stream brought.  Apart, since a driver that sets MSI up clears the others. */
+	u32 msi_loaded;
+	u64 msix_loaded[HW_MSIX_MAX / 64];
 };
+
+struct hw_stream {
+	struct hw_device *hw;
+	u8 *buf;
+	size_t len, room; /* written: so far, allocated; read: all, 0 */
+	size_t at;	  /* read: the next */
+	int err;	  /* the first error */
+};
+
+struct hw_dma_log;
 
 struct hw_device {
 	/* immutable after create() */
@@ -78,6 +94,7 @@ struct hw_device {
 	u16 devid;
 	void *priv;
 	bool creating; /* model->create() is running: the layout may change, hw_explain() is a reason */
+	atomic_bool saving; /* model->save() or load() is: hw_explain() is a reason */
 	bool bridge, express;
 	u8 pin;
 	unsigned cfg_size, next_cap, last_cap, next_ext_cap, last_ext_cap;
@@ -98,6 +115,10 @@ struct hw_device {
 
 	struct mutex irq_lock; /* LOCK_HW_IRQ */
 	struct hw_irq irq;
+
+	/* dirty.c.  Changed under cfg_lock; who marks is counted, so that it is freed after the last. */
+	_Atomic(struct hw_dma_log *) log;
+	atomic_uint log_users;
 
 	atomic_bool mastering;	/* bus master bit set, and not in D3hot; written under cfg_lock */
 	atomic_flag resetting;
@@ -138,6 +159,16 @@ bool hw_msix_covers(const struct hw_device *hw, unsigned bar, u64 off, u64 len);
 /** hw_msi_pending - the pending register of MSI. */
 u32 hw_msi_pending(struct hw_device *hw);
 bool hw_intx_level(struct hw_device *hw);
+
+/** hw_irq_quiesce - send nothing any more, or send what has become pending meanwhile */
+void hw_irq_quiesce(struct hw_device *hw, bool stop);
+/** hw_irq_save, hw_irq_load - what is pending, and the pin.  Load: -EINVAL, reason given. */
+void hw_irq_save(struct hw_device *hw, struct hw_stream *out);
+int hw_irq_load(struct hw_device *hw, struct hw_stream *in);
+
+/* dirty.c */
+/** hw_log_mark - [iova, +len) was written to by DMA; after the write.  Any thread, no lock held. */
+void hw_log_mark(struct hw_device *hw, u64 iova, u64 len);
 
 /* dma.c */
 void hw_dma_stats(struct hw_device *hw, struct hw_stats *stats);

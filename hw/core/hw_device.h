@@ -53,6 +53,50 @@ void hw_bar_write(void *hw, unsigned bar, u64 off, unsigned len, u64 val);
 int hw_bar_page(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off, u64 *ret_len);
 void hw_reset(void *hw, bool bus);
 
+/* ---- migration (migrate.c).  A driver asks; it sees to the order of what follows. ---- */
+
+/** hw_can_migrate - has the model what it takes? */
+bool hw_can_migrate(void *hw);
+/** hw_quiesce - stop the device, or let it go on; not twice.  While stopped its interrupts become pending. */
+void hw_quiesce(void *hw, bool stop);
+/**
+ * hw_save_head - the first bytes of a stream: whose state it is;  hw_save_state - the rest, while quiesced
+ * *@ret_buf is malloc'ed.  Return: 0; -ENOMEM; what the model says.  Reason given.
+ */
+int hw_save_head(void *hw, void **ret_buf, size_t *ret_len);
+int hw_save_state(void *hw, void **ret_buf, size_t *ret_len);
+/** hw_save_size - about how long the whole stream will be */
+u64 hw_save_size(void *hw);
+/**
+ * hw_load_check - the first @len bytes of a stream have come: can it be one for this device?
+ * Return: 0 so far yes; -EINVAL no, reason given.
+ */
+int hw_load_check(void *hw, const void *buf, size_t len);
+/**
+ * hw_load_state - take over the state of a whole stream, while quiesced
+ * Return: 0; -EINVAL it is not whole or not for this device, nothing was changed; -EBADMSG the model
+ * refused it, and the device is as after a reset.  Reason given.
+ */
+int hw_load_state(void *hw, const void *buf, size_t len);
+
+/* ---- the log of DMA writes (dirty.c) ---- */
+
+struct hw_log_range { u64 iova, length; };
+
+/**
+ * hw_log_start - from now on note each page that the device writes to, in @ranges, which do not overlap
+ * @page_size: wanted; becomes what is done: a power of two, larger if the bitmap would be too large
+ * Return: 0; -EINVAL it is on already; -ENOMEM.  Reason given.
+ */
+int hw_log_start(void *hw, const struct hw_log_range *ranges, u32 count, u64 *page_size);
+/** hw_log_stop - Return: 0; -EINVAL it is not on. */
+int hw_log_stop(void *hw);
+/**
+ * hw_log_read_and_clear - call @dirty for pages that were written in [@iova, @last], ascending
+ * What it is called with may reach over both ends by less than a page.  Return: 0; -EINVAL it is not on.
+ */
+int hw_log_read_and_clear(void *hw, u64 iova, u64 last, void (*dirty)(void *arg, u64 iova, u64 last), void *arg);
+
 unsigned hw_config_size(const struct hw_device *hw);
 struct hw_stats {
 	u64 dma_read_bytes, dma_written_bytes, dma_faults, msi_sent, intx_raised, bar_reads, bar_writes;

@@ -200,7 +200,8 @@ void hw_irq_reset(struct hw_device *hw)
 
 	mutex_lock(&hw->irq_lock);
 	irq->level = false;
-	irq->msi_pending = 0;
+	irq->msi_pending = irq->msi_loaded = 0;
+	memset(irq->msix_loaded, 0, sizeof(irq->msix_loaded));
 	if (hw->msix_cap) {
 		memset(irq->msix_table, 0, msix_table_bytes(hw->msix_vectors));
 		memset(irq->msix_pending, 0, msix_pba_bytes(hw->msix_vectors));
@@ -225,7 +226,7 @@ static int msix_message_locked(struct hw_device *hw, unsigned v, struct message 
 {
 	const u32 *entry = hw->irq.msix_table + v * MSIX_ENTRY_WORDS;
 
-	if (hw->irq.msix_masked || entry[3] & MSIX_CTRL_MASKED)
+	if (hw->irq.quiesced || hw->irq.msix_masked || entry[3] & MSIX_CTRL_MASKED)
 		return -EAGAIN;
 	ret->addr = entry[0] | (u64)entry[1] << 32;
 	ret->data = entry[2];
@@ -236,7 +237,7 @@ static int msi_message_locked(struct hw_device *hw, unsigned v, struct message *
 {
 	const struct hw_irq *irq = &hw->irq;
 
-	if (irq->msi_mask & 1u << v)
+	if (irq->quiesced || irq->msi_mask & 1u << v)
 		return -EAGAIN;
 	ret->addr = irq->msi_addr;
 	ret->data = (irq->msi_data & ~(irq->msi_granted - 1)) | v;
@@ -293,7 +294,7 @@ bool hw_msi(struct hw_device *hw, unsigned vector)
 		lost(hw, "interrupt vector %u lost: MSI-X has %u vectors", vector, hw->msix_vectors);
 	else if (err == -EAGAIN)
 		lost(hw, "interrupt vector %u is pending: it is masked in %s", vector,
-		     msix ? "the MSI-X table or for the function" : "the MSI mask register");
+		     msix ? "the MSI-X table or for the function" : "the MSI mask register, or the device is stopped");
 	else if (!err)
 		send_message(hw, &msg);
 	return true;
@@ -341,8 +342,9 @@ void hw_irq_update(struct hw_device *hw)
 	}
 	mutex_lock(&hw->irq_lock);
 	line = hw->pin && irq->level && !irq->intx_disabled && !irq->msi_enabled && !irq->msix_enabled;
-	changed = line != irq->line;
-	irq->line = line;
+	changed = line != irq->line && !irq->quiesced;
+	if (changed)
+		irq->line = line;
 	mutex_unlock(&hw->irq_lock);
 	if (!changed)
 		return;
@@ -457,4 +459,66 @@ void hw_msix_write(struct hw_device *hw, u64 off, unsigned len, u64 val)
 		msix_store_locked(hw, off + 4, 4, (u32)(val >> 32));
 	mutex_unlock(&hw->irq_lock);
 	hw_irq_update(hw);
+}
+
+/* ---- migration ------------------------------------------------------------------------------- */
+
+/* What the stream brought joins what is pending, where the driver has set up the same kind of interrupt. */
+static void merge_loaded_locked(struct hw_device *hw)
+{
+	struct hw_irq *irq = &hw->irq;
+
+	for (unsigned i = 0; i * 64 < hw->msix_vectors; i++) {
+		if (irq->msix_enabled)
+			irq->msix_pending[i] |= irq->msix_loaded[i];
+		irq->msix_loaded[i] = 0;
+	}
+	if (irq->msi_enabled)
+		irq->msi_pending |= irq->msi_loaded;
+	irq->msi_loaded = 0;
+}
+
+void hw_irq_quiesce(struct hw_device *hw, bool stop)
+{
+	mutex_lock(&hw->irq_lock);
+	hw->irq.quiesced = stop;
+	if (!stop)
+		merge_loaded_locked(hw);
+	mutex_unlock(&hw->irq_lock);
+	if (!stop)
+		hw_irq_update(hw);
+}
+
+void hw_irq_save(struct hw_device *hw, struct hw_stream *out)
+{
+	struct hw_irq *irq = &hw->irq;
+
+	mutex_lock(&hw->irq_lock);
+	hw_save_u64(out, irq->level);
+	hw_save_u64(out, irq->msi_pending | irq->msi_loaded);
+	hw_save_u64(out, hw->msix_vectors);
+	for (unsigned i = 0; i * 64 < hw->msix_vectors; i++)
+		hw_save_u64(out, irq->msix_pending[i] | irq->msix_loaded[i]);
+	mutex_unlock(&hw->irq_lock);
+}
+
+int hw_irq_load(struct hw_device *hw, struct hw_stream *in)
+{
+	const u64 vectors = hw->msix_vectors, msi = hw->msi_vectors ? (1ull << hw->msi_vectors) - 1 : 0;
+	u64 level, pending, count, words[HW_MSIX_MAX / 64] = { 0 };
+
+	hw_load_u64(in, "level of the pin", 0, 1, &level);
+	hw_load_u64(in, "pending bits of MSI", 0, msi, &pending);
+	hw_load_u64(in, "vectors of MSI-X", vectors, vectors, &count);
+	for (unsigned i = 0; i * 64 < vectors && !in->err; i++)
+		hw_load_u64(in, "pending bits of MSI-X", 0,
+			    vectors - 64 * i < 64 ? (1ull << (vectors - 64 * i)) - 1 : UINT64_MAX, &words[i]);
+	if (in->err)
+		return in->err;
+	mutex_lock(&hw->irq_lock);
+	hw->irq.level = level;
+	hw->irq.msi_loaded = (u32)pending;
+	memcpy(hw->irq.msix_loaded, words, sizeof(words));
+	mutex_unlock(&hw->irq_lock);
+	return 0;
 }

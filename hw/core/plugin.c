@@ -184,6 +184,11 @@ static int check_ops(const char *path, const struct hw_model *m)
 		{"bar_write", (const void *)m->bar_write, false},
 		{"config_written", (const void *)m->config_written, false},
 		{"bus_master", (const void *)m->bus_master, false},
+		{"quiesce", (const void *)m->quiesce, false},
+		{"resume", (const void *)m->resume, false},
+		{"save", (const void *)m->save, false},
+		{"load", (const void *)m->load, false},
+		{"identity", (const void *)m->identity, false},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
@@ -193,6 +198,8 @@ static int check_ops(const char *path, const struct hw_model *m)
 			return fail(-EINVAL, "%s: %s() of its model points to %p, where no code is", path,
 				    ops[i].name, ops[i].fn);
 	}
+	if (!!m->quiesce + !!m->resume + !!m->save + !!m->load != (m->save ? 4 : 0))
+		return fail(-EINVAL, "%s: of quiesce, resume, save and load its model has some and not all", path);
 	return 0;
 }
 

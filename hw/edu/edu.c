@@ -11,11 +11,13 @@
  * device's thread, started at the first job, runs each when it is due.
  *
  * edu->lock guards all registers and is never held while bytes move: the address may be our own BAR.
- * `moving` says that a transfer is past the point of no return; a reset waits for it.
+ * `moving` says that a transfer is past the point of no return; a reset waits for it, and so does
+ * quiesce.  A quiesced device runs no job; what is left of a job's time is part of its state.
  */
 #include <errno.h>
 #include <semaphore.h>
 #include <softvfio/hw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +28,8 @@
 #include "kernel/lib/types.h"
 
 extern const struct hw_model edu_model;
+
+#define DELAY_US_MAX 60000000ull
 
 enum edu_job_id { JOB_FACTORIAL, JOB_DMA, NR_JOBS };
 
@@ -43,7 +47,7 @@ struct edu {
 	u32 liveness, factorial, status, irq_status;
 	u64 src, dst, count, cmd;
 	struct edu_job jobs[NR_JOBS];
-	bool moving, stop;
+	bool moving, stop, quiesced;
 	u8 buf[EDU_BUF_BYTES];
 	u8 bounce[EDU_BUF_BYTES]; /* what is on its way; while moving it is the transfer's, without lock */
 	struct hw_thread *thread;
@@ -81,7 +85,7 @@ static u32 factorial(u32 n)
 static void run_factorial(struct edu *edu)
 {
 	mutex_lock(&edu->lock);
-	if (edu->jobs[JOB_FACTORIAL].pending) {
+	if (edu->jobs[JOB_FACTORIAL].pending && !edu->quiesced) {
 		edu->jobs[JOB_FACTORIAL].pending = false;
 		edu->factorial = factorial(edu->factorial);
 		edu->status &= ~EDU_STATUS_BUSY;
@@ -140,7 +144,7 @@ static void run_dma(struct edu *edu)
 	struct transfer t;
 
 	mutex_lock(&edu->lock);
-	if (!edu->jobs[JOB_DMA].pending)
+	if (!edu->jobs[JOB_DMA].pending || edu->quiesced)
 		goto unlock;
 	edu->jobs[JOB_DMA].pending = false;
 	if (!transfer_prepare_locked(edu, &t)) {
@@ -183,8 +187,10 @@ static void edu_thread(void *arg)
 		mutex_lock(&edu->lock);
 		stop = edu->stop;
 		for (unsigned i = 0; i < NR_JOBS; i++) {
-			due[i] = edu->jobs[i].pending && edu->jobs[i].due_ns <= now;
-			if (edu->jobs[i].pending && !due[i])
+			const bool runs = edu->jobs[i].pending && !edu->quiesced;
+
+			due[i] = runs && edu->jobs[i].due_ns <= now;
+			if (runs && !due[i])
 				next = min(next, edu->jobs[i].due_ns);
 		}
 		mutex_unlock(&edu->lock);
@@ -210,6 +216,10 @@ static void edu_thread(void *arg)
 static bool job_queue_locked(struct edu *edu, enum edu_job_id id)
 {
 	edu->jobs[id].pending = true;
+	if (edu->quiesced)
+		edu->jobs[id].due_ns = edu->delay_ns; /* resume adds the time */
+	if (edu->quiesced)
+		return true;
 	if (!edu->delay_ns)
 		return false;
 	if (!edu->thread && hw_thread_start(edu->hw, "edu", edu_thread, edu, &edu->thread))
@@ -339,7 +349,7 @@ static int edu_create(struct hw_device *hw)
 		return -ENOMEM;
 	err = hw_option_u64(hw, "dma_mask", (1u << 28) - 1, 0, UINT64_MAX, &edu->dma_mask);
 	if (!err)
-		err = hw_option_u64(hw, "delay_us", 0, 0, 60000000, &delay_us);
+		err = hw_option_u64(hw, "delay_us", 0, 0, DELAY_US_MAX, &delay_us);
 	if (err)
 		goto err_free;
 	err = -ENOMEM;
@@ -373,24 +383,142 @@ static void edu_destroy(struct hw_device *hw)
 	free(edu);
 }
 
-static void edu_reset(struct hw_device *hw)
+/* Drops the lock meanwhile. */
+static void wait_for_transfer_locked(struct edu *edu)
 {
 	const struct timespec pause = { .tv_nsec = 20000 };
-	struct edu *edu = hw_private(hw);
 
-	mutex_lock(&edu->lock);
-	memset(edu->jobs, 0, sizeof(edu->jobs));
 	while (edu->moving) {
 		mutex_unlock(&edu->lock);
 		sys_ppoll(NULL, 0, &pause);
 		mutex_lock(&edu->lock);
 	}
+}
+
+static void edu_reset(struct hw_device *hw)
+{
+	struct edu *edu = hw_private(hw);
+
+	mutex_lock(&edu->lock);
+	memset(edu->jobs, 0, sizeof(edu->jobs));
+	wait_for_transfer_locked(edu);
 	edu->liveness = edu->factorial = edu->status = edu->irq_status = 0;
 	edu->src = edu->dst = edu->count = edu->cmd = 0;
 	memset(edu->jobs, 0, sizeof(edu->jobs));
 	memset(edu->buf, 0, sizeof(edu->buf));
 	hw_intx(hw, false);
 	mutex_unlock(&edu->lock);
+}
+
+/* ---- migration ----------------------------------------------------------------------------- */
+
+static void edu_quiesce(struct hw_device *hw)
+{
+	struct edu *edu = hw_private(hw);
+	const u64 now = now_ns();
+
+	mutex_lock(&edu->lock);
+	edu->quiesced = true;
+	wait_for_transfer_locked(edu);
+	for (unsigned i = 0; i < NR_JOBS; i++) /* from now on: what is left */
+		edu->jobs[i].due_ns = edu->jobs[i].due_ns > now ? edu->jobs[i].due_ns - now : 0;
+	mutex_unlock(&edu->lock);
+}
+
+/* Jobs that wait go to the thread, or run here if there is none. */
+static void edu_resume(struct hw_device *hw)
+{
+	struct edu *edu = hw_private(hw);
+	const u64 now = now_ns();
+	bool waits = false;
+
+	mutex_lock(&edu->lock);
+	edu->quiesced = false;
+	for (unsigned i = 0; i < NR_JOBS; i++) {
+		waits |= edu->jobs[i].pending && edu->jobs[i].due_ns;
+		edu->jobs[i].due_ns += now;
+	}
+	if (waits && !edu->thread && hw_thread_start(hw, "edu", edu_thread, edu, &edu->thread))
+		waits = false;
+	mutex_unlock(&edu->lock);
+	if (waits) {
+		sem_post(&edu->wake);
+		return;
+	}
+	run_factorial(edu);
+	run_dma(edu);
+}
+
+static int edu_save(struct hw_device *hw, struct hw_stream *out)
+{
+	struct edu *edu = hw_private(hw);
+
+	mutex_lock(&edu->lock);
+	hw_save_u64(out, edu->liveness);
+	hw_save_u64(out, edu->factorial);
+	hw_save_u64(out, edu->status);
+	hw_save_u64(out, edu->irq_status);
+	hw_save_u64(out, edu->src);
+	hw_save_u64(out, edu->dst);
+	hw_save_u64(out, edu->count);
+	hw_save_u64(out, edu->cmd);
+	for (unsigned i = 0; i < NR_JOBS; i++) {
+		hw_save_u64(out, edu->jobs[i].pending);
+		hw_save_u64(out, edu->jobs[i].due_ns);
+	}
+	hw_save(out, edu->buf, sizeof(edu->buf));
+	mutex_unlock(&edu->lock);
+	return 0;
+}
+
+/* A job and the register that shows it come and go together. */
+static int check_jobs_locked(struct edu *edu)
+{
+	if (!(edu->status & ~(EDU_STATUS_BUSY | EDU_STATUS_IRQ)) &&
+	    edu->jobs[JOB_FACTORIAL].pending == !!(edu->status & EDU_STATUS_BUSY) &&
+	    edu->jobs[JOB_DMA].pending == (edu->cmd & EDU_CMD_RUN))
+		return 0;
+	hw_explain(edu->hw, "edu: the stream's status 0x%x and DMA command 0x%llx do not fit its jobs", edu->status,
+		   (unsigned long long)edu->cmd);
+	return -EINVAL;
+}
+
+static int edu_load(struct hw_device *hw, struct hw_stream *in)
+{
+	struct edu *edu = hw_private(hw);
+	u64 val, pending;
+	int err;
+
+	mutex_lock(&edu->lock);
+	hw_load_u64(in, "liveness", 0, UINT32_MAX, &val);
+	edu->liveness = (u32)val;
+	hw_load_u64(in, "factorial", 0, UINT32_MAX, &val);
+	edu->factorial = (u32)val;
+	hw_load_u64(in, "status", 0, UINT32_MAX, &val);
+	edu->status = (u32)val;
+	hw_load_u64(in, "interrupt status", 0, UINT32_MAX, &val);
+	edu->irq_status = (u32)val;
+	hw_load_u64(in, "DMA source", 0, UINT64_MAX, &edu->src);
+	hw_load_u64(in, "DMA destination", 0, UINT64_MAX, &edu->dst);
+	hw_load_u64(in, "DMA count", 0, UINT64_MAX, &edu->count);
+	hw_load_u64(in, "DMA command", 0, UINT64_MAX, &edu->cmd);
+	for (unsigned i = 0; i < NR_JOBS; i++) {
+		hw_load_u64(in, "job", 0, 1, &pending);
+		edu->jobs[i].pending = pending;
+		hw_load_u64(in, "time left of a job", 0, DELAY_US_MAX * 1000, &edu->jobs[i].due_ns);
+	}
+	err = hw_load(in, edu->buf, sizeof(edu->buf));
+	if (!err)
+		err = check_jobs_locked(edu);
+	mutex_unlock(&edu->lock);
+	return err;
+}
+
+static void edu_identity(struct hw_device *hw, char *buf, size_t size)
+{
+	struct edu *edu = hw_private(hw);
+
+	snprintf(buf, size, "dma_mask=0x%llx", (unsigned long long)edu->dma_mask);
 }
 
 static const struct hw_key edu_keys[] = {
@@ -408,4 +536,11 @@ const struct hw_model edu_model = {
 	.reset = edu_reset,
 	.bar_read = edu_bar_read,
 	.bar_write = edu_bar_write,
+	.quiesce = edu_quiesce,
+	.resume = edu_resume,
+	.save = edu_save,
+	.load = edu_load,
+	.identity = edu_identity,
+	.state_version = 1,
+	.state_bytes = 8 * (8 + 2 * NR_JOBS) + EDU_BUF_BYTES,
 };

@@ -59,6 +59,7 @@ extern "C" {
 
 struct hw_device;
 struct hw_dma;
+struct hw_stream;
 
 enum hw_page_kind {
 	HW_PAGE_TRAPPED,     /* loads and stores reach bar_read/bar_write; the default */
@@ -97,6 +98,23 @@ struct hw_key {
  *	handles BARs, command, MSI, MSI-X, PM and PCIe function level reset itself.
  * @bus_master: bus mastering was switched on or off; optional.
  *
+ * The rest is for models whose state can leave one device and enter another (live migration); all of
+ * it is there, or none.  What belongs to the core is not a model's to save: config space, the MSI-X
+ * table, pending interrupts.
+ *
+ * @quiesce: stop.  On return no DMA is under way, no interrupt comes, and the state does not change by
+ *	itself, until @resume.  Accesses to the BARs still come: they change registers and may leave
+ *	work behind, which @resume finds.  reset may come too; the model stays quiesced then.
+ * @resume: go on, also with what @load brought.
+ * @save: hw_save() all that a driver could see, and all that is yet to be done.  While quiesced.
+ *	Return 0 or -errno; say why with hw_explain().
+ * @load: hw_load() it again, on a device that was just reset and is quiesced.  The bytes may be
+ *	anybody's: check each.  Return 0 or -errno, say why; after an error the core resets the device.
+ * @identity: a text of what both devices must have in common ("blocks=512 queues=64"); a stream with
+ *	another text is refused.  May be NULL.
+ * @state_version: of what @save writes; a stream of another version is refused
+ * @state_bytes: about how many bytes that is, for the estimate that a user gets beforehand
+ *
  * Exactly one of these exists per model, const, and lives as long as the process.
  */
 struct hw_model {
@@ -111,6 +129,13 @@ struct hw_model {
 	void (*bar_write)(struct hw_device *hw, unsigned bar, uint64_t off, unsigned len, uint64_t val);
 	void (*config_written)(struct hw_device *hw, unsigned off, unsigned len);
 	void (*bus_master)(struct hw_device *hw, bool on);
+
+	void (*quiesce)(struct hw_device *hw);
+	void (*resume)(struct hw_device *hw);
+	int (*save)(struct hw_device *hw, struct hw_stream *out);
+	int (*load)(struct hw_device *hw, struct hw_stream *in);
+	void (*identity)(struct hw_device *hw, char *buf, size_t size);
+	uint32_t state_version, state_bytes;
 };
 
 /* ---- plugins ------------------------------------------------------------------------------ */
@@ -324,6 +349,24 @@ int hw_thread_start(struct hw_device *hw, const char *name, void (*run)(void *ar
 		    struct hw_thread **ret_thread) HW_API(hw_thread_start);
 /** hw_thread_join - wait until it has returned, and free it; NULL is no thread.  Not on that thread. */
 void hw_thread_join(struct hw_thread *thread) HW_API(hw_thread_join);
+
+/* ---- what a model calls in save() and load() ---------------------------------------------- */
+
+/**
+ * hw_save - append bytes to the stream;  hw_save_u64 - a number, 8 bytes, lowest first
+ * If memory is short the stream remembers it, and saving fails as a whole.
+ */
+void hw_save(struct hw_stream *out, const void *buf, size_t len_bytes) HW_API(hw_save);
+void hw_save_u64(struct hw_stream *out, uint64_t val) HW_API(hw_save_u64);
+/**
+ * hw_load - take the next bytes of the stream;  hw_load_u64 - a number in [@min, @max]
+ * @what: its name, for the reason
+ * Return: 0; -EINVAL the stream is too short or the number is out of range, reason given, and then
+ * @buf is filled with zeros, *@ret_val is @min.
+ */
+int hw_load(struct hw_stream *in, void *buf, size_t len_bytes) HW_API(hw_load);
+int hw_load_u64(struct hw_stream *in, const char *what, uint64_t min, uint64_t max, uint64_t *ret_val)
+	HW_API(hw_load_u64);
 
 /**
  * hw_copy - memcpy that survives a mapped file which shrank under us
