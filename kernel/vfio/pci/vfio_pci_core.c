@@ -29,8 +29,7 @@ unsigned vfio_pci_get_irq_count(struct vfio_pci_core_device *vdev, unsigned inde
 		return pci_msi_vec_count(vdev->pdev);
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		return pci_msix_vec_count(vdev->pdev);
-	case VFIO_PCI_ERR_IRQ_INDEX:
-		return vdev->pdev->pcie_cap ? 1 : 0;
+	case VFIO_PCI_ERR_IRQ_INDEX: /* of conventional devices too, since Linux 7.3 */
 	case VFIO_PCI_REQ_IRQ_INDEX:
 		return 1;
 	default:
@@ -256,8 +255,6 @@ static long get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 			    sizeof(info));
 	if (info.index >= VFIO_PCI_NUM_IRQS)
 		return fail(-EINVAL, "irq index %u: the device has %u", info.index, VFIO_PCI_NUM_IRQS);
-	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !vdev->pdev->pcie_cap)
-		return fail(-EINVAL, "%s is not PCI Express: it reports no errors", vfio_pci_name(vdev));
 	info.flags = irq_flags(vdev, info.index);
 	info.count = vfio_pci_get_irq_count(vdev, info.index);
 	if (copy_to_user(arg, &info, sizeof(info)))

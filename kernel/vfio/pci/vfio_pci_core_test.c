@@ -132,11 +132,11 @@ static void irq_info(void **state)
 {
 	static const struct {
 		unsigned dev;
-		int count[5]; /* -1 EINVAL */
+		unsigned count[5];
 		u32 flags[5];
 	} want[] = {
-		{ EDU, { 1, 1, 0, -1, 1 }, { 7, 9, 9, 0, 9 } },
-		{ SMALL, { 0, 0, 0, -1, 1 }, { 7, 9, 9, 0, 9 } },
+		{ EDU, { 1, 1, 0, 1, 1 }, { 7, 9, 9, 9, 9 } },
+		{ SMALL, { 0, 0, 0, 1, 1 }, { 7, 9, 9, 9, 9 } },
 		{ NVME, { 1, 0, 65, 1, 1 }, { 7, 9, 1, 9, 9 } },
 		{ IGB, { 1, 1, 10, 1, 1 }, { 7, 9, 1, 9, 9 } },
 		{ E1000E, { 1, 1, 5, 1, 1 }, { 7, 9, 1, 9, 9 } },
@@ -150,10 +150,6 @@ static void irq_info(void **state)
 
 		for (unsigned k = 0; k < 5; k++) {
 			q = (struct vfio_irq_info){ .argsz = 100, .index = k };
-			if (want[i].count[k] < 0) {
-				t_fails(t_ioctl(t.d, VFIO_DEVICE_GET_IRQ_INFO, &q), EINVAL);
-				continue;
-			}
 			t_works(t_ioctl(t.d, VFIO_DEVICE_GET_IRQ_INFO, &q));
 			assert_int_equal(q.argsz, 100);
 			assert_int_equal(q.count, want[i].count[k]);

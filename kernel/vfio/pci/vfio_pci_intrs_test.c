@@ -392,7 +392,10 @@ static void err_and_req(void **state)
 	int e = t_eventfd();
 
 	(void)state;
-	t_fails(set_fd(t.d, ERR, 0, &e), EINVAL);
+	t_works(set_fd(t.d, ERR, 0, &e)); /* a conventional device, and yet */
+	t_works(loopback(t.d, ERR, 0, 1));
+	assert_int_equal(t_count(e), 1);
+	t_works(set_fd(t.d, ERR, 0, &neg));
 	t_forget();
 	vfio_pci_ops.request(&vdev->vdev, 0);
 	assert_int_equal(t_events, 1);
