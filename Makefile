@@ -12,8 +12,13 @@ check:
 	tools/check
 bench: all
 	bench/run $(BUILD)
+conformance: all
+	meson test -C $(BUILD) --no-rebuild --suite conformance
+real-linux: all
+	tools/real-linux --setup
+	BUILD=$(abspath $(BUILD)) tests/conformance/real
 install: all
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 clean:
 	rm -rf $(BUILD)
-.PHONY: all demo check bench install clean
+.PHONY: all demo check bench conformance real-linux install clean
