@@ -153,6 +153,7 @@ static int add_links(struct device *dev)
 
 static int add_files(struct device *dev)
 {
+	const bool pm = !dev->bus->no_runtime_pm;
 	char text[PAGE_SIZE + 8];
 	int err;
 
@@ -163,11 +164,11 @@ static int add_files(struct device *dev)
 	override_text(dev, text, sizeof(text));
 	err = add_file(dev, "driver_override", 0644, text, &override_ops);
 	if (!err)
-		err = add_file(dev, "power/control", 0644, "on\n", &control_ops);
+		err = add_file(dev, "power/control", 0644, pm ? "on\n" : "auto\n", &control_ops);
 	if (!err)
-		err = add_file(dev, "power/runtime_status", 0444, "active\n", NULL);
+		err = add_file(dev, "power/runtime_status", 0444, pm ? "active\n" : "unsupported\n", NULL);
 	if (!err)
-		err = add_file(dev, "power/runtime_enabled", 0444, "forbidden\n", NULL);
+		err = add_file(dev, "power/runtime_enabled", 0444, pm ? "forbidden\n" : "disabled\n", NULL);
 	return err;
 }
 

@@ -150,8 +150,8 @@ static int not_matching(struct device_driver *drv, struct device *dev)
 		return fail(-ENODEV, "driver_override of %s is %s, so %s may not have it", dev->name,
 			    dev->driver_override, drv->name);
 	return fail(-ENODEV,
-		    "%s has no id that fits %s: write its name to driver_override, or its ids to new_id",
-		    drv->name, dev->name);
+		    "%s has no id that fits %s: write %s to its driver_override%s", drv->name, dev->name,
+		    drv->name, dev->bus->add_driver_attrs ? ", or its ids to new_id" : "");
 }
 
 int device_driver_attach(struct device_driver *drv, struct device *dev)

@@ -75,6 +75,7 @@ struct bus_type {
 	bool (*sync)(struct bus_type *bus);
 	/** rescan - optional: a program wrote 1 to /sys/bus/<name>/rescan.  Tree lock held.  0; -errno. */
 	int (*rescan)(struct bus_type *bus);
+	bool no_runtime_pm; /* its devices' drivers do no runtime power management: power/ says so */
 	TAILQ_HEAD(, device) devices;	/* under the tree lock */
 	TAILQ_HEAD(, device_driver) drivers;
 	TAILQ_ENTRY(bus_type) node;	/* bus.c */
