@@ -256,7 +256,7 @@ void hw_bar_write(void *opaque, unsigned bar, u64 off, unsigned len, u64 val)
 {
 	struct hw_device *hw = opaque;
 
-	if (!access_ok(hw, bar, off, len) || bar == HW_ROM_BAR)
+	if (!access_ok(hw, bar, off, len) || bar == HW_ROM_BAR || hw->bars[bar].flags & HW_REGION_READONLY)
 		return;
 	atomic_fetch_add_explicit(&hw->bar_writes, 1, memory_order_relaxed);
 	for (unsigned done = 0, n; done < len; done += n) {

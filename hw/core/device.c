@@ -98,6 +98,8 @@ struct hw_device *hw_device_create(const struct hw_model *model, const char *nam
 	err = hw->name ? copy_options(hw, options) : -ENOMEM;
 	if (err)
 		goto err_free;
+	if (model->platform) /* its DMA needs nobody's leave: a command register that is on for good */
+		hw->cfg[HW_CFG_COMMAND] = HW_CMD_MASTER;
 	hw->creating = true;
 	err = model->create(hw);
 	if (err > 0 || err < -MAX_ERRNO)

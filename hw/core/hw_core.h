@@ -11,6 +11,7 @@
  *	migrate.c	the device's state as a stream of bytes; stream.c what models see of that
  *	reset.c		back to power-on state
  *	plugin.c	models from shared objects
+ *	wire.c		platform devices: regions and interrupt wires
  *
  * Config space is four arrays of the same shape.  A byte that a driver writes becomes
  * (old & ~wmask) | (new & wmask), less the bits of w1c that it wrote as one.  A reset copies "reset"
@@ -70,6 +71,7 @@ struct hw_irq {
 	/* Pending bits that a stream brought.  Apart, since a driver that sets MSI up clears the others. */
 	u32 msi_loaded;
 	u64 msix_loaded[HW_MSIX_MAX / 64];
+	u16 wires;	      /* of a platform device: a bit set for each that is asserted */
 };
 
 struct hw_stream {
@@ -102,7 +104,10 @@ struct hw_device {
 	bool msi_64, msi_maskable, no_soft_reset, flr;
 	unsigned msi_vectors, msix_vectors, msix_bar;
 	u32 msix_table_off, msix_pba_off;
-	struct hw_bar bars[HW_BARS + 1];
+	unsigned nr_regions, nr_wires; /* of a platform device */
+	u16 level_wires;	       /* a bit set for each that is level triggered */
+	bool resettable;
+	struct hw_bar bars[HW_BARS + 1]; /* or regions */
 	int mem_fd; /* backs direct and read-direct pages of all BARs; -1 none */
 	u64 mem_bytes;
 
@@ -169,6 +174,10 @@ int hw_irq_load(struct hw_device *hw, struct hw_stream *in);
 /* dirty.c */
 /** hw_log_mark - [iova, +len) was written to by DMA; after the write.  Any thread, no lock held. */
 void hw_log_mark(struct hw_device *hw, u64 iova, u64 len);
+
+/* wire.c */
+/** hw_wires_reset - all wires are taken back. */
+void hw_wires_reset(struct hw_device *hw);
 
 /* dma.c */
 void hw_dma_stats(struct hw_device *hw, struct hw_stats *stats);

@@ -19,6 +19,8 @@ struct hw_host_ops {
 	void (*msi)(void *host, u64 addr, u32 data);
 	/** intx - the pin, gated by command register and MSI, went high (true) or low */
 	void (*intx)(void *host, bool asserted);
+	/** wire - of a platform device: an edge, or a level went high */
+	void (*wire)(void *host, unsigned wire);
 	/** store_open - see hw_store_open() */
 	int (*store_open)(void *host, const char *name, u64 size_bytes);
 	/** hide_fd - move a descriptor out of the program's way.  Return: its new number.  close_fd closes
@@ -52,6 +54,18 @@ void hw_bar_write(void *hw, unsigned bar, u64 off, unsigned len, u64 val);
 /** hw_bar_page - Return: enum hw_page_kind */
 int hw_bar_page(void *hw, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_off, u64 *ret_len);
 void hw_reset(void *hw, bool bus);
+
+/* The same for struct platform_hw_ops; regions are read and written as BARs are. */
+bool hw_wire_level(void *hw, unsigned wire);
+void hw_platform_reset(void *hw);
+struct hw_platform_layout {
+	unsigned nr_regions, nr_wires;
+	struct { u64 size_bytes; bool readonly; } region[HW_REGIONS];
+	bool level[HW_WIRES];
+	bool resettable;
+};
+/** hw_platform_layout - what create() of a platform device's model added. */
+void hw_platform_layout(const struct hw_device *hw, struct hw_platform_layout *ret);
 
 /* ---- migration (migrate.c).  A driver asks; it sees to the order of what follows. ---- */
 

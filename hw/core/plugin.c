@@ -203,6 +203,14 @@ static int check_ops(const char *path, const struct hw_model *m)
 	return 0;
 }
 
+/* A platform device's part: its bus name becomes part of device names. */
+static int check_platform(const char *path, const struct hw_platform *platform)
+{
+	if (platform && (bytes_at(platform, PF_R) < sizeof(*platform) || !is_name(platform->bus_name)))
+		return fail(-EINVAL, "%s: its model's platform has no proper bus_name", path);
+	return 0;
+}
+
 /* *@ret: its model as this version knows it; what an older plugin does not have is NULL. */
 static int check_model(const char *path, const struct hw_plugin *plugin, struct hw_model *ret)
 {
@@ -226,6 +234,8 @@ static int check_model(const char *path, const struct hw_plugin *plugin, struct 
 	if (!is_text(ret->summary, MAX_TEXT))
 		return fail(-EINVAL, "%s: its model has no summary of one line", path);
 	err = check_keys(path, ret->keys);
+	if (!err)
+		err = check_platform(path, ret->platform);
 	return err ? err : check_ops(path, ret);
 }
 

@@ -31,5 +31,6 @@ void hw_reset(void *opaque, bool bus)
 		hw->model->reset(hw);
 	hw_config_reset(hw, was_master);
 	hw_irq_reset(hw);
+	hw_wires_reset(hw);
 	atomic_flag_clear(&hw->resetting);
 }

@@ -136,6 +136,7 @@ struct hw_model {
 	int (*load)(struct hw_device *hw, struct hw_stream *in);
 	void (*identity)(struct hw_device *hw, char *buf, size_t size);
 	uint32_t state_version, state_bytes;
+	const struct hw_platform *platform; /* not NULL: no PCI device but one at fixed addresses, see below */
 };
 
 /* ---- plugins ------------------------------------------------------------------------------ */
@@ -298,6 +299,49 @@ void hw_set_private(struct hw_device *hw, void *priv) HW_API(hw_set_private);
 void *hw_private(const struct hw_device *hw) HW_API(hw_private);
 /** hw_name - "0000:01:00.0"; lives as long as the device. */
 const char *hw_name(const struct hw_device *hw) HW_API(hw_name);
+
+/* ---- platform devices ----------------------------------------------------------------------- */
+
+/*
+ * A device that is part of a chip: registers at fixed addresses, wires to an interrupt controller, a
+ * stream id by which the IOMMU knows its DMA.  It has no config space: create() calls hw_region_add()
+ * and hw_wire_add() instead of the functions with pci, bar_add and cap in their names, and its DMA needs
+ * no bus mastering.  A region is to bar_read, bar_write, hw_bar_set_pages() and hw_bar_memory() what a BAR
+ * is.  All else of this header is the same.
+ */
+#define HW_REGIONS HW_BARS
+#define HW_WIRES 16
+
+struct hw_platform {
+	const char *bus_name; /* "platdev": devices are platdev.0, platdev.1; on AMBA "dma": 2c000000.dma */
+	uint32_t amba_id;     /* PrimeCell peripheral id: on the AMBA bus; 0: on the platform bus */
+};
+
+enum hw_region_flags {
+	HW_REGION_READONLY = 1 << 8, /* writes go nowhere */
+};
+
+/**
+ * hw_region_add - give the device the next region, 0, 1, 2 ...
+ * @size_bytes: a multiple of 4, up to 1 GiB; it need not fill a page
+ * Return: its index; -EINVAL a bad size or no platform device; -ENOSPC there are HW_REGIONS.
+ */
+int hw_region_add(struct hw_device *hw, uint64_t size_bytes, unsigned flags) HW_API(hw_region_add);
+/**
+ * hw_wire_add - give the device the next interrupt wire
+ * @level: an interrupt is there for as long as the wire is asserted; else one happens each time it rises
+ * Return: its index; -EINVAL no platform device; -ENOSPC there are HW_WIRES.
+ */
+int hw_wire_add(struct hw_device *hw, bool level) HW_API(hw_wire_add);
+/**
+ * hw_resettable - the host knows how to reset the device, by a line of the chip or a register
+ * Without it nobody calls reset, and drivers that insist on one (vfio-platform) do not take the device.
+ */
+void hw_resettable(struct hw_device *hw) HW_API(hw_resettable);
+/** hw_wire - assert a wire or take it back.  Any thread; as hw_intx(). */
+void hw_wire(struct hw_device *hw, unsigned wire, bool asserted) HW_API(hw_wire);
+/** hw_wire_pulse - an edge: asserted and taken back at once. */
+void hw_wire_pulse(struct hw_device *hw, unsigned wire) HW_API(hw_wire_pulse);
 
 /* ---- what a model calls while it runs ----------------------------------------------------- */
 
