@@ -21,7 +21,7 @@ enum lock_rank {
 	LOCK_VFIO_GROUP,       /* group.c: vfio_group.group_lock */
 	LOCK_VFIO_CONTAINER,   /* container.c: vfio_container.group_lock */
 	LOCK_VFIO_DEVICE_SET,  /* vfio_main.c: vfio_device_set.lock */
-	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate */
+	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate; vfio_platform_device.igate */
 	LOCK_VFIO_PCI_MEMORY,  /* vfio_pci_core.c: memory_lock */
 	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
 	LOCK_VIRQFD,	       /* virqfd.c */
@@ -41,7 +41,7 @@ enum lock_rank {
 	LOCK_HW_IOMMU,	       /* hw/iommu: device table, list of IOTLBs */
 	LOCK_HW_IOTLB,	       /* hw/iommu: one engine's translations; held while bytes move */
 	LOCK_PCI_MSI,	       /* pci/msi.c: message to handler */
-	LOCK_VFIO_PCI_TRIGGER, /* vfio_pci_intrs.c: eventfd of a vector, read by interrupt handlers */
+	LOCK_VFIO_PCI_TRIGGER, /* eventfd of a vector, read by interrupt handlers; vfio_platform_irq.lock */
 	LOCK_IOMMUFD_OBJECTS,  /* iommufd/main.c: a context's table of objects */
 	LOCK_VMA,	       /* mm/vma.c */
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */

@@ -200,5 +200,9 @@ void vfio_iommu_type1_set_lock_limit(u64 bytes);
 void vfio_iommu_type1_exit(void);
 int vfio_pci_init(void);	/* registers the pci_driver "vfio-pci" */
 void vfio_pci_exit(void);
+int vfio_platform_init(void);	/* registers the platform_driver "vfio-platform" */
+void vfio_platform_exit(void);
+int vfio_amba_init(void);	/* and "vfio-amba" on the AMBA bus */
+void vfio_amba_exit(void);
 
 #endif

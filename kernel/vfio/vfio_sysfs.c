@@ -5,7 +5,7 @@
  *	/sys/class/vfio/3		-> /sys/devices/virtual/vfio/3/{dev,uevent,subsystem}
  *	/sys/class/vfio-dev/vfio0	-> <device>/vfio-dev/vfio0/{dev,uevent,device,subsystem}
  *	/sys/class/misc/vfio		-> /sys/devices/virtual/misc/vfio
- *	/sys/module/{vfio,vfio_iommu_type1,vfio_pci}
+ *	/sys/module/{vfio,vfio_iommu_type1,vfio_pci,vfio_platform,vfio_amba}
  *
  * Programs look there to learn whether VFIO is loaded, which group a device is in, and the number of
  * a device.  The nodes of a device are made by the process that binds it and found by all others, so
@@ -189,6 +189,9 @@ static const struct module_file {
 	{ PARAM_PATH("vfio_pci", "disable_idle_d3"), 0644, "N\n" },
 	{ PARAM_PATH("vfio_pci", "enable_sriov"), 0644, "N\n" },
 	{ PARAM_PATH("vfio_pci", "disable_denylist"), 0444, "N\n" },
+	{ "sys/module/vfio_platform/version", 0444, "0.10\n" },
+	{ PARAM_PATH("vfio_platform", "reset_required"), 0444, "Y\n" },
+	{ "sys/module/vfio_amba/version", 0444, "0.10\n" },
 };
 
 /* Numbers are 32 bits wide in the one module that has any. */
