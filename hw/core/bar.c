@@ -3,7 +3,7 @@
  * bar.c - BARs: their size, the kind of each page, and who answers an access.
  *
  * An access goes, in this order, to the MSI-X table and pending bits (irq.c), to the memory behind
- * direct and read-direct pages, or to the model.  Absent BARs and places behind the end read as all
+ * direct and read-direct pages, to a ROM image, or to the model.  Absent BARs and places behind the end read as all
  * ones and swallow writes, as a bus without an answer does.
  *
  * The memory of all BARs of a device is one memfd, so that one descriptor serves every mmap.  It is
@@ -19,6 +19,8 @@
 #include "kernel/lib/sys.h"
 
 #define BAR_MAX_BYTES (1ull << 44)
+#define ROM_MIN_BYTES 2048u /* the address register has no lower bits */
+#define ROM_MAX_BYTES (16u << 20)
 
 static bool bar_is_memory(const struct hw_bar *b)
 {
@@ -124,8 +126,62 @@ void *hw_bar_memory(struct hw_device *hw, unsigned bar)
 	return bar < HW_BARS ? hw->bars[bar].mem : NULL;
 }
 
+static u64 rom_size(u64 bytes)
+{
+	u64 size = ROM_MIN_BYTES;
+
+	while (size < bytes)
+		size <<= 1;
+	return size;
+}
+
+static int rom_read(int fd, u8 *to, u64 len)
+{
+	ssize_t n;
+
+	for (u64 done = 0; done < len; done += (u64)n) {
+		n = sys_pread(fd, to + done, len - done, (off_t)done);
+		if (n <= 0)
+			return n ? (int)n : -EIO;
+	}
+	return 0;
+}
+
+static int rom_load_fd(struct hw_device *hw, int fd, const char *path)
+{
+	struct stat st;
+	int err = sys_fstat(fd, &st);
+
+	if (err)
+		return fail(err, "%s: %s", path, strerror(-err));
+	if (st.st_size <= 0 || st.st_size > ROM_MAX_BYTES)
+		return fail(-EINVAL, "%s has %lld bytes: a ROM has 1 to %u", path, (long long)st.st_size,
+			    ROM_MAX_BYTES);
+	err = hw_bar_add(hw, HW_ROM_BAR, rom_size((u64)st.st_size), 0);
+	if (err)
+		return err;
+	hw->rom = malloc(hw->bars[HW_ROM_BAR].size_bytes);
+	if (!hw->rom)
+		return -ENOMEM;
+	memset(hw->rom, 0xff, hw->bars[HW_ROM_BAR].size_bytes); /* as an erased chip behind the image */
+	err = rom_read(fd, hw->rom, (u64)st.st_size);
+	return err ? fail(err, "%s cannot be read: %s", path, strerror(-err)) : 0;
+}
+
+int hw_rom_load(struct hw_device *hw, const char *path)
+{
+	int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return fail(fd, "%s: %s", path, strerror(-fd));
+	err = rom_load_fd(hw, fd, path);
+	sys_close(fd);
+	return err;
+}
+
 void hw_bar_free(struct hw_device *hw)
 {
+	free(hw->rom);
 	for (unsigned i = 0; i < ARRAY_SIZE(hw->bars); i++) {
 		struct hw_bar *b = &hw->bars[i];
 
@@ -204,6 +260,8 @@ static u64 read_piece(struct hw_device *hw, unsigned bar, u64 off, unsigned len)
 
 	if (hw_msix_covers(hw, bar, off, len))
 		return hw_msix_read(hw, off, len);
+	if (bar == HW_ROM_BAR && hw->rom)
+		return mem_load(hw->rom + off, len);
 	if (page_kind(b, off) != HW_PAGE_TRAPPED)
 		return mem_load(b->mem + off, len);
 	return hw->model->bar_read ? hw->model->bar_read(hw, bar, off, len) & all_ones(len) : all_ones(len);

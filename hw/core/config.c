@@ -10,8 +10,8 @@
  * carried out after the lock is dropped, because they call the model and the host.
  *
  * Two fields are not stored but asked for: the interrupt bit of the status register and MSI's pending
- * bits.  Two writes act instead of being stored: function level reset, and a power state of D1 or D2,
- * which no device here has.
+ * bits.  Some writes act instead of being stored: function level reset (of PCI Express and of advanced
+ * features), the address register of VPD (vpd.c), and a power state of D1 or D2, which no device here has.
  *
  * Sources: PCI Local Bus 3.0 chapter 6, PCI Express Base 5.0 chapter 7, PCI Power Management 1.2.
  */
@@ -317,6 +317,10 @@ static void write_locked(struct hw_device *hw, unsigned off, unsigned len, u32 v
 	}
 	if (hw->flr && touches(off, len, flr_reg, 1))
 		fx->flr = val >> 8 * (flr_reg - off) & (PCI_EXP_DEVCTL_BCR_FLR >> 8);
+	if (hw->af_cap && touches(off, len, hw->af_cap + PCI_AF_CTRL, 1))
+		fx->flr |= val >> 8 * (hw->af_cap + PCI_AF_CTRL - off) & PCI_AF_CTRL_FLR;
+	if (hw->vpd_cap && touches(off, len, hw->vpd_cap + PCI_VPD_ADDR + 1, 1))
+		hw_vpd_written_locked(hw); /* its high byte starts the transfer */
 	fx->decode = is_decode_register(hw, off, len);
 	hw_config_sync_locked(hw);
 	fx->master = atomic_load(&hw->mastering);
@@ -365,8 +369,12 @@ bool hw_config_master_off(struct hw_device *hw)
 
 void hw_config_reset(struct hw_device *hw, bool master_before)
 {
+	u8 sticky[HW_AER_STICKY_BYTES];
+
 	mutex_lock(&hw->cfg_lock);
+	hw_aer_save_locked(hw, sticky);
 	memcpy(hw->cfg, hw->reset, sizeof(hw->cfg));
+	hw_aer_restore_locked(hw, sticky);
 	hw_config_sync_locked(hw);
 	mutex_unlock(&hw->cfg_lock);
 	if (master_before && hw->model->bus_master)

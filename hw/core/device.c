@@ -62,6 +62,7 @@ static void device_free(struct hw_device *hw)
 {
 	hw_bar_free(hw);
 	hw_irq_free(hw);
+	free(hw->vpd);
 	for (unsigned i = 0; i < hw->nr_options; i++)
 		free((char *)(uintptr_t)hw->options[i].value);
 	free(hw->options);

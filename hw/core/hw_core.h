@@ -6,6 +6,9 @@
  *	config.c	config space: bytes, masks, what a write causes
  *	bar.c		BARs: pages, memory behind direct pages, dispatch of accesses
  *	irq.c		MSI, MSI-X and the pin
+ *	caps.c		capabilities that are registers and little more
+ *	vpd.c		vital product data
+ *	aer.c		advanced error reporting
  *	dma.c		bus mastering
  *	dirty.c		the log of what DMA wrote
  *	migrate.c	the device's state as a stream of bytes; stream.c what models see of that
@@ -100,7 +103,8 @@ struct hw_device {
 	bool bridge, express;
 	u8 pin;
 	unsigned cfg_size, next_cap, last_cap, next_ext_cap, last_ext_cap;
-	u8 msi_cap, msix_cap, pm_cap, pcie_cap;
+	u8 msi_cap, msix_cap, pm_cap, pcie_cap, af_cap, vpd_cap;
+	u16 aer_cap;
 	bool msi_64, msi_maskable, no_soft_reset, flr;
 	unsigned msi_vectors, msix_vectors, msix_bar;
 	u32 msix_table_off, msix_pba_off;
@@ -108,11 +112,14 @@ struct hw_device {
 	u16 level_wires;	       /* a bit set for each that is level triggered */
 	bool resettable;
 	struct hw_bar bars[HW_BARS + 1]; /* or regions */
+	u8 *rom; /* content of the ROM BAR, all of it; NULL: the model answers */
+	unsigned vpd_bytes, vpd_rw_off;
 	int mem_fd; /* backs direct and read-direct pages of all BARs; -1 none */
 	u64 mem_bytes;
 
 	struct mutex cfg_lock; /* LOCK_HW_CONFIG, outside irq_lock: cfg, engines */
 	u8 cfg[HW_CONFIG_BYTES];
+	u8 *vpd; /* vpd_bytes of content */
 	/* immutable after create() */
 	u8 wmask[HW_CONFIG_BYTES], w1c[HW_CONFIG_BYTES], reset[HW_CONFIG_BYTES];
 	LIST_HEAD(, hw_dma) engines;
@@ -174,6 +181,16 @@ int hw_irq_load(struct hw_device *hw, struct hw_stream *in);
 /* dirty.c */
 /** hw_log_mark - [iova, +len) was written to by DMA; after the write.  Any thread, no lock held. */
 void hw_log_mark(struct hw_device *hw, u64 iova, u64 len);
+
+/* vpd.c */
+/** hw_vpd_written_locked - the address register was written: move four bytes.  cfg_lock held. */
+void hw_vpd_written_locked(struct hw_device *hw);
+
+/* aer.c */
+/** hw_aer_save_locked, hw_aer_restore_locked - its registers outlive resets.  cfg_lock held. */
+#define HW_AER_STICKY_BYTES 0x28 /* from the first status register to the end of the header log */
+void hw_aer_save_locked(const struct hw_device *hw, u8 *ret);
+void hw_aer_restore_locked(struct hw_device *hw, const u8 *saved);
 
 /* wire.c */
 /** hw_wires_reset - all wires are taken back. */

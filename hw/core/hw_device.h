@@ -13,6 +13,8 @@
 
 struct hw_iommu;
 
+enum hw_aer_severity { HW_AER_CORRECTABLE, HW_AER_NONFATAL, HW_AER_FATAL };
+
 /* What a device needs from its surroundings; any op may be NULL.  Any thread; no lock of hw/core held. */
 struct hw_host_ops {
 	/** msi - a message write into the interrupt window */
@@ -29,6 +31,8 @@ struct hw_host_ops {
 	void (*close_fd)(void *host, int fd);
 	/** explain - a finished line */
 	void (*explain)(void *host, const char *text);
+	/** aer - an error message, gated by mask and Device Control; may come inside a BAR access */
+	void (*aer)(void *host, enum hw_aer_severity severity, u32 status);
 	/** decode_changed - memory or I/O decoding, or a BAR's address, changed */
 	void (*decode_changed)(void *host);
 };

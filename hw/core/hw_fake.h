@@ -25,6 +25,9 @@ struct fake_host {
 	u64 addr[FAKE_MAX];
 	u32 data[FAKE_MAX];
 	bool intx;
+	unsigned nr_aer;
+	enum hw_aer_severity aer_severity;
+	u32 aer_status;
 	char explain[512];
 };
 
@@ -47,6 +50,13 @@ static void fake_intx(void *host, bool asserted)
 	fake.nr_intx++;
 }
 
+static void fake_aer(void *host, enum hw_aer_severity severity, u32 status)
+{
+	fake.nr_aer++;
+	fake.aer_severity = severity;
+	fake.aer_status = status;
+}
+
 static void fake_explain(void *host, const char *text)
 {
 	strncpy(fake.explain, text, sizeof(fake.explain) - 1);
@@ -57,6 +67,7 @@ static void fake_decode(void *host) { fake.nr_decode++; }
 
 static const struct hw_host_ops fake_ops = {
 	.msi = fake_msi, .intx = fake_intx, .explain = fake_explain, .decode_changed = fake_decode,
+	.aer = fake_aer,
 };
 
 /* ---- an IOMMU: [FAKE_IOVA, +FAKE_BYTES) is fake_ram, nothing else is mapped ---- */

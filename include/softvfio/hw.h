@@ -263,6 +263,48 @@ int hw_cap_add_pm(struct hw_device *hw, bool no_soft_reset) HW_API(hw_cap_add_pm
  * Source: PCI Express Base 5.0, 7.5.3.
  */
 int hw_cap_add_express(struct hw_device *hw, bool flr) HW_API(hw_cap_add_express);
+/** hw_cap_add_af - advanced features of conventional PCI: a function level reset. */
+int hw_cap_add_af(struct hw_device *hw) HW_API(hw_cap_add_af);
+/**
+ * hw_cap_add_vpd - vital product data behind an address and a data register
+ * @data: copied; @len_bytes: a multiple of 4, at most 32768; bytes from @rw_off on may be
+ * written.  hw_vpd_text() makes @data.  Return: offset or -errno.
+ */
+int hw_cap_add_vpd(struct hw_device *hw, const void *data, unsigned len_bytes, unsigned rw_off)
+	HW_API(hw_cap_add_vpd);
+/**
+ * hw_vpd_text - a VPD image: @name as identifier, @part and @serial as PN and SN, and an RW part of
+ * @rw_bytes free bytes (0: none)
+ * @ret_rw_off: where the RW part begins.  Return: bytes, a multiple of 4; -EINVAL if a text is longer
+ * than 255 bytes or @room is too small.
+ */
+int hw_vpd_text(void *buf, unsigned room, const char *name, const char *part, const char *serial,
+		unsigned rw_bytes, unsigned *ret_rw_off) HW_API(hw_vpd_text);
+/** hw_cap_add_vendor - vendor specific: @body behind the length byte, all @writable bits as given. */
+int hw_cap_add_vendor(struct hw_device *hw, const void *body, const void *writable, unsigned body_len)
+	HW_API(hw_cap_add_vendor);
+
+/* Extended capabilities, for express devices.  Each returns its offset or -errno. */
+/** hw_ext_cap_add_aer - advanced error reporting; hw_aer_report() then fills it. */
+int hw_ext_cap_add_aer(struct hw_device *hw) HW_API(hw_ext_cap_add_aer);
+int hw_ext_cap_add_dsn(struct hw_device *hw, uint64_t serial) HW_API(hw_ext_cap_add_dsn);
+/** hw_ext_cap_add_ats - @queue_depth: 1 to 32 invalidations. */
+int hw_ext_cap_add_ats(struct hw_device *hw, unsigned queue_depth) HW_API(hw_ext_cap_add_ats);
+/** hw_ext_cap_add_pasid - @bits: 0 to 20 of a PASID. */
+int hw_ext_cap_add_pasid(struct hw_device *hw, unsigned bits, bool exec, bool priv)
+	HW_API(hw_ext_cap_add_pasid);
+/** hw_ext_cap_add_pri - page requests; @max_requests: outstanding ones. */
+int hw_ext_cap_add_pri(struct hw_device *hw, uint32_t max_requests) HW_API(hw_ext_cap_add_pri);
+/** hw_ext_cap_add_vendor - @body behind the 4 bytes of vendor specific header. */
+int hw_ext_cap_add_vendor(struct hw_device *hw, uint16_t vsec_id, uint8_t rev, const void *body,
+			  const void *writable, unsigned body_len) HW_API(hw_ext_cap_add_vendor);
+/** hw_ext_cap_add_ari - alternative routing ids; @next: the next function's number, 0 none. */
+int hw_ext_cap_add_ari(struct hw_device *hw, uint8_t next) HW_API(hw_ext_cap_add_ari);
+int hw_ext_cap_add_acs(struct hw_device *hw) HW_API(hw_ext_cap_add_acs);
+int hw_ext_cap_add_ltr(struct hw_device *hw) HW_API(hw_ext_cap_add_ltr);
+
+/** hw_rom_load - a ROM BAR with the content of a file, at most 16 MiB.  0; -errno with reason. */
+int hw_rom_load(struct hw_device *hw, const char *path) HW_API(hw_rom_load);
 
 /**
  * hw_option - the value the user gave for a key of this instance
@@ -380,6 +422,18 @@ bool hw_msi(struct hw_device *hw, unsigned vector) HW_API(hw_msi);
 void hw_intx(struct hw_device *hw, bool asserted) HW_API(hw_intx);
 /** hw_msi_enabled - is MSI or MSI-X switched on?  Any thread. */
 bool hw_msi_enabled(const struct hw_device *hw) HW_API(hw_msi_enabled);
+/**
+ * hw_aer_report - an error happened: record it and send the message that goes up to the root port
+ * @uncorrectable: is @bit of the uncorrectable status (PCI_ERR_UNC_*) or of the correctable one
+ *	(PCI_ERR_COR_*); whether it is fatal the severity register says
+ * @tlp: the four words of the packet's header that go to the log; NULL: none
+ *
+ * Any thread, also inside bar_write: whoever acts on it does so on a thread of its own.
+ * Return: true if the message went up; false if there is no AER capability, the error is masked or
+ * its reporting is not enabled in Device Control (told by hw_explain()).
+ */
+bool hw_aer_report(struct hw_device *hw, bool uncorrectable, uint32_t bit, const uint32_t tlp[4])
+	HW_API(hw_aer_report);
 
 /**
  * hw_thread_start - a thread for the model; signals of the program never run on it
