@@ -20,6 +20,9 @@
 _Static_assert((int)HW_PAGE_TRAPPED == (int)PCI_PAGE_TRAPPED && (int)HW_PAGE_DIRECT == (int)PCI_PAGE_DIRECT &&
 	       (int)HW_PAGE_READ_DIRECT == (int)PCI_PAGE_READ_DIRECT,
 	       "kinds of pages are the same on both sides");
+_Static_assert((int)HW_AER_CORRECTABLE == (int)PCI_AER_CORRECTABLE &&
+		       (int)HW_AER_NONFATAL == (int)PCI_AER_NONFATAL && (int)HW_AER_FATAL == (int)PCI_AER_FATAL,
+	       "and how bad errors are");
 _Static_assert(HW_ROM_BAR == PCI_ROM_RESOURCE, "so is the index of the ROM");
 
 /* ---- a device as the PCI bus sees it --------------------------------------------------------- */
@@ -52,6 +55,13 @@ static void host_intx(void *host, bool asserted)
 
 	if (asserted)
 		pci_intx_receive(&md->pdev);
+}
+
+static void host_aer(void *host, enum hw_aer_severity severity, u32 status)
+{
+	struct machine_device *md = host;
+
+	pci_aer_receive(&md->pdev, (enum pci_aer_severity)severity, status);
 }
 
 static int host_store_open(void *host, const char *name, u64 size_bytes)
@@ -101,6 +111,7 @@ static void host_explain(void *host, const char *text)
 const struct hw_host_ops machine_host_ops = {
 	.msi = host_msi,
 	.intx = host_intx,
+	.aer = host_aer,
 	.store_open = host_store_open,
 	.hide_fd = host_hide_fd,
 	.close_fd = host_close_fd,

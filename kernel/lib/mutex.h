@@ -41,6 +41,7 @@ enum lock_rank {
 	LOCK_HW_IOMMU,	       /* hw/iommu: device table, list of IOTLBs */
 	LOCK_HW_IOTLB,	       /* hw/iommu: one engine's translations; held while bytes move */
 	LOCK_PCI_MSI,	       /* pci/msi.c: message to handler */
+	LOCK_PCI_AER,	       /* pci/aer.c: devices that reported an error */
 	LOCK_VFIO_PCI_TRIGGER, /* eventfd of a vector, read by interrupt handlers; vfio_platform_irq.lock */
 	LOCK_IOMMUFD_OBJECTS,  /* iommufd/main.c: a context's table of objects */
 	LOCK_VMA,	       /* mm/vma.c */

@@ -541,7 +541,7 @@ static int reset_methods_from(struct pci_dev *pdev, const char *buf, char *ret, 
 			continue;
 		m = reset_method_of(name);
 		if (m < 0)
-			return fail(-EINVAL, "%.32s is no way to reset a device: those are flr, pm and bus",
+			return fail(-EINVAL, "%.32s is no way to reset a device: those are flr, af_flr, pm and bus",
 				    name);
 		if (!pci_reset_method_works(pdev, (enum pci_reset_method)m))
 			return fail(-EINVAL, "%s cannot be reset by %s", pdev->dev.name, name);
@@ -676,6 +676,8 @@ int pci_add_device_attrs(struct device *dev)
 		err = add_rom(pdev);
 	if (!err)
 		err = add_reset(pdev);
+	if (!err)
+		err = pci_aer_add_attrs(pdev);
 	if (err)
 		return err;
 	if (dev->found) {

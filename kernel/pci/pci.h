@@ -53,6 +53,9 @@ struct resource {
 #define IORESOURCE_SIZEALIGN 0x00040000u
 #define IORESOURCE_MEM_64 0x00100000u
 
+/* How bad an error is that a device reports; as hw/core has it. */
+enum pci_aer_severity { PCI_AER_CORRECTABLE, PCI_AER_NONFATAL, PCI_AER_FATAL };
+
 struct pci_dev {
 	struct device dev;
 	u16 domain;
@@ -61,13 +64,15 @@ struct pci_dev {
 	u32 class; /* 24 bits */
 	u8 revision, hdr_type, pin;
 	unsigned cfg_size;	/* 256 or 4096 */
-	u8 msi_cap, msix_cap, pcie_cap, pm_cap; /* offsets; 0 absent */
-	bool has_flr;
+	u8 msi_cap, msix_cap, pcie_cap, pm_cap, af_cap; /* offsets; 0 absent */
+	u16 aer_cap;
+	bool has_flr, has_af_flr;
 	struct pci_dev *bridge;	/* upstream root port; NULL on the root bus */
 	struct resource resource[PCI_NUM_RESOURCES];
 	const struct pci_hw_ops *hw_ops;	/* immutable */
 	void *hw;
 	atomic_int enable_cnt;
+	struct pci_aer *aer;	/* aer.c: what it reported; NULL without the capability */
 	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled */
 	_Atomic(void (*)(void *arg)) intx_handler; /* msi.c */
 	void *intx_arg;		/* msi.c: changes only while there is no handler and none is running */
@@ -90,6 +95,8 @@ struct pci_driver {
 	struct device_driver driver; /* .id_table: array of pci_device_id ending with vendor 0 */
 	int (*probe)(struct pci_dev *pdev);
 	void (*remove)(struct pci_dev *pdev);
+	/** error_detected - optional: the device reported an uncorrectable error.  Tree lock held. */
+	void (*error_detected)(struct pci_dev *pdev);
 	TAILQ_HEAD(, pci_dynid) dynids; /* under the tree lock */
 };
 #define to_pci_driver(d) container_of((d), struct pci_driver, driver)
@@ -201,6 +208,8 @@ void pci_free_intx(struct pci_dev *pdev);
 void pci_intx_receive(struct pci_dev *pdev);
 /** pci_intx - the INTx disable bit: @enable clears it. */
 void pci_intx(struct pci_dev *pdev, bool enable);
+/** pci_aer_receive - hardware sent an error message; @status is one bit.  Any thread, any lock below LOCK_PCI_AER. */
+void pci_aer_receive(struct pci_dev *pdev, enum pci_aer_severity severity, u32 status);
 /** pci_intx_pending - status register bit 3. */
 bool pci_intx_pending(struct pci_dev *pdev);
 

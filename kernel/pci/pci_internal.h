@@ -12,7 +12,7 @@
 enum { PCI_WINDOW_IO, PCI_WINDOW_MEM, PCI_WINDOW_PREF };
 
 /* Each way to reset a device, in the order of preference. */
-enum pci_reset_method { PCI_RESET_FLR, PCI_RESET_PM, PCI_RESET_BUS, PCI_RESET_METHODS };
+enum pci_reset_method { PCI_RESET_FLR, PCI_RESET_AF, PCI_RESET_PM, PCI_RESET_BUS, PCI_RESET_METHODS };
 
 TAILQ_HEAD(pci_dev_list, pci_dev);
 extern struct pci_dev_list pci_devices; /* probe.c: all, present or not; under the tree lock */
@@ -55,7 +55,17 @@ void pci_update_bridge_files(struct pci_dev *bridge);
 /** pci_update_reset_files - the ways to reset @pdev may have changed. */
 void pci_update_reset_files(struct pci_dev *pdev);
 
+/* ---- aer.c ---- */
+/** pci_aer_init - find the capability, make the counters.  pci_aer_exit - forget reports, free them.  Tree lock held. */
+int pci_aer_init(struct pci_dev *pdev);
+void pci_aer_exit(struct pci_dev *pdev);
+/** pci_aer_enable - let the device send error messages. */
+void pci_aer_enable(struct pci_dev *pdev);
+int pci_aer_add_attrs(struct pci_dev *pdev);
+
 /* ---- reset.c ---- */
+/** pci_reset_link - secondary bus reset with the state of all that is behind kept.  Tree lock held. */
+void pci_reset_link(struct pci_dev *bridge);
 const char *pci_reset_method_name(enum pci_reset_method method);
 /** pci_reset_method_works - could it be used now? */
 bool pci_reset_method_works(struct pci_dev *pdev, enum pci_reset_method method);

@@ -102,6 +102,7 @@ static void size_resources(struct pci_dev *pdev)
 static void find_capabilities(struct pci_dev *pdev)
 {
 	u32 devcap = 0;
+	u8 af = 0;
 
 	pdev->msi_cap = (u8)pci_find_capability(pdev, PCI_CAP_ID_MSI);
 	pdev->msix_cap = (u8)pci_find_capability(pdev, PCI_CAP_ID_MSIX);
@@ -110,6 +111,10 @@ static void find_capabilities(struct pci_dev *pdev)
 	if (pdev->pcie_cap)
 		pci_read_config_dword(pdev, pdev->pcie_cap + PCI_EXP_DEVCAP, &devcap);
 	pdev->has_flr = devcap & PCI_EXP_DEVCAP_FLR;
+	pdev->af_cap = (u8)pci_find_capability(pdev, PCI_CAP_ID_AF);
+	if (pdev->af_cap)
+		pci_read_config_byte(pdev, pdev->af_cap + PCI_AF_CAP, &af);
+	pdev->has_af_flr = (af & (PCI_AF_CAP_FLR | PCI_AF_CAP_TP)) == (PCI_AF_CAP_FLR | PCI_AF_CAP_TP);
 }
 
 /* A PC's firmware routes the four pins of each slot to two lines in turn. */
@@ -128,6 +133,7 @@ static int setup_device(struct pci_dev *pdev)
 {
 	u32 ids, class_rev, sub = 0;
 	u8 subsys;
+	int err;
 
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &ids);
 	if (ids == ~0u || ids == 0)
@@ -150,6 +156,10 @@ static int setup_device(struct pci_dev *pdev)
 	pdev->subsystem_vendor = (u16)sub;
 	pdev->subsystem_device = (u16)(sub >> 16);
 	find_capabilities(pdev);
+	err = pci_aer_init(pdev);
+	if (err)
+		return err;
+	pci_aer_enable(pdev);
 	size_resources(pdev);
 	pdev->irq_line = route_line(pdev);
 	if (pdev->pin)
@@ -259,6 +269,7 @@ int pci_device_add(struct pci_dev *pdev, bool no_probe)
 		return 0;
 	err = enlist(pdev, no_probe);
 	if (err) {
+		pci_aer_exit(pdev);
 		TAILQ_REMOVE(&pci_devices, pdev, all_node);
 		free((char *)pdev->dev.path);
 		pdev->dev.path = NULL;
@@ -272,6 +283,7 @@ void pci_device_remove(struct pci_dev *pdev)
 	if (pdev->present)
 		delist(pdev);
 	TAILQ_REMOVE(&pci_devices, pdev, all_node);
+	pci_aer_exit(pdev);
 	free(pdev->space);
 	pdev->space = NULL;
 	free((char *)pdev->dev.path);

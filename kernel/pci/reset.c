@@ -3,6 +3,7 @@
  * reset.c - the ways to reset a function, and which of them a device has.
  *
  *	flr	the PCI Express function level reset bit (if the device says it has one)
+ *	af_flr	the same bit of the Advanced Features capability of conventional PCI
  *	pm	D3hot and back to D0 (if that does reset it: No_Soft_Reset is 0)
  *	bus	the secondary bus reset of the bridge above (if nobody else is on that bus)
  *
@@ -12,6 +13,7 @@
  * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
@@ -30,6 +32,16 @@ static void flr(struct pci_dev *pdev)
 
 	pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL, &ctl);
 	pci_write_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL, ctl | PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+static bool af_works(struct pci_dev *pdev)
+{
+	return pdev->has_af_flr;
+}
+
+static void af_flr(struct pci_dev *pdev)
+{
+	pci_write_config_byte(pdev, pdev->af_cap + PCI_AF_CTRL, PCI_AF_CTRL_FLR);
 }
 
 static bool pm_works(struct pci_dev *pdev)
@@ -67,6 +79,7 @@ static const struct {
 	void (*reset)(struct pci_dev *pdev);
 } methods[PCI_RESET_METHODS] = {
 	[PCI_RESET_FLR] = {"flr", flr_works, flr},
+	[PCI_RESET_AF] = {"af_flr", af_works, af_flr},
 	[PCI_RESET_PM] = {"pm", pm_works, pm_reset},
 	[PCI_RESET_BUS] = {"bus", bus_works, bus_reset},
 };
@@ -162,9 +175,52 @@ void pci_bridge_secondary_bus_reset(struct pci_dev *bridge)
 	pci_write_config_word(bridge, PCI_BRIDGE_CONTROL, ctl & (u16)~PCI_BRIDGE_CTL_BUS_RESET);
 }
 
+struct link_state {
+	struct pci_dev *bridge;
+	unsigned count, room;
+	struct pci_dev **devs;
+	struct pci_saved_state *states;
+};
+
+static int save_child(struct pci_dev *pdev, void *arg)
+{
+	struct link_state *link = arg;
+	struct pci_dev *up = pdev->bridge;
+
+	while (up && up != link->bridge)
+		up = up->bridge;
+	if (!up)
+		return 0;
+	if (link->count < link->room) {
+		link->devs[link->count] = pdev;
+		if (pci_save_state(pdev, &link->states[link->count]))
+			return -ENOMEM;
+	}
+	link->count++;
+	return 0;
+}
+
+void pci_reset_link(struct pci_dev *bridge)
+{
+	struct link_state link = {.bridge = bridge};
+
+	kernfs_assert_locked();
+	link.room = 256; /* functions of one bus; what is further down may lose its state */
+	link.devs = calloc(link.room, sizeof(*link.devs));
+	link.states = calloc(link.room, sizeof(*link.states));
+	if (link.devs && link.states) {
+		pci_for_each_dev(save_child, &link);
+		pci_bridge_secondary_bus_reset(bridge);
+		for (unsigned i = 0; i < min(link.count, link.room); i++)
+			pci_restore_state(link.devs[i], &link.states[i]);
+	}
+	free(link.devs);
+	free(link.states);
+}
+
 static int no_way(const struct pci_dev *pdev)
 {
-	return fail(-ENOTTY, "%s cannot be reset: no FLR, no reset by power state, %s", pdev->dev.name,
+	return fail(-ENOTTY, "%s cannot be reset: no FLR, no AF reset, no reset by power state, %s", pdev->dev.name,
 		    pdev->bridge ? "and not alone on its bus (or reset_method forbids it)"
 				 : "and no bridge above it");
 }

@@ -59,6 +59,11 @@ static bool vfio_pci_in_use(struct device *dev)
 	return vdev && vfio_device_in_use(&vdev->vdev);
 }
 
+static void vfio_pci_error_detected(struct pci_dev *pdev)
+{
+	vfio_pci_err_signal(pdev->dev.driver_data);
+}
+
 static const struct pci_device_id vfio_pci_ids[] = {
 	{ PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, .override_only = true },
 	{ 0 },
@@ -74,6 +79,7 @@ static struct pci_driver vfio_pci_driver = {
 	},
 	.probe = vfio_pci_probe,
 	.remove = vfio_pci_remove,
+	.error_detected = vfio_pci_error_detected,
 };
 
 int vfio_pci_init(void)

@@ -406,6 +406,17 @@ static void vfio_pci_request(struct vfio_device *core_vdev, unsigned count)
 	mutex_unlock(&vdev->igate);
 }
 
+void vfio_pci_err_signal(struct vfio_pci_core_device *vdev)
+{
+	mutex_lock(&vdev->igate);
+	if (vdev->err_trigger)
+		eventfd_signal(vdev->err_trigger);
+	else
+		explain_event("%s reported an error, but its user set no eventfd for the ERR interrupt",
+			      vfio_pci_name(vdev));
+	mutex_unlock(&vdev->igate);
+}
+
 const struct vfio_device_ops vfio_pci_ops = {
 	.name = "vfio-pci",
 	.open_device = vfio_pci_open_device,

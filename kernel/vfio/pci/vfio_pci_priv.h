@@ -135,6 +135,9 @@ void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev);
 /** vfio_pci_get_irq_count - vectors of one SET_IRQS index; 0 absent. */
 unsigned vfio_pci_get_irq_count(struct vfio_pci_core_device *vdev, unsigned index);
 
+/** vfio_pci_err_signal - the device reported an uncorrectable error.  Takes igate. */
+void vfio_pci_err_signal(struct vfio_pci_core_device *vdev);
+
 /* ---- vfio_pci_gate.c ------------------------------------------------------------------------- */
 
 /**
