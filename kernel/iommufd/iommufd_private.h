@@ -85,7 +85,7 @@ struct iommufd_ctx {
 	u32 nr_objects;			/* slots that are not NULL */
 	u32 waiters;			/* for shortterm references to go */
 	TAILQ_HEAD(, iommufd_mmap) mmaps; /* by offset */
-	struct iommufd_ioas *vfio_ioas; /* the compatibility IOAS; one of its users; NULL */
+	struct iommufd_ioas *vfio_ioas; /* the compatibility IOAS; NULL; forgotten when it is destroyed */
 	bool process_accounting;	/* IOMMU_OPTION_RLIMIT_MODE */
 	_Atomic u32 shortterm_seq;	/* futex of the waiters */
 };
@@ -194,5 +194,12 @@ static inline struct iommufd_ioas *to_ioas(struct iommufd_object *obj)
 struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u32 id);
 void iommufd_ioas_destroy(struct iommufd_object *obj);
 int iommufd_ioas_alloc_ioctl(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_iova_ranges(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_allow_iovas(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_map(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_copy(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd);
+int iommufd_option(struct iommufd_ucmd *ucmd);
 
 #endif

@@ -18,6 +18,13 @@ static const struct call {
 	sizeof(((struct struct_ *)0)->last_), sizeof(struct struct_) }
 	CALL(IOMMU_DESTROY, iommu_destroy, id),
 	CALL(IOMMU_IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id),
+	CALL(IOMMU_IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, allowed_iovas),
+	CALL(IOMMU_IOAS_COPY, iommu_ioas_copy, src_iova),
+	CALL(IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, out_iova_alignment),
+	CALL(IOMMU_IOAS_MAP, iommu_ioas_map, iova),
+	CALL(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, length),
+	CALL(IOMMU_OPTION, iommu_option, val64),
+	CALL(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, iova),
 };
 
 /* ---- the node ---- */
@@ -46,7 +53,9 @@ static void the_node(void **state)
 static void sizes_of_the_header(void **state)
 {
 	static const struct { unsigned cmd; u32 min, size; } known[] = {
-		{ IOMMU_DESTROY, 8, 8 }, { IOMMU_IOAS_ALLOC, 12, 12 },
+		{ IOMMU_DESTROY, 8, 8 }, { IOMMU_IOAS_ALLOC, 12, 12 }, { IOMMU_IOAS_ALLOW_IOVAS, 24, 24 },
+		{ IOMMU_IOAS_COPY, 40, 40 }, { IOMMU_IOAS_IOVA_RANGES, 32, 32 }, { IOMMU_IOAS_MAP, 40, 40 },
+		{ IOMMU_IOAS_UNMAP, 24, 24 }, { IOMMU_OPTION, 24, 24 }, { IOMMU_IOAS_MAP_FILE, 40, 40 },
 	};
 
 	assert_int_equal(ARRAY_SIZE(known), ARRAY_SIZE(calls));
@@ -60,11 +69,11 @@ static void sizes_of_the_header(void **state)
 /* A struct that no call accepts for its content: each field is 0 or names nothing. */
 static void each_envelope(void **state)
 {
-	int fd = (int)t_works(t_open());
 	u8 buf[8192];
 	long exact;
 
 	for (const struct call *c = calls; c < calls + ARRAY_SIZE(calls); c++) {
+		int fd = (int)t_works(t_open());
 		u32 *size = (u32 *)buf;
 
 		print_message("%s\n", c->name);
@@ -87,8 +96,8 @@ static void each_envelope(void **state)
 			buf[at] = 1;
 			t_fails(t_ioctl(fd, c->cmd, buf), E2BIG);
 		}
+		t_close(fd);
 	}
-	t_close(fd);
 }
 
 static void a_struct_at_the_end_of_memory(void **state)

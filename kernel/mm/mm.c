@@ -320,6 +320,24 @@ void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes)
 		drop_pin(slot, phys & PHYS_OFFSET_MASK, len_bytes);
 }
 
+int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes)
+{
+	unsigned slot = phys >> PHYS_SLOT_SHIFT;
+	u64 uva = phys & PHYS_OFFSET_MASK;
+	int err;
+
+	if (slot < SLOT_SELF || slot >= PHYS_SLOT_MMIO)
+		return 0;
+	mutex_lock(&pins_lock);
+	err = pins_add_locked(slot, uva, head_bytes);
+	if (!err) {
+		err = pins_add_locked(slot, uva + head_bytes, len_bytes - head_bytes);
+		pins_del_locked(slot, uva, err ? head_bytes : len_bytes);
+	}
+	mutex_unlock(&pins_lock);
+	return err;
+}
+
 /* ---- the memory bus ---- */
 
 void phys_slot_register(unsigned slot, const struct phys_slot_ops *ops, void *ctx)

@@ -72,6 +72,13 @@ int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_p
 void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes);
 
 /**
+ * mm_split_pin - make one pin two, each to be unpinned by itself
+ * @phys, @len_bytes: what was pinned;  @head_bytes: of the first, whole pages, less than @len_bytes
+ * Return: 0; -ENOMEM, nothing changed.
+ */
+int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes);
+
+/**
  * struct mmu_notifier_ops - told before pinned pages move, and after
  * invalidate_start: on return no transfer is under way that uses an answer of phys_host_ptr() or
  *	phys_host_range(), and none begins until invalidate_end.  Takes LOCK_HW_IOMMU and above only.
