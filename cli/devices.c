@@ -49,7 +49,10 @@ int cmd_devices(int argc, char **argv)
 		return status;
 	puts("every model also takes\n"
 	     "    addr=DDDD:BB:DD.F     its PCI address (default 0000:01:00.0, 0000:02:00.0, ...)\n"
+	     "    name=NAME             or, of a platform device, its name (default platdev.0, platdev.1, ...)\n"
+	     "    stream=N              and its id to the IOMMU (default: one that no PCI device has)\n"
 	     "    group=N               its IOMMU group (default: one of its own)\n"
-	     "    driver=NAME           the driver it is bound to: vfio-pci (default), none, or a host driver");
+	     "    driver=NAME           the driver it is bound to: vfio-pci, vfio-platform or vfio-amba (default),\n"
+	     "                          none, or a host driver");
 	return 0;
 }

@@ -23,6 +23,7 @@ static const char usage[] =
 	"                                     the machine's keys, all others the model's; ./MY.so is a plugin\n"
 	"  -m, --machine-file FILE            add the devices of a machine file\n"
 	"      --iommu KIND                   amd (the default), intel[,aw-bits=39|48|57] or none\n"
+	"      --param MODULE.PARAMETER=VALUE a parameter of a module, as on the kernel's command line\n"
 	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"
 	"      --explain                      say why each failing call failed\n"
 	"      --trace[=FILE]                 print each VFIO call, decoded\n"

@@ -32,7 +32,7 @@
 
 struct run_options {
 	struct machine_config *config;
-	bool has_devices;
+	bool has_devices, has_params;
 	const char *iommu;	/* NULL: as the machine file says, else amd */
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
@@ -45,6 +45,7 @@ static const struct option long_options[] = {
 	{ "machine-file", required_argument, NULL, 'm' },
 	{ "machine", required_argument, NULL, 'M' },
 	{ "iommu", required_argument, NULL, 'i' },
+	{ "param", required_argument, NULL, 'p' },
 	{ "explain", no_argument, NULL, 'e' },
 	{ "trace", optional_argument, NULL, 't' },
 	{ "stats", no_argument, NULL, 's' },
@@ -92,6 +93,13 @@ static int take_option(struct run_options *o, int c, char **argv)
 		return 0;
 	case 'i':
 		o->iommu = optarg;
+		return 0;
+	case 'p':
+		explain_begin();
+		err = machine_config_add_param(o->config, optarg);
+		if (err)
+			return cli_error("--param %s: %s", optarg, reason_or(err));
+		o->has_params = true;
 		return 0;
 	case 'e':
 		o->explain = true;
@@ -359,8 +367,8 @@ static int run_on_kept_machine(const struct run_options *o)
 	if (!dir)
 		return cli_error("%s", strerror(ENOMEM));
 	if (is_machine(dir)) {
-		if (o->has_devices || o->iommu)
-			return cli_error("--machine %s is already built: -d, -m and --iommu are for a new one", dir);
+		if (o->has_devices || o->has_params || o->iommu)
+			return cli_error("--machine %s is already built: -d, -m, --iommu and --param are for a new one", dir);
 		status = check_kept(dir);
 		if (status)
 			return status;

@@ -72,7 +72,9 @@ int machine_device_build(struct machine_device *md, struct pci_dev *bridge, stru
 
 void machine_device_destroy(struct machine_device *md)
 {
-	if (md->added)
+	if (md->config->model->platform)
+		platform_device_unbuild(md);
+	else if (md->added)
 		pci_device_remove(&md->pdev);
 	else
 		free(md->pdev.dev.driver_override);

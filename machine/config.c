@@ -7,8 +7,8 @@
  *
  * A model is one of ours by its name, or a plugin by a path; machine.ini has its absolute path.
  *
- * The machine's own keys are model, addr, driver, group, and bus for a root port; all others are
- * the model's, which checks their values when the device is made.  A model's key that has the name of
+ * The machine's own keys are model, addr, driver, group, and bus for a root port; a platform device has
+ * name and stream instead of addr.  All others are the model's, which checks their values when the device is made.  A model's key that has the name of
  * one of ours is written with the model's name before it ("nvme.model"); in "-d nvme,model=X", where
  * the model was named already, it needs none.  Whatever is wrong is said in one line that names the
  * key and what would be right.
@@ -63,6 +63,7 @@ static void device_config_clear(struct device_config *dev)
 	for (unsigned i = 0; i < dev->nr_options; i++)
 		free((char *)(uintptr_t)dev->options[i].value);
 	free(dev->options);
+	free(dev->name);
 	free(dev->driver);
 	memset(dev, 0, sizeof(*dev));
 }
@@ -108,7 +109,7 @@ const char *device_config_driver(const struct device_config *dev)
 {
 	if (dev->driver)
 		return dev->driver;
-	return device_config_is_port(dev) ? host_driver_of(dev->model) : "vfio-pci";
+	return device_config_is_port(dev) ? host_driver_of(dev->model) : vfio_driver_of(dev->model);
 }
 
 const char *devid_print(int devid, char buf[static ADDR_BYTES])
@@ -169,21 +170,20 @@ static int parse_uint(const char *key, const char *text, unsigned lo, unsigned h
 
 static int set_driver(struct device_config *dev, const char *name)
 {
-	const char *host = host_driver_of(dev->model);
-	bool any = !device_config_is_port(dev) && !strcmp(name, "vfio-pci");
+	const char *host = host_driver_of(dev->model), *vfio = vfio_driver_of(dev->model);
+	bool port = device_config_is_port(dev), any = !port && !strcmp(name, vfio);
 
 	if (!any && strcmp(name, "none") && !host_driver_fits(name, dev->model))
-		return fail(-EINVAL, "driver=%s: %s takes %s%s%snone", name, dev->model->name,
-			    device_config_is_port(dev) ? "" : "vfio-pci, ", host ? host : "",
-			    host ? ", " : "");
+		return fail(-EINVAL, "driver=%s: %s takes %s%s%s%snone", name, dev->model->name, port ? "" : vfio,
+			    port ? "" : ", ", host ? host : "", host ? ", " : "");
 	dev->driver = strdup(name);
 	return dev->driver ? 0 : -ENOMEM;
 }
 
 static int refuse_key(const struct device_config *dev, const char *key)
 {
-	char known[512] = "addr, group, driver";
-	size_t len = strlen(known);
+	char known[512];
+	size_t len = (size_t)snprintf(known, sizeof(known), "%s, group, driver", dev->model->platform ? "name, stream" : "addr");
 
 	if (device_config_is_port(dev))
 		len += (size_t)snprintf(known + len, sizeof(known) - len, ", bus");
@@ -232,10 +232,13 @@ static int set_option(struct device_config *dev, const char *key, const char *va
 
 static bool is_our_key(const struct device_config *dev, const char *key)
 {
-	static const char *const ours[] = {"model", "addr", "group", "driver"};
+	static const char *const ours[] = {"model", "addr", "group", "driver"}, *const platform[] = {"name", "stream"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcmp(ours[i], key))
+			return true;
+	for (unsigned i = 0; dev->model->platform && i < ARRAY_SIZE(platform); i++)
+		if (!strcmp(platform[i], key))
 			return true;
 	return device_config_is_port(dev) && !strcmp(key, "bus");
 }
@@ -246,6 +249,19 @@ static const char *without_prefix(const struct device_config *dev, const char *k
 	size_t len = strlen(dev->model->name);
 
 	return !strncmp(key, dev->model->name, len) && key[len] == '.' ? key + len + 1 : NULL;
+}
+
+static int set_stream(struct machine_config *cfg, struct device_config *dev, const char *value)
+{
+	int err, stream = -1;
+
+	err = parse_uint("stream", value, 0, 0xffff, &stream);
+	if (err)
+		return err;
+	if (machine_config_find(cfg, stream))
+		return fail(-EINVAL, "stream=%s is another device's id to the IOMMU", value);
+	dev->devid = stream;
+	return 0;
 }
 
 static int set_key(struct machine_config *cfg, struct device_config *dev, const struct kv *kv)
@@ -265,6 +281,12 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 		return set_driver(dev, kv->value);
 	if (!strcmp(kv->key, "bus"))
 		return parse_uint("bus", kv->value, 1, 255, &dev->bus);
+	if (!strcmp(kv->key, "stream"))
+		return set_stream(cfg, dev, kv->value);
+	if (dev->model->platform && !kv->line && !strcmp(kv->key, "addr"))
+		return fail(-EINVAL, "addr=%s: a platform device has no PCI address; it takes name=", kv->value);
+	if (dev->model->platform) /* in a file addr is what stands behind "device" */
+		return platform_config_set_name(cfg, dev, kv->value);
 	err = parse_addr(kv->value, &devid);
 	if (err)
 		return err;
@@ -321,8 +343,34 @@ int machine_config_set_iommu(struct machine_config *cfg, const char *text)
 	return err;
 }
 
+int machine_config_set_param(struct machine_config *cfg, const char *name, const char *value)
+{
+	const bool yes = !strcmp(value, "Y") || !strcmp(value, "1"), no = !strcmp(value, "N") || !strcmp(value, "0");
+
+	if (strcmp(name, "vfio_platform.reset_required"))
+		return fail(-EINVAL, "%s is no parameter of a module; there is vfio_platform.reset_required", name);
+	if (!yes && !no)
+		return fail(-EINVAL, "%s=%s is neither Y nor N", name, value);
+	cfg->reset_not_required = no;
+	return 0;
+}
+
+int machine_config_add_param(struct machine_config *cfg, const char *text)
+{
+	const size_t len = strcspn(text, "=");
+	char name[64];
+
+	if (!text[len] || len >= sizeof(name))
+		return fail(-EINVAL, "\"%.80s\" is not MODULE.PARAMETER=VALUE", text);
+	memcpy(name, text, len);
+	name[len] = '\0';
+	return machine_config_set_param(cfg, name, text + len + 1);
+}
+
 static int set_machine_key(struct machine_config *cfg, const char *name, const char *value)
 {
+	if (strchr(name, '.'))
+		return machine_config_set_param(cfg, name, value);
 	if (!strcmp(name, "iommu"))
 		return iommu_set_kind(&cfg->iommu, value);
 	if (!strcmp(name, "aw-bits"))
@@ -673,7 +721,9 @@ static void print_device(FILE *out, const struct device_config *dev)
 	const char *plugin = hw_plugin_path(dev->model);
 	char addr[ADDR_BYTES];
 
-	if (dev->devid >= 0)
+	if (dev->name)
+		fprintf(out, "\n[device %s]\n", dev->name);
+	else if (dev->devid >= 0 && !dev->model->platform)
 		fprintf(out, "\n[device %s]\n", devid_print(dev->devid, addr));
 	else
 		fprintf(out, "\n[device]\n");
@@ -682,6 +732,8 @@ static void print_device(FILE *out, const struct device_config *dev)
 		fprintf(out, "group = %d\n", dev->group);
 	if (dev->bus >= 0)
 		fprintf(out, "bus = %d\n", dev->bus);
+	if (dev->model->platform && dev->devid >= 0)
+		fprintf(out, "stream = 0x%04x\n", (unsigned)dev->devid);
 	for (unsigned i = 0; i < dev->nr_options; i++) {
 		if (is_our_key(dev, dev->options[i].key))
 			fprintf(out, "%s.", dev->model->name);
@@ -722,6 +774,8 @@ int machine_config_save(const struct machine_config *cfg, const char *dir)
 		fprintf(out, "[machine]\niommu = intel\naw-bits = %u\n", cfg->iommu.aw_bits);
 	else
 		fprintf(out, "[machine]\niommu = %s\n", cfg->iommu.kind == MACHINE_IOMMU_AMD ? "amd" : "none");
+	if (cfg->reset_not_required)
+		fprintf(out, "vfio_platform.reset_required = N\n");
 	for (unsigned i = 0; i < cfg->nr_devices; i++)
 		print_device(out, &cfg->devices[i]);
 	err = ferror(out);

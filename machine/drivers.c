@@ -28,12 +28,21 @@ static const struct pci_device_id port_ids[] = {
 static const struct {
 	const char *name;
 	const struct hw_model *model;
-	const struct pci_device_id *ids;
+	const struct pci_device_id *ids; /* of a PCI driver */
+	const struct amba_id *amba_ids;	 /* of one on the AMBA bus; neither: on the platform bus, by its name */
 } host_drivers[] = {
 	{"edu", &edu_model, edu_ids},
 	{"nvme", &nvme_model, nvme_ids},
 	{"pcieport", &root_port_model, port_ids},
+	{"platdev", &platdev_model},
 };
+
+const char *vfio_driver_of(const struct hw_model *model)
+{
+	if (!model->platform)
+		return "vfio-pci";
+	return model->platform->amba_id ? "vfio-amba" : "vfio-platform";
+}
 
 const char *host_driver_of(const struct hw_model *model)
 {
@@ -55,6 +64,8 @@ int host_drivers_register(void)
 	int err = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(host_drivers) && !err; i++)
-		err = pci_host_driver_register(host_drivers[i].name, host_drivers[i].ids);
+		err = host_drivers[i].ids
+			      ? pci_host_driver_register(host_drivers[i].name, host_drivers[i].ids)
+			      : platform_host_driver_register(host_drivers[i].name, host_drivers[i].amba_ids);
 	return err;
 }

@@ -76,21 +76,51 @@ static void nearest_fact(struct machine *m, const struct hw_iommu_fault *fault, 
 			 n, n == below ? "below" : "above");
 }
 
+/* A platform device's id is a stream's, not a place on a PCI bus. */
+static const char *device_name(const struct machine *m, u16 devid, char *buf, size_t size)
+{
+	for (unsigned i = 0; i < m->nr_devices; i++) {
+		const struct device_config *dev = m->devices[i].config;
+
+		if (dev->name && dev->devid == devid) {
+			snprintf(buf, size, "%s (stream 0x%x)", dev->name, devid);
+			return buf;
+		}
+	}
+	snprintf(buf, size, "%02x:%02x.%x", devid >> 8, devid >> 3 & 0x1f, devid & 7);
+	return buf;
+}
+
+/* The unit knows numbers only. */
+static void put_name(const char *name, const struct hw_iommu_fault *fault, char *what, size_t size)
+{
+	char bdf[24], rest[256], *at;
+
+	snprintf(bdf, sizeof(bdf), "device %02x:%02x.%x", fault->devid >> 8, fault->devid >> 3 & 0x1f, fault->devid & 7);
+	at = strstr(what, bdf);
+	if (!at)
+		return;
+	snprintf(rest, sizeof(rest), "%s", at + strlen(bdf));
+	snprintf(at, size - (size_t)(at - what), "device %s%s", name, rest);
+}
+
 void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault)
 {
 	struct machine *m = machine;
-	char what[256], fact[128] = "";
+	char what[256], fact[128] = "", name[80];
 
 	if (!explain_enabled || said_before(fault))
 		return;
+	device_name(m, fault->devid, name, sizeof(name));
 	if (!m->iommu) {
-		explain_event("DMA without an IOMMU: device %02x:%02x.%x %s physical address 0x%llx: no memory of this "
+		explain_event("DMA without an IOMMU: device %s %s physical address 0x%llx: no memory of this "
 			      "program is there, or not so (its physical addresses are its virtual ones)",
-			      fault->devid >> 8, fault->devid >> 3 & 0x1f, fault->devid & 7,
-			      fault->write ? "writes" : "reads", (unsigned long long)fault->iova);
+			      name, fault->write ? "writes" : "reads", (unsigned long long)fault->iova);
 		return;
 	}
 	if (fault->reason == HW_IOMMU_FAULT_NOT_PRESENT)
 		nearest_fact(m, fault, fact, sizeof(fact));
-	explain_event("%s%s", hw_iommu_fault_describe(fault, what, sizeof(what)), fact);
+	hw_iommu_fault_describe(fault, what, sizeof(what));
+	put_name(name, fault, what, sizeof(what));
+	explain_event("%s%s", what, fact);
 }

@@ -64,6 +64,13 @@ static void host_aer(void *host, enum hw_aer_severity severity, u32 status)
 	pci_aer_receive(&md->pdev, (enum pci_aer_severity)severity, status);
 }
 
+static void host_wire(void *host, unsigned wire)
+{
+	struct machine_device *md = host;
+
+	platform_irq_receive(&md->plat, wire);
+}
+
 static int host_store_open(void *host, const char *name, u64 size_bytes)
 {
 	struct machine_device *md = host;
@@ -72,8 +79,9 @@ static int host_store_open(void *host, const char *name, u64 size_bytes)
 	int fd, err;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/stores/%s-%s", machine_dir(),
-			     devid_print(md->config->devid, addr), name) >= sizeof(path))
-		return fail(-ENAMETOOLONG, "the name of a file of %s is too long", addr);
+			     md->config->name ? md->config->name : devid_print(md->config->devid, addr),
+			     name) >= sizeof(path))
+		return fail(-ENAMETOOLONG, "the name of a file of a device is too long: %s", name);
 	fd = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(fd, "%s: %s", path, strerror(-fd));
@@ -112,6 +120,7 @@ const struct hw_host_ops machine_host_ops = {
 	.msi = host_msi,
 	.intx = host_intx,
 	.aer = host_aer,
+	.wire = host_wire,
 	.store_open = host_store_open,
 	.hide_fd = host_hide_fd,
 	.close_fd = host_close_fd,
@@ -182,6 +191,8 @@ static bool device_answers(struct machine_device *md, u64 addr, unsigned *ret_ba
 {
 	u64 start;
 
+	if (md->config->model->platform)
+		return platform_device_answers(md, addr, ret_bar, ret_off);
 	if (!(hw_config_read(md->hw, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
 		return false;
 	for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
@@ -201,6 +212,11 @@ static struct machine_device *who_answers(struct machine *m, u64 addr, unsigned 
 		if (m->devices[i].added && device_answers(&m->devices[i], addr, ret_bar, ret_off))
 			return &m->devices[i];
 	return NULL;
+}
+
+static u64 bar_bytes(const struct machine_device *md, unsigned bar)
+{
+	return md->config->model->platform ? md->plat.resource[bar].size_bytes : md->pdev.resource[bar].size_bytes;
 }
 
 static u64 bytes_to_value(const u8 *bytes, unsigned len)
@@ -238,7 +254,7 @@ static int mmio_access(struct machine *m, u64 addr, u8 *buf, size_t len, bool wr
 		md = who_answers(m, addr, &bar, &off);
 		if (!md)
 			return -EFAULT;
-		left = min((u64)len, md->pdev.resource[bar].size_bytes - off);
+		left = min((u64)len, bar_bytes(md, bar) - off);
 		for (u64 done = 0; done < left; done += n) {
 			n = access_len(off + done, left - done);
 			if (write)

@@ -5,6 +5,7 @@
  *	address	the first bus from 1 on that nothing is on: 0000:01:00.0, 0000:02:00.0, ...
  *	port	each bus but the root bus has one, on the root bus at the slot with the bus's number if
  *		that is free; two devices on one bus share it
+ *	name	and stream id of platform devices: platform.c
  *	group	the lowest numbers that nobody asked for: first the user's devices, then ports
  *
  * A machine that was completed once has nothing open any more, so completing it again changes nothing.
@@ -58,7 +59,7 @@ static int give_addresses(struct machine_config *cfg)
 		struct device_config *dev = &cfg->devices[i];
 		int bus;
 
-		if (dev->devid >= 0 || device_config_is_port(dev))
+		if (dev->devid >= 0 || device_config_is_port(dev) || dev->model->platform)
 			continue;
 		bus = free_bus(cfg);
 		if (bus < 0)
@@ -98,7 +99,7 @@ static int add_missing_ports(struct machine_config *cfg)
 		int bus = DEVID_BUS(cfg->devices[i].devid), devid;
 		struct device_config *port;
 
-		if (bus == 0 || port_of_bus(cfg, bus))
+		if (cfg->devices[i].model->platform || bus == 0 || port_of_bus(cfg, bus))
 			continue;
 		devid = free_port_devid(cfg, bus);
 		if (devid < 0)
@@ -143,6 +144,8 @@ int machine_config_complete(struct machine_config *cfg)
 		err = complete_ports(cfg);
 	if (!err)
 		err = add_missing_ports(cfg);
+	if (!err)
+		err = platform_config_complete(cfg);
 	if (err)
 		return err;
 	give_groups(cfg, false);

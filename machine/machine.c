@@ -45,17 +45,27 @@ static int iommu_probe(struct pci_dev *pdev)
 				  (unsigned)md->config->group);
 }
 
+static int platform_probe(struct platform_device *plat)
+{
+	struct machine_device *md = container_of(plat, struct machine_device, plat);
+
+	return iommu_probe_device(machine.iommu, &plat->dev, (u16)md->config->devid, (unsigned)md->config->group);
+}
+
 /* What Linux does at boot, in its order.  @exit NULL: nothing to undo.  Tree lock held. */
 static const struct module {
 	int (*init)(void);
 	void (*exit)(void);
 } modules[] = {
 	{pci_bus_init, pci_bus_exit},
+	{platform_bus_init, platform_bus_exit},
 	{iommufd_init, iommufd_exit},
 	{vfio_init, vfio_exit},
 	{vfio_iommu_type1_init, vfio_iommu_type1_exit},
 	{vfio_pci_init, vfio_pci_exit},
-	{host_drivers_register, NULL}, /* the bus forgets them */
+	{vfio_platform_init, vfio_platform_exit},
+	{vfio_amba_init, vfio_amba_exit},
+	{host_drivers_register, NULL}, /* the buses forget them */
 };
 static unsigned modules_up; /* under lock */
 
@@ -130,8 +140,10 @@ static int iommu_build(struct machine *m)
 	hw_iommu_set_fault_handler(m->hw_iommu, machine_fault_handler, m);
 	mmu_notifier_register(&machine_mmu_notifier_ops, m->hw_iommu);
 	phys_slot_register(PHYS_SLOT_MMIO, &machine_mmio_ops, m);
-	if (m->iommu)
+	if (m->iommu) {
 		pci_iommu_probe = iommu_probe;
+		platform_iommu_probe = platform_probe;
+	}
 	return 0;
 }
 
@@ -139,6 +151,14 @@ static int iommu_build(struct machine *m)
 static int allow_noiommu(struct machine *m)
 {
 	return !m->iommu && kernfs_creating() ? vfio_set_unsafe_noiommu_mode(true) : 0;
+}
+
+/* As said on a kernel's command line: before any device is there. */
+static int set_params(struct machine *m)
+{
+	if (!m->config->reset_not_required || !kernfs_creating())
+		return 0;
+	return kernfs_write("sys/module/vfio_platform/parameters/reset_required", "N\n", 2);
 }
 
 static struct pci_dev *bridge_of(struct machine *m, const struct device_config *dev)
@@ -161,7 +181,8 @@ static int build_devices(struct machine *m, bool ports)
 			continue;
 		md->config = dev;
 		m->nr_devices++;
-		err = machine_device_build(md, bridge_of(m, dev), m->hw_iommu);
+		err = dev->model->platform ? platform_device_build(md, m->config, m->hw_iommu)
+					   : machine_device_build(md, bridge_of(m, dev), m->hw_iommu);
 		if (err)
 			return err;
 	}
@@ -181,6 +202,8 @@ static int build(struct machine *m)
 	if (!err)
 		err = allow_noiommu(m);
 	if (!err)
+		err = set_params(m);
+	if (!err)
 		err = build_devices(m, true);
 	if (!err)
 		err = build_devices(m, false);
@@ -194,6 +217,7 @@ static void unbuild(struct machine *m)
 		machine_device_destroy(&m->devices[--m->nr_devices]);
 	modules_exit();
 	pci_iommu_probe = NULL;
+	platform_iommu_probe = NULL;
 	if (m->iommu)
 		iommu_exit(m);
 	mmu_notifier_register(NULL, NULL);
@@ -366,8 +390,12 @@ void machine_detach(void)
 bool machine_bar_at(u64 addr)
 {
 	const struct resource *res;
+	unsigned region;
+	u64 off;
 
 	for (unsigned i = 0; i < machine.nr_devices; i++) {
+		if (platform_device_answers(&machine.devices[i], addr, &region, &off))
+			return true;
 		res = machine.devices[i].pdev.resource;
 		for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++)
 			if (res[bar].size_bytes && (res[bar].flags & IORESOURCE_MEM) && addr >= res[bar].start &&

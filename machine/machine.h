@@ -12,6 +12,7 @@
  *	[machine]
  *	iommu = amd		; or intel, or none
  *	aw-bits = 48		; of intel: the width of its addresses, 39, 48 or 57
+ *	vfio_platform.reset_required = N	; a module's parameter
  *	[device 0000:01:00.0]	; addresses are given at creation if the user gave none
  *	model = nvme
  *	driver = vfio-pci	; or none, or a host driver's name
@@ -20,6 +21,9 @@
  *	[device 0000:00:01.0]
  *	model = root-port
  *	bus = 1			; the bus behind it
+ *	[device platdev.0]	; a platform device: its name
+ *	model = platdev
+ *	stream = 0x0200		; its id to the IOMMU
  *
  * A model with a slash in its name is a plugin: the path of a shared object (softvfio/hw.h).
  * A key whose value is a PATH (struct hw_key) is made absolute when it is added.
@@ -39,6 +43,8 @@ int machine_config_load(struct machine_config *cfg, const char *file);
 int machine_config_add(struct machine_config *cfg, const char *text);
 /** machine_config_set_iommu - "amd", "intel[,aw-bits=N]" or "none".  0; -EINVAL with reason. */
 int machine_config_set_iommu(struct machine_config *cfg, const char *text);
+/** machine_config_add_param - "vfio_platform.reset_required=N", as on the kernel's command line.  0; -EINVAL. */
+int machine_config_add_param(struct machine_config *cfg, const char *text);
 /** machine_config_save - write machine.ini into @dir. */
 int machine_config_save(const struct machine_config *cfg, const char *dir);
 

@@ -9,6 +9,7 @@
  *	glue.c		the ops tables by which kernel and hardware call each other
  *	fault.c		a DMA fault in words
  *	drivers.c	stand-ins for the host's drivers
+ *	platform.c	platform devices: names, addresses, stream ids, how each is built
  */
 #ifndef MACHINE_MACHINE_PRIV_H
 #define MACHINE_MACHINE_PRIV_H
@@ -17,6 +18,7 @@
 #include "hw/iommu/hw_iommu.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/pci/pci.h"
+#include "kernel/platform/platform.h"
 #include "machine/machine.h"
 
 #define MACHINE_MAX_DEVICES 256u
@@ -29,7 +31,8 @@
 
 struct device_config {
 	const struct hw_model *model;
-	int devid;		/* -1: not given yet */
+	int devid;		/* of a platform device its stream id; -1: not given yet */
+	char *name;		/* of a platform device; NULL: not given yet, or a PCI device */
 	int group;		/* -1: not given yet */
 	int bus;		/* of a root port: the bus behind it; -1: not given yet or no root port */
 	char *driver;		/* NULL: the default */
@@ -48,6 +51,7 @@ struct machine_config {
 	struct iommu_config iommu;
 	struct device_config *devices; /* MACHINE_MAX_DEVICES of them */
 	unsigned nr_devices;
+	bool reset_not_required; /* the machine boots with vfio_platform.reset_required=N */
 };
 
 /* config.c */
@@ -60,12 +64,29 @@ const char *devid_print(int devid, char buf[static ADDR_BYTES]);
 struct device_config *machine_config_append(struct machine_config *cfg, const struct hw_model *model);
 struct device_config *machine_config_find(const struct machine_config *cfg, int devid);
 
+/** machine_config_set_param - a parameter of a module, as on the kernel's command line.  0; -EINVAL with reason. */
+int machine_config_set_param(struct machine_config *cfg, const char *name, const char *value);
+
+/* platform.c */
+/** platform_config_set_name - 0; -EINVAL with reason; -ENOMEM. */
+int platform_config_set_name(struct machine_config *cfg, struct device_config *dev, const char *name);
+/** platform_config_complete - names and stream ids; PCI devices and ports have their addresses.  0; -EINVAL. */
+int platform_config_complete(struct machine_config *cfg);
+struct machine_device;
+/** platform_device_build, platform_device_unbuild - as machine_device_build() and _destroy(), which call them. */
+int platform_device_build(struct machine_device *md, const struct machine_config *cfg, struct hw_iommu *hw_iommu);
+void platform_device_unbuild(struct machine_device *md);
+/** platform_device_answers - is @addr one of its registers? */
+bool platform_device_answers(const struct machine_device *md, u64 addr, unsigned *ret_region, u64 *ret_off);
+
 /* layout.c */
 /** machine_config_complete - fill in what is open.  0; -EINVAL with reason if it cannot be. */
 int machine_config_complete(struct machine_config *cfg);
 
 /* drivers.c */
-extern const struct hw_model edu_model, nvme_model, root_port_model;
+extern const struct hw_model edu_model, nvme_model, platdev_model, root_port_model;
+/** vfio_driver_of - the driver that hands a device of the model to programs: vfio-pci, vfio-platform, vfio-amba. */
+const char *vfio_driver_of(const struct hw_model *model);
 /** host_driver_fits - is @name the host's driver for @model? */
 bool host_driver_fits(const char *name, const struct hw_model *model);
 /** host_driver_of - the host's driver for a model; NULL if it has none. */
@@ -75,13 +96,14 @@ int host_drivers_register(void);
 
 /* build.c */
 struct machine_device {
-	struct pci_dev pdev;
+	struct pci_dev pdev;		/* of a PCI device */
+	struct platform_device plat;	/* of a platform device */
 	struct hw_device *hw;
 	const struct device_config *config;
-	bool added;	/* the PCI bus knows it */
+	bool added;	/* its bus knows it */
 };
 /**
- * machine_device_build - @bridge: the port above, NULL on the root bus.  Tree lock held.
+ * machine_device_build - a PCI device; @bridge: the port above, NULL on the root bus.  Tree lock held.
  * Return: 0; -errno with reason, and then machine_device_destroy() cleans up what there is.
  */
 int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu);

@@ -35,6 +35,8 @@ struct owned {
 static const struct owned owned[] = {
 	{ "/sys/bus/pci", true },
 	{ "/sys/devices/pci", true },
+	{ "/sys/bus/platform", false },
+	{ "/sys/bus/amba", false },
 	{ "/sys/class/pci_bus", false },
 	{ "/sys/kernel/iommu_groups", false },
 	{ "/sys/class/vfio", true },

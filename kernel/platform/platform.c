@@ -3,7 +3,8 @@
  * platform.c - the platform bus, and what both buses have in common: how a device comes and goes.
  *
  * Who fits whom: a driver_override that is set admits only the driver of that name; without one a device
- * goes to the driver that is named as the device is, less its number.  There is no new_id on this bus.
+ * goes to the driver that is named as the device is, less its number, or as what it is compatible with.
+ * There is no new_id on this bus.
  *
  * All devices, those of the AMBA bus too, stand in /sys/devices/platform.
  */
@@ -38,11 +39,13 @@ const char *platform_name_stem(const char *name, char buf[static PLATFORM_NAME_B
 
 static int platform_match(struct device *dev, struct device_driver *drv)
 {
+	const char *compatible = to_platform_device(dev)->compatible;
 	char stem[PLATFORM_NAME_BYTES];
 
 	if (dev->driver_override)
 		return !strcmp(dev->driver_override, drv->name);
-	return !strcmp(platform_name_stem(dev->name, stem), drv->name);
+	return !strcmp(platform_name_stem(dev->name, stem), drv->name) ||
+	       (compatible && !strcmp(compatible, drv->name));
 }
 
 static int platform_uevent(struct device *dev, char *buf, size_t size)

@@ -59,6 +59,7 @@ struct platform_irq {
 
 struct platform_device {
 	struct device dev;			/* .name is set by the caller; .path is ours */
+	const char *compatible;			/* what it is, as a device tree says it; NULL: its name tells */
 	u32 amba_id;				/* PrimeCell peripheral id: on the AMBA bus; 0: on the platform bus */
 	bool has_reset;				/* the host knows how to reset it */
 	const struct platform_hw_ops *hw_ops;	/* immutable, as all below */

@@ -69,6 +69,7 @@ static void add_all(void)
 	make_device(&toy, "toy.12", 0);
 	make_device(&dma, "2c000000.dma", 0x00341330);
 	make_device(&at_addr, "fe000000.dma", 0);
+	at_addr.compatible = "toy";
 	kernfs_lock();
 	assert_int_equal(platform_bus_init(), 0);
 	assert_int_equal(platform_driver_register(&vfio), 0);
@@ -168,6 +169,7 @@ static void test_attributes(void **state)
 	must_contain(TOY "driver_override", "(null)\n");
 	must_contain(TOY "power/control", "auto\n");
 	must_contain(TOY "power/runtime_status", "unsupported\n");
+	must_link(P "devices/fe000000.dma/driver", "../../../bus/platform/drivers/toy"); /* compatible with it */
 	must_contain(P "devices/fe000000.dma/modalias", "platform:fe000000.dma\n"); /* no number behind the dot */
 	must_contain(P "drivers_autoprobe", "1\n");
 	must_link(A "devices/2c000000.dma", "../../../devices/platform/2c000000.dma");
@@ -217,6 +219,7 @@ static void test_amba_ids(void **state)
 
 static void test_the_next_process_finds_it(void **state)
 {
+	must_echo("fe000000.dma", P "drivers/toy/unbind");
 	must_echo("vfio-platform", P "devices/fe000000.dma/driver_override");
 	must_echo("fe000000.dma", P "drivers_probe");
 	forget_all();
