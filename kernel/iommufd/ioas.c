@@ -31,6 +31,15 @@ static void ioas_init(struct iommufd_ioas *ioas)
 	TAILQ_INIT(&ioas->hwpt_list);
 }
 
+struct iommufd_ioas *iommufd_ioas_alloc(struct iommufd_ctx *ictx)
+{
+	struct iommufd_ioas *ioas = iommufd_object_alloc(ictx, ioas, IOMMUFD_OBJ_IOAS);
+
+	if (!IS_ERR(ioas))
+		ioas_init(ioas);
+	return ioas;
+}
+
 struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u32 id)
 {
 	struct iommufd_object *obj = iommufd_get_object(ictx, id, IOMMUFD_OBJ_IOAS);

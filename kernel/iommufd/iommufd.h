@@ -120,6 +120,18 @@ void iommufd_access_unpin_pages(struct iommufd_access *access, u64 iova, u64 len
  */
 int iommufd_access_rw(struct iommufd_access *access, u64 iova, void *data, size_t len_bytes, unsigned flags);
 
+/* ---- an iommufd in the place of a VFIO container (vfio_compat.c) ---- */
+
+/**
+ * iommufd_vfio_compat_ioas_create - a VFIO group joins: see that there is a compatibility IOAS
+ * Return: 0; -EINVAL groups without an IOMMU have joined; -ENOMEM.
+ */
+int iommufd_vfio_compat_ioas_create(struct iommufd_ctx *ictx);
+/** iommufd_vfio_compat_ioas_get_id - 0; -ENODEV there is none (any more). */
+int iommufd_vfio_compat_ioas_get_id(struct iommufd_ctx *ictx, u32 *ret_id);
+/** iommufd_vfio_compat_set_no_iommu - a group without an IOMMU joins.  0; -EINVAL there is a compatibility IOAS. */
+int iommufd_vfio_compat_set_no_iommu(struct iommufd_ctx *ictx);
+
 /* ---- module init, tree lock held ---- */
 int iommufd_init(void);	/* /dev/iommu, /sys/class/misc/iommu, /sys/module/iommufd */
 void iommufd_exit(void);

@@ -86,6 +86,7 @@ struct iommufd_ctx {
 	u32 waiters;			/* for shortterm references to go */
 	TAILQ_HEAD(, iommufd_mmap) mmaps; /* by offset */
 	struct iommufd_ioas *vfio_ioas; /* the compatibility IOAS; NULL; forgotten when it is destroyed */
+	bool no_iommu_mode;		/* groups without an IOMMU have joined: there is no compatibility IOAS */
 	bool process_accounting;	/* IOMMU_OPTION_RLIMIT_MODE */
 	_Atomic u32 shortterm_seq;	/* futex of the waiters */
 };
@@ -100,6 +101,8 @@ void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size, enum iomm
 		0 * sizeof(char[offsetof(__typeof__(*(ptr_)), obj) == 0 ? 1 : -1]), type_))
 /** iommufd_object_finalize - from now on programs find it.  Cannot fail. */
 void iommufd_object_finalize(struct iommufd_ctx *ictx, struct iommufd_object *obj);
+/** iommufd_object_finalize_locked - the same, objects_lock held. */
+void iommufd_object_finalize_locked(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /** iommufd_object_abort - free the memory and the number of one that has nothing to give back. */
 void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /** iommufd_object_abort_and_destroy - ops->abort, or else ops->destroy, then as above. */
@@ -190,6 +193,8 @@ static inline struct iommufd_ioas *to_ioas(struct iommufd_object *obj)
 {
 	return container_of(obj, struct iommufd_ioas, obj);
 }
+/** iommufd_ioas_alloc - an empty one, to be finalized or aborted.  ERR_PTR(-ENOMEM). */
+struct iommufd_ioas *iommufd_ioas_alloc(struct iommufd_ctx *ictx);
 /** iommufd_get_ioas - find by number, shortterm.  ERR_PTR(-ENOENT). */
 struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u32 id);
 void iommufd_ioas_destroy(struct iommufd_object *obj);
@@ -201,5 +206,11 @@ int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd);
 int iommufd_ioas_copy(struct iommufd_ucmd *ucmd);
 int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd);
 int iommufd_option(struct iommufd_ucmd *ucmd);
+
+/* ---- the calls of a VFIO container (vfio_compat.c) ---- */
+
+int iommufd_vfio_ioas(struct iommufd_ucmd *ucmd);
+/** iommufd_vfio_ioctl - those that begin at VFIO_BASE.  -ENOTTY others. */
+int iommufd_vfio_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, unsigned long arg);
 
 #endif

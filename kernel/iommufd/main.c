@@ -99,6 +99,8 @@ static int reserve_locked(struct iommufd_ctx *ictx, u32 *ret_id)
 static void set_slot_locked(struct iommufd_ctx *ictx, u32 id, struct iommufd_object *obj)
 {
 	lockdep_assert_held(&ictx->objects_lock);
+	if (ictx->vfio_ioas && ictx->slots[id - 1] == &ictx->vfio_ioas->obj)
+		ictx->vfio_ioas = NULL;
 	ictx->slots[id - 1] = obj;
 	if (obj)
 		return;
@@ -123,11 +125,16 @@ void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size, enum iomm
 	return ERR_PTR(ret);
 }
 
+void iommufd_object_finalize_locked(struct iommufd_ctx *ictx, struct iommufd_object *obj)
+{
+	assert(ictx->slots[obj->id - 1] == OBJECT_RESERVED);
+	set_slot_locked(ictx, obj->id, obj);
+}
+
 void iommufd_object_finalize(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
 	mutex_lock(&ictx->objects_lock);
-	assert(ictx->slots[obj->id - 1] == OBJECT_RESERVED);
-	set_slot_locked(ictx, obj->id, obj);
+	iommufd_object_finalize_locked(ictx, obj);
 	mutex_unlock(&ictx->objects_lock);
 }
 
@@ -496,6 +503,7 @@ static const struct iommufd_ioctl ioctls[] = {
 	IOCTL_OP(IOMMU_IOAS_MAP_FILE, iommufd_ioas_map_file, struct iommu_ioas_map_file, iova),
 	IOCTL_OP(IOMMU_IOAS_UNMAP, iommufd_ioas_unmap, struct iommu_ioas_unmap, length),
 	IOCTL_OP(IOMMU_OPTION, iommufd_option, struct iommu_option, val64),
+	IOCTL_OP(IOMMU_VFIO_IOAS, iommufd_vfio_ioas, struct iommu_vfio_ioas, __reserved),
 };
 
 int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len_bytes)
@@ -573,7 +581,9 @@ static long iommufd_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	u64 buf[UCMD_MAX / 8];
 	struct iommufd_ucmd ucmd = { .ictx = file->private_data, .ubuffer = (void __user *)arg, .cmd = buf };
 
-	if (nr >= ARRAY_SIZE(ioctls) || ioctls[nr].cmd != cmd)
+	if (nr >= ARRAY_SIZE(ioctls)) /* also below ours */
+		return iommufd_vfio_ioctl(ucmd.ictx, cmd, arg);
+	if (ioctls[nr].cmd != cmd)
 		return fail(-ENOTTY, "request %#x is none of an iommufd's", cmd);
 	if (copy_from_user(&ucmd.user_size, ucmd.ubuffer, sizeof(ucmd.user_size)))
 		return fail(-EFAULT, "the size at %p, with which each struct begins, cannot be read", ucmd.ubuffer);

@@ -390,6 +390,9 @@ static int map_area(struct iopt_area *area, struct iommu_domain *domain)
 	phys_addr_t phys;
 	int ret;
 
+	if (!(area->prot & (IOMMU_READ | IOMMU_WRITE)))
+		return fail(-EINVAL, "iova [%#llx-%#llx] is mapped neither for reading nor for writing",
+			    HEX(area->iova), HEX(area->last));
 	for (;;) {
 		len = area->last - iova + 1;
 		phys = iopt_pages_phys(area->pages, iopt_area_byte(area, iova), &len);
