@@ -61,15 +61,19 @@ static bool ids_match(struct pci_driver *drv, const struct pci_ident *dev, bool 
 	return false;
 }
 
-int pci_bus_match(struct device *dev, struct device_driver *drv)
+static bool device_matches(struct pci_driver *drv, const struct pci_dev *pdev)
 {
-	struct pci_dev *pdev = to_pci_dev(dev);
 	const struct pci_ident ident = {pdev->vendor, pdev->device, pdev->subsystem_vendor,
 					pdev->subsystem_device, pdev->class};
 
+	return ids_match(drv, &ident, false);
+}
+
+int pci_bus_match(struct device *dev, struct device_driver *drv)
+{
 	if (dev->driver_override)
 		return !strcmp(dev->driver_override, drv->name);
-	return ids_match(to_pci_driver(drv), &ident, false);
+	return device_matches(to_pci_driver(drv), to_pci_dev(dev));
 }
 
 int pci_modalias(const struct pci_dev *pdev, char *buf, size_t size)
@@ -166,9 +170,13 @@ bool pci_bus_sync(struct bus_type *bus)
 	return pci_follow_removed();
 }
 
-/* Return: how many fields there were; the rest of @ret are defaults. */
-static int parse_id(const char *text, struct pci_device_id *ret, unsigned long *ret_driver_data)
+/* Return: how many fields there were; the rest of @ret are defaults.  Linux's sscanf() takes no sign in hex. */
+static int parse_id(const char *line, struct pci_device_id *ret, unsigned long *ret_driver_data)
 {
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s", line);
+	text[strcspn(text, "+-")] = '\0';
 	*ret = (struct pci_device_id){.subvendor = PCI_ANY_ID, .subdevice = PCI_ANY_ID};
 	*ret_driver_data = 0;
 	return sscanf(text, "%x %x %x %x %x %x %lx", &ret->vendor, &ret->device, &ret->subvendor,
@@ -388,8 +396,12 @@ static TAILQ_HEAD(, host_driver) host_drivers = TAILQ_HEAD_INITIALIZER(host_driv
 
 static int host_probe(struct pci_dev *pdev)
 {
-	int err = pci_enable_device(pdev);
+	int err;
 
+	/* What driver_override leads to it, and it does not know: a real driver finds out by its registers. */
+	if (!device_matches(to_pci_driver(pdev->dev.driver), pdev))
+		return fail(-ENODEV, "%s is no device that %s drives", pdev->dev.name, pdev->dev.driver->name);
+	err = pci_enable_device(pdev);
 	if (!err && pci_is_bridge(pdev))
 		pci_set_master(pdev); /* or nothing behind it could do DMA */
 	return err;

@@ -523,11 +523,12 @@ static int reset_method_of(const char *name)
 	return -1;
 }
 
-/* "bus flr" in that order; "default"; a bare newline switches resets off. */
+/* "bus flr" in that order, each as often as it is named; "default"; a bare newline switches resets off. */
+#define RESET_METHODS_MAX 7u /* that Linux keeps */
 static int reset_methods_from(struct pci_dev *pdev, const char *buf, char *ret, size_t size)
 {
 	char words[128], *at = words, *name;
-	bool seen[PCI_RESET_METHODS] = {false};
+	unsigned count = 0;
 	int len = 0, m;
 
 	ret[0] = '\0';
@@ -545,9 +546,8 @@ static int reset_methods_from(struct pci_dev *pdev, const char *buf, char *ret, 
 				    name);
 		if (!pci_reset_method_works(pdev, (enum pci_reset_method)m))
 			return fail(-EINVAL, "%s cannot be reset by %s", pdev->dev.name, name);
-		if (seen[m])
-			continue;
-		seen[m] = true;
+		if (++count > RESET_METHODS_MAX)
+			return fail(-EINVAL, "more than %u ways to reset %s", RESET_METHODS_MAX, pdev->dev.name);
 		len += snprintf(ret + len, size - (size_t)len, "%s%s", len ? " " : "", name);
 	}
 	if (len)
