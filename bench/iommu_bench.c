@@ -269,7 +269,8 @@ int main(int argc, char **argv)
 	getppid_ns = best_ns(200000, do_getppid, NULL);
 	hw = hw_iommu_create(&bus, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
 	check(hw, "hw_iommu_create");
-	iommu = intel ? intel_iommu_init("dmar0", &hw_ops, hw, 48) : amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000);
+	iommu = intel ? intel_iommu_init("dmar0", &hw_ops, hw, 48, IOMMU_BASIC) :
+			amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000, IOMMU_BASIC);
 	check(!IS_ERR(iommu), "the unit's driver");
 	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
 	check(!IS_ERR(domain), "domain_alloc_paging");

@@ -134,6 +134,8 @@ const struct iommu_hw_ops machine_iommu_hw_ops = {
 	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
+	.invalidate_pasid = hw_iommu_invalidate_pasid,
+	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
 };
 
 /*
@@ -151,6 +153,8 @@ const struct hw_bus_ops machine_bus_ops = {
 	.host_ptr = phys_host_ptr,
 	.copy = guard_copy,
 	.host_range = phys_host_range,
+	.load64 = guard_load64,
+	.cmpxchg64 = guard_cmpxchg64,
 	.copy_pinned = phys_copy_pinned,
 	.resolve = resolve,
 };

@@ -103,9 +103,11 @@ static struct iommu_device *iommu_init(struct machine *m, unsigned last_bus)
 {
 	switch (m->config->iommu.kind) {
 	case MACHINE_IOMMU_INTEL:
-		return intel_iommu_init("dmar0", &machine_iommu_hw_ops, m->hw_iommu, m->config->iommu.aw_bits);
+		return intel_iommu_init("dmar0", &machine_iommu_hw_ops, m->hw_iommu, m->config->iommu.aw_bits,
+					IOMMU_BASIC);
 	case MACHINE_IOMMU_AMD:
-		return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256);
+		return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256,
+				      IOMMU_BASIC);
 	case MACHINE_IOMMU_NONE:
 		break;
 	}

@@ -20,7 +20,12 @@ static int setup(void **state)
 
 static int walk(u64 dte, u64 iova, struct hw_translation *ret, unsigned *ret_level)
 {
-	return hw_iommu_amdv1.walk(&fake_bus_ops, &(struct hw_device_entry){ .q0 = dte }, iova, ret, ret_level);
+	struct hw_device_entry entry = { .q0 = dte };
+	struct hw_walk w = { .bus = &fake_bus_ops, .format = &hw_iommu_amdv1, .entry = &entry };
+	int reason = hw_iommu_amdv1.walk(&w, iova, ret);
+
+	*ret_level = w.level;
+	return reason;
 }
 
 static struct hw_translation walk_ok(u64 dte, u64 iova)

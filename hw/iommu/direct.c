@@ -8,18 +8,18 @@
  */
 #include "hw/iommu/walk.h"
 
-static int direct_entry_read(struct hw_iommu *iommu, u16 devid, struct hw_device_entry *ret)
+static int direct_entry_read(struct hw_iommu *iommu, u16 devid, u32 pasid, struct hw_device_entry *ret)
 {
 	*ret = (struct hw_device_entry){ .q0 = 1 };
 	return 0;
 }
 
-static int direct_walk(const struct hw_bus_ops *bus, const struct hw_device_entry *entry, u64 iova,
-		       struct hw_translation *ret, unsigned *ret_level)
+static int direct_walk(struct hw_walk *walk, u64 iova, struct hw_translation *ret)
 {
+	const struct hw_bus_ops *bus = walk->bus;
 	u64 pa;
 
-	*ret_level = 0;
+	walk->stage = walk->level = 0;
 	if (iova >> HW_SLOT_SHIFT || !bus->resolve)
 		return HW_IOMMU_FAULT_BUS;
 	pa = bus->resolve(iova & PAGE_MASK);

@@ -65,10 +65,9 @@ static void never_reaches_kernel_memory(void **state)
 	struct hw_device_entry entry = { .q0 = 1 };
 	struct hw_bus_ops bare = fake_bus_ops;
 	struct hw_translation tr;
-	unsigned level;
 
-	assert_int_equal(hw_iommu_direct.walk(&bare, &entry, 0x1000, &tr, &level), HW_IOMMU_FAULT_BUS);
-	assert_int_equal(hw_iommu_direct.walk(&ops, &entry, -FAKE_MEM, &tr, &level), HW_IOMMU_FAULT_BUS);
+	assert_int_equal(hw_iommu_direct.walk(&(struct hw_walk){ .bus = &bare, .entry = &entry }, 0x1000, &tr), HW_IOMMU_FAULT_BUS);
+	assert_int_equal(hw_iommu_direct.walk(&(struct hw_walk){ .bus = &ops, .entry = &entry }, -FAKE_MEM, &tr), HW_IOMMU_FAULT_BUS);
 }
 
 static int setup(void **state)

@@ -62,9 +62,19 @@ void hw_iommu_invalidate_device(void *hw, u16 devid)
 	iotlbs_invalidate_device(hw, devid);
 }
 
+void hw_iommu_invalidate_pasid(void *hw, u16 devid, u32 pasid)
+{
+	iotlbs_invalidate_pasid(hw, devid, pasid);
+}
+
 void hw_iommu_invalidate_pages(void *hw, u16 domid, u64 iova, u64 last)
 {
 	iotlbs_invalidate_pages(hw, domid, iova, last);
+}
+
+void hw_iommu_invalidate_first_stage(void *hw, u16 domid, u32 pasid, u64 iova, u64 last)
+{
+	iotlbs_invalidate_first_stage(hw, domid, pasid, iova, last);
 }
 
 /* ---- faults ---- */
@@ -123,12 +133,16 @@ const char *hw_iommu_fault_describe(const struct hw_iommu_fault *fault, char *bu
 		[HW_IOMMU_FAULT_PERMISSION] = "the mapping does not allow it",
 		[HW_IOMMU_FAULT_RESERVED_BIT] = "the page table is nonsense there",
 		[HW_IOMMU_FAULT_BUS] = "it is mapped, but no memory answers (did the program unmap it?)",
+		[HW_IOMMU_FAULT_PASID] = "nothing is attached to that PASID",
 	};
 	const char *text = fault->reason < ARRAY_SIZE(why) && why[fault->reason] ? why[fault->reason] : "?";
+	char pasid[32] = "";
 
-	snprintf(buf, size, "DMA fault: device %02x:%02x.%x %s iova 0x%llx: %s (domain %u, level %u)",
+	if (fault->pasid != HW_NO_PASID)
+		snprintf(pasid, sizeof(pasid), " with PASID %u", fault->pasid);
+	snprintf(buf, size, "DMA fault: device %02x:%02x.%x %s iova 0x%llx%s: %s (domain %u, %slevel %u)",
 		 fault->devid >> 8, (fault->devid >> 3) & 0x1f, fault->devid & 7,
-		 fault->write ? "writes" : "reads", (unsigned long long)fault->iova, text, fault->domid,
-		 fault->level);
+		 fault->write ? "writes" : "reads", (unsigned long long)fault->iova, pasid, text, fault->domid,
+		 fault->stage == 1 ? "first stage, " : "", fault->level);
 	return buf;
 }

@@ -19,6 +19,11 @@
  *	mode 0 otherwise	identity: iova is the physical address
  *	mode 1 to 6		translated by as many levels; permissions of all entries on the way are
  *				and-ed.  Mode 7 is nonsense
+ *	HAD			pages are marked when they are accessed, and with its second bit when they are
+ *				written
+ *	GV = 1			there is a table of guest tables ("v2", the first stage), indexed by PASID; with
+ *				a mode above 0 all its addresses go through the host's tables.  What has no
+ *				PASID goes there too if GIoV = 1, as PASID 0
  *
  * hw_iommu_vtd: Intel VT-d in legacy mode: a root table indexed by bus, context tables indexed by devfn,
  * second-stage tables of 3 to 5 levels with pages of 4 KiB, 2 MiB and 1 GiB:
@@ -28,6 +33,13 @@
  *	TT = 2			identity
  *	TT = 0			translated by as many levels as AW says; permissions are and-ed
  *	anything else		nonsense
+ *
+ * and, if the address of the root table says so, in scalable mode: context entries lead to a table of PASIDs,
+ * whose entries say what translates: first stage, second stage, both (nested), neither (identity).  What has no
+ * PASID is looked up as the PASID of the context entry.
+ *
+ * First stage, of both: x86-64 page tables of 4 or 5 levels.  Accessed and dirty bits are always kept.  Nested,
+ * the tables are in a guest's memory: whoever wrote them is no friend.
  *
  * hw_iommu_direct: none.  All devices reach all that hw_bus_ops.resolve() knows.
  *
@@ -62,6 +74,12 @@ struct hw_bus_ops {
 	 * *len bytes as lie together; stores how many.
 	 */
 	void *(*host_range)(u64 pa, u64 *len);
+	/*
+	 * Optional: guarded words of a guest's page tables (kernel/lib/guard.h).  Without them nothing is
+	 * translated by tables in plain memory.
+	 */
+	int (*load64)(const u64 *host, u64 *ret);
+	int (*cmpxchg64)(u64 *host, u64 *expected, u64 desired);
 	/* Optional: tried when copy failed.  write: @buf to @host, else back.  0; -EFAULT. */
 	int (*copy_pinned)(void *host, void *buf, size_t len, bool write);
 	/* For hw_iommu_direct: the physical address, slot and all, of a bus page.  Any lock may be held. */
@@ -75,14 +93,19 @@ enum hw_iommu_fault_reason {
 	HW_IOMMU_FAULT_PERMISSION,
 	HW_IOMMU_FAULT_RESERVED_BIT,	/* table is nonsense */
 	HW_IOMMU_FAULT_BUS,		/* translated, but memory did not answer */
+	HW_IOMMU_FAULT_PASID,		/* the device has no tables for that PASID */
 };
+
+#define HW_NO_PASID 0u /* what a device sends without one; PASID 0 is not for devices to use */
 
 struct hw_iommu_fault {
 	u64 iova;
 	u16 devid, domid;
 	u8 reason;
+	u8 stage;		/* whose tables the walk stopped in: 1, 2; 0 neither */
 	bool write;
 	unsigned level;		/* where the walk stopped */
+	u32 pasid;		/* HW_NO_PASID none */
 };
 
 struct hw_iommu_format;
@@ -94,9 +117,11 @@ void hw_iommu_destroy(struct hw_iommu *iommu);
 
 /* registers: implement struct iommu_hw_ops of kernel/iommu/iommu.h (machine/ joins them) */
 void hw_iommu_set_device_table(void *iommu, u64 base, u32 entries); /* AMD's */
-void hw_iommu_set_root_table(void *iommu, u64 base);		     /* VT-d's */
+void hw_iommu_set_root_table(void *iommu, u64 base);		     /* VT-d's, mode in bits 11:10 */
 void hw_iommu_invalidate_device(void *iommu, u16 devid);
+void hw_iommu_invalidate_pasid(void *iommu, u16 devid, u32 pasid);
 void hw_iommu_invalidate_pages(void *iommu, u16 domid, u64 iova, u64 last);
+void hw_iommu_invalidate_first_stage(void *iommu, u16 domid, u32 pasid, u64 iova, u64 last);
 
 /**
  * hw_iommu_hold - stop all transfers to plain memory: on return none is under way, and none begins until
@@ -117,6 +142,8 @@ const char *hw_iommu_fault_describe(const struct hw_iommu_fault *fault, char *bu
 
 /** iotlb_create - NULL if memory is short.  iotlb_destroy - nobody uses it any more; accepts NULL. */
 struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid);
+/** iotlb_create_pasid - for what the device sends with @pasid (20 bits); HW_NO_PASID: without one */
+struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid);
 void iotlb_destroy(struct iotlb *iotlb);
 /**
  * iotlb_access - move bytes between @buf and [iova, iova+len)

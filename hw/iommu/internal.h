@@ -30,36 +30,64 @@ struct hw_iommu {
 	struct hw_iommu_fault faults[HW_FAULTS]; /* number n is at n % HW_FAULTS */
 };
 
-/* What a walk found: [iova, iova + 2^lg2) is [pa, ...). */
+/*
+ * What a walk found: [iova, iova + 2^lg2) is [pa, ...).  write: may be written from now on without another
+ * walk; where dirty bits are kept that is so only once the page is marked.
+ */
 struct hw_translation {
 	u64 iova, pa;
 	unsigned lg2;
 	bool read, write;
 };
 
-/* A device table or context entry, as an iotlb keeps it.  Bit 0 of q0 says that it is valid. */
+/*
+ * What the tables of devices and PASIDs say of one of them, as an iotlb keeps it.  Bit 0 of q0 says that it is
+ * valid; q0 and q1 are a device table or context entry, and say what the second stage is.
+ */
 struct hw_device_entry {
 	u64 q0, q1;
+	u64 first;		/* first-stage root; a guest's address if nested */
+	u8 first_levels;	/* 0: no first stage */
+	bool nested;		/* what the first stage gives goes through the second */
+	bool dirty;		/* VT-d: second-stage pages are marked */
 	u16 domid;
+};
+
+/* Where the pages of a guest's page tables are, so that a nested walk need not walk the second stage for each. */
+#define HW_WALK_CACHE 16
+struct hw_walk_cache {
+	u64 invalidations; /* of the unit, when this was true */
+	struct { u64 gpa, pa; bool write; } page[HW_WALK_CACHE]; /* gpa: bit 0 set if in use */
+};
+
+/* One walk.  The caller fills in the first five. */
+struct hw_walk {
+	const struct hw_bus_ops *bus;
+	const struct hw_iommu_format *format;
+	const struct hw_device_entry *entry;
+	struct hw_walk_cache *cache; /* NULL: none; the holder's of the iotlb */
+	bool write;		/* the access that it is for: pages are marked as written */
+	u8 stage;		/* out, as in a fault record */
+	unsigned level;
 };
 
 /* How a unit's tables look: one file each, amdv1.c and vtdss.c. */
 struct hw_iommu_format {
 	const char *name;
 	/**
-	 * entry_read - the entry of a device, from memory
+	 * entry_read - what memory says of a device and a PASID (HW_NO_PASID: none)
 	 * Return: 0, and *@ret is valid; enum hw_iommu_fault_reason.
 	 */
-	int (*entry_read)(struct hw_iommu *iommu, u16 devid, struct hw_device_entry *ret);
+	int (*entry_read)(struct hw_iommu *iommu, u16 devid, u32 pasid, struct hw_device_entry *ret);
 	/**
 	 * walk - translate by tables in memory
 	 * @ret: filled on success; at most 2^46 bytes, so it never leaves a slot
-	 * @ret_level: where the walk stopped, on failure too; 0 is the device's entry
-	 * Return: 0; enum hw_iommu_fault_reason.  Says nothing of the direction: the caller looks at read
-	 * and write.
+	 * Return: 0; enum hw_iommu_fault_reason, and @walk says where it stopped.  Says nothing of the
+	 * direction: the caller looks at read and write.
 	 */
-	int (*walk)(const struct hw_bus_ops *bus, const struct hw_device_entry *entry, u64 iova,
-		    struct hw_translation *ret, unsigned *ret_level);
+	int (*walk)(struct hw_walk *walk, u64 iova, struct hw_translation *ret);
+	/** second - the same by the second stage alone: @gpa is what the first stage gave */
+	int (*second)(struct hw_walk *walk, u64 gpa, struct hw_translation *ret);
 };
 
 /** hw_fault_record - keep it and tell the handler.  No lock held. */
@@ -67,6 +95,8 @@ void hw_fault_record(struct hw_iommu *iommu, const struct hw_iommu_fault *fault)
 
 /* For the unit's registers (iotlb.c). */
 void iotlbs_invalidate_device(struct hw_iommu *iommu, u16 devid);
+void iotlbs_invalidate_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid);
+void iotlbs_invalidate_first_stage(struct hw_iommu *iommu, u16 domid, u32 pasid, u64 iova, u64 last);
 void iotlbs_invalidate_all(struct hw_iommu *iommu);
 void iotlbs_invalidate_pages(struct hw_iommu *iommu, u16 domid, u64 iova, u64 last);
 void iotlbs_free(struct hw_iommu *iommu);

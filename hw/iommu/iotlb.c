@@ -21,8 +21,11 @@
  * Each wait is for one holder, never for the lock, so a busy device cannot starve an unmap; and an
  * iotlb with nothing to forget costs a few loads.
  *
- * What always holds: domid is that of the cached device entry, NO_DOMID if none is cached, and
- * then there are no tags.  It is set before the first walk by that entry.
+ * Stages.  What a nested iotlb has cached goes by addresses of the first stage, so an invalidation of the
+ * second stage, which speaks of other addresses, takes all of it; one of the first stage names the PASID.
+ *
+ * What always holds: domid is that of the cached device entry, and which stages it has; NO_DOMID if none
+ * is cached, and then there are no tags.  It is set before the first walk by that entry.
  *
  * Dangerous: an iotlb is never freed before its unit, only used again, because invalidations walk the
  * list without a lock.
@@ -40,6 +43,8 @@
 #define BIG_SETS 16
 #define BIG_SHIFT 21
 #define NO_DOMID 0x10000u
+#define DOMID_FIRST 0x20000u	/* the first stage alone */
+#define DOMID_NESTED 0x40000u	/* both */
 #define REGION_WORDS 8	/* 512 bits */
 #define REGIONS_ASKED 8 /* for more than that, looking at the sets is as quick */
 
@@ -64,8 +69,10 @@ struct iotlb {
 	/* bit n: a small tag may be of a region with that hash; the holder writes */
 	_Atomic(u64) regions[REGION_WORDS];
 	u16 devid;	      /* changes only while not in use */
+	_Atomic(u32) pasid;   /* likewise */
 	unsigned victim;      /* holder's, like all up to set pointers */
 	struct hw_device_entry entry; /* q0 is 0: not cached */
+	struct hw_walk_cache walk_cache;
 	_Atomic(u64) hits, misses, bytes_read, bytes_written, faults; /* written by the holder */
 	struct hw_iommu *iommu; /* immutable */
 	struct iotlb *next;	/* immutable */
@@ -321,6 +328,7 @@ static void cache_drop(struct iotlb *t)
 		atomic_store_explicit(&t->regions[i], 0, memory_order_relaxed);
 	atomic_store(&t->domid, NO_DOMID);
 	t->entry.q0 = 0;
+	memset(&t->walk_cache, 0, sizeof(t->walk_cache));
 }
 
 /* ---- invalidation ---- */
@@ -329,10 +337,16 @@ void iotlbs_invalidate_pages(struct hw_iommu *iommu, u16 domid, u64 iova, u64 la
 {
 	atomic_fetch_add(&iommu->invalidations, 1);
 	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next) {
+		u32 cached;
+
 		wait_holder(t, atomic_load(&t->seq));
-		if (atomic_load(&t->domid) != domid)
+		cached = atomic_load(&t->domid);
+		if (cached == (domid | DOMID_NESTED))
+			cache_wipe(t, 0, ~0ull);
+		else if (cached == domid)
+			cache_wipe(t, iova, last);
+		else
 			continue;
-		cache_wipe(t, iova, last);
 		wait_holder(t, atomic_load(&t->seq));
 	}
 }
@@ -351,6 +365,49 @@ void iotlbs_invalidate_device(struct hw_iommu *iommu, u16 devid)
 		if (t->in_use && t->devid == devid)
 			iotlb_forget(t);
 	mutex_unlock(&iommu->lock);
+}
+
+void iotlbs_invalidate_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
+{
+	mutex_lock(&iommu->lock);
+	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next)
+		if (t->in_use && t->devid == devid && atomic_load(&t->pasid) == pasid)
+			iotlb_forget(t);
+	mutex_unlock(&iommu->lock);
+}
+
+static bool is_first_stage_of(struct iotlb *t, u16 domid, u32 pasid)
+{
+	u32 cached = atomic_load(&t->domid);
+
+	return (cached == (domid | DOMID_FIRST) || cached == (domid | DOMID_NESTED)) &&
+	       atomic_load(&t->pasid) == pasid;
+}
+
+/* Of everything: the table of guest tables may have changed too, so the device's entry goes as well. */
+static void invalidate_first_stage_all(struct hw_iommu *iommu, u16 domid, u32 pasid)
+{
+	mutex_lock(&iommu->lock);
+	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next)
+		if (t->in_use && is_first_stage_of(t, domid, pasid))
+			iotlb_forget(t);
+	mutex_unlock(&iommu->lock);
+}
+
+void iotlbs_invalidate_first_stage(struct hw_iommu *iommu, u16 domid, u32 pasid, u64 iova, u64 last)
+{
+	if (iova == 0 && last == ~0ull) {
+		invalidate_first_stage_all(iommu, domid, pasid);
+		return;
+	}
+	atomic_fetch_add(&iommu->invalidations, 1);
+	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next) {
+		wait_holder(t, atomic_load(&t->seq));
+		if (!is_first_stage_of(t, domid, pasid))
+			continue;
+		cache_wipe(t, iova, last);
+		wait_holder(t, atomic_load(&t->seq));
+	}
 }
 
 void iotlbs_invalidate_all(struct hw_iommu *iommu)
@@ -381,29 +438,52 @@ void hw_iommu_let_go(struct hw_iommu *iommu)
 
 /* ---- translation; the caller holds the iotlb ---- */
 
+/* The device's entry, from memory.  0; enum hw_iommu_fault_reason. */
+static int entry_fetch(struct iotlb *t)
+{
+	struct hw_device_entry entry;
+	int reason = t->iommu->format->entry_read(t->iommu, t->devid, atomic_load(&t->pasid), &entry);
+
+	if (reason)
+		return reason;
+	atomic_store(&t->domid, entry.domid | (entry.nested ? DOMID_NESTED : entry.first_levels ? DOMID_FIRST : 0));
+	t->entry = entry;
+	return 0;
+}
+
+/* What it remembers of second-stage translations is true until the unit invalidates anything. */
+static struct hw_walk_cache *fresh_walk_cache(struct iotlb *t)
+{
+	u64 now = atomic_load(&t->iommu->invalidations);
+
+	if (!t->entry.nested)
+		return NULL;
+	if (t->walk_cache.invalidations != now)
+		memset(&t->walk_cache, 0, sizeof(t->walk_cache));
+	t->walk_cache.invalidations = now;
+	return &t->walk_cache;
+}
+
 static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_translation *tr,
 			  struct hw_iommu_fault *fault)
 {
-	const struct hw_iommu_format *format = t->iommu->format;
+	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, write };
 	int reason = 0;
 
 	count(&t->misses, 1);
 	count(&t->hits, -1); /* the caller counts every look-up as a hit */
-	if (!t->entry.q0) {
-		struct hw_device_entry entry;
-
-		reason = format->entry_read(t->iommu, t->devid, &entry);
-		if (!reason) {
-			atomic_store(&t->domid, entry.domid);
-			t->entry = entry;
-		}
+	if (!t->entry.q0)
+		reason = entry_fetch(t);
+	if (!reason) {
+		walk.cache = fresh_walk_cache(t);
+		reason = walk.format->walk(&walk, iova, tr);
 	}
-	if (!reason)
-		reason = format->walk(t->iommu->bus, &t->entry, iova, tr, &fault->level);
 	if (!reason && !(write ? tr->write : tr->read))
 		reason = HW_IOMMU_FAULT_PERMISSION;
 	if (reason) {
 		fault->reason = reason;
+		fault->stage = walk.stage;
+		fault->level = walk.level;
 		return -EFAULT;
 	}
 	cache_insert(t, iova, tr);
@@ -461,6 +541,7 @@ static int fault_at(struct iotlb *t, u64 iova, bool write, struct hw_iommu_fault
 	fault->iova = iova;
 	fault->write = write;
 	fault->devid = t->devid;
+	fault->pasid = atomic_load_explicit(&t->pasid, memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->faults, 1, memory_order_relaxed);
 	hw_fault_record(t->iommu, fault);
 	return -EFAULT;
@@ -531,7 +612,7 @@ static int move_stretch(struct iotlb *t, u64 iova, char *buf, size_t len, bool w
 
 	iotlb_hold(t);
 	err = translate_run(t, iova, min(len, (size_t)CHUNK_BYTES), write, &pa, &n, &fault);
-	fault.domid = atomic_load_explicit(&t->domid, memory_order_relaxed);
+	fault.domid = (u16)atomic_load_explicit(&t->domid, memory_order_relaxed);
 	if (unlikely(err)) {
 		iotlb_let_go(t);
 		return fault_at(t, iova, write, &fault);
@@ -579,7 +660,7 @@ int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret
 	iotlb_hold(t);
 	err = translate(t, iova, write, ret_pa, &len, &fault);
 	count(&t->hits, 1);
-	fault.domid = atomic_load_explicit(&t->domid, memory_order_relaxed);
+	fault.domid = (u16)atomic_load_explicit(&t->domid, memory_order_relaxed);
 	iotlb_let_go(t);
 	if (err && record)
 		return fault_at(t, iova, write, &fault);
@@ -612,6 +693,11 @@ static struct iotlb *iotlb_find_free(struct hw_iommu *iommu)
 
 struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid)
 {
+	return iotlb_create_pasid(iommu, devid, HW_NO_PASID);
+}
+
+struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
+{
 	struct iotlb *t;
 
 	mutex_lock(&iommu->lock);
@@ -619,6 +705,7 @@ struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid)
 	if (t) {
 		t->in_use = true;
 		t->devid = devid;
+		atomic_store(&t->pasid, pasid);
 		atomic_store(&t->hits, 0);
 		atomic_store(&t->misses, 0);
 		atomic_store(&t->bytes_read, 0);

@@ -55,11 +55,21 @@ static int teardown(void **state)
 
 /* ---- walks ---- */
 
+static int walk_entry(const struct hw_device_entry *entry, u64 iova, struct hw_translation *ret,
+		      unsigned *ret_level)
+{
+	struct hw_walk w = { .bus = &fake_bus_ops, .format = &hw_iommu_vtd, .entry = entry };
+	int reason = hw_iommu_vtd.walk(&w, iova, ret);
+
+	*ret_level = w.level;
+	return reason;
+}
+
 static int walk(u64 aw, u64 iova, struct hw_translation *ret, unsigned *ret_level)
 {
 	struct hw_device_entry entry = { .q0 = table_pa(0) | 1, .q1 = aw };
 
-	return hw_iommu_vtd.walk(&fake_bus_ops, &entry, iova, ret, ret_level);
+	return walk_entry(&entry, iova, ret, ret_level);
 }
 
 static struct hw_translation walk_ok(u64 aw, u64 iova)
@@ -328,7 +338,7 @@ static void test_garbage(void **state)
 			u64 iova = rnd() >> rnd() % 64;
 			struct hw_translation tr;
 			unsigned level;
-			int reason = hw_iommu_vtd.walk(&fake_bus_ops, &entry, iova, &tr, &level);
+			int reason = walk_entry(&entry, iova, &tr, &level);
 
 			assert_in_range(reason, 0, HW_IOMMU_FAULT_BUS);
 			assert_in_range(level, 0, 5);
@@ -344,7 +354,7 @@ static void test_garbage(void **state)
 		/* root and context tables of garbage: any answer, but an answer */
 		for (unsigned devid = 0; devid < 0x10000; devid += 7) {
 			struct hw_device_entry entry;
-			int reason = hw_iommu_vtd.entry_read(iommu, (u16)devid, &entry);
+			int reason = hw_iommu_vtd.entry_read(iommu, (u16)devid, HW_NO_PASID, &entry);
 
 			assert_in_range(reason, 0, HW_IOMMU_FAULT_BUS);
 			assert_true(reason || (entry.q0 & 1));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * walk.h - what the walkers of all formats do alike: read an entry, and judge the address they end with.
+ * walk.h - what the walkers of all formats do alike: read an entry, mark it, and judge the address they end
+ * with; and the first stage, which they share.
  */
 #ifndef HW_IOMMU_WALK_H
 #define HW_IOMMU_WALK_H
@@ -22,18 +23,30 @@ static inline unsigned hw_level_index(unsigned level, u64 iova)
 	return (iova >> hw_level_lg2(level)) & (HW_TABLE_ENTRIES - 1);
 }
 
+/* A structure at @pa, which must be the kernel's memory.  NULL: nothing is there. */
+static inline _Atomic(u64) *hw_table_at(const struct hw_bus_ops *bus, u64 pa)
+{
+	return pa >> HW_SLOT_SHIFT ? NULL : bus->host_ptr(pa);
+}
+
 /* Quadword @index of a structure at @pa, which must be the kernel's memory.  False: nothing is there. */
 static inline bool hw_read_quadword(const struct hw_bus_ops *bus, u64 pa, u64 index, u64 *ret)
 {
-	const _Atomic(u64) *base;
+	const _Atomic(u64) *base = hw_table_at(bus, pa);
 
-	if (pa >> HW_SLOT_SHIFT)
-		return false;
-	base = bus->host_ptr(pa);
 	if (!base)
 		return false;
 	*ret = atomic_load(&base[index]);
 	return true;
+}
+
+/**
+ * hw_mark - set accessed and dirty bits in an entry that was read as @pte
+ * Return: false: it has changed since, look again.
+ */
+static inline bool hw_mark(_Atomic(u64) *entry, u64 pte, u64 bits)
+{
+	return (pte & bits) == bits || atomic_compare_exchange_strong(entry, &pte, pte | bits);
 }
 
 /** hw_page_found - a walk ended at a page of 2^@lg2 at @pa.  @ret: place and size.  0; HW_IOMMU_FAULT_BUS. */
@@ -43,5 +56,15 @@ int hw_page_found(u64 pa, unsigned lg2, u64 iova, struct hw_translation *ret);
  * Return: 0; HW_IOMMU_FAULT_BUS.
  */
 int hw_pass_through(const struct hw_bus_ops *bus, u64 iova, struct hw_translation *ret);
+
+/* ---- nested.c ---- */
+
+/**
+ * hw_first_stage - translate @iova by walk->entry's first stage, and what comes out by the second if nested
+ * Return: as walk of struct hw_iommu_format.
+ */
+int hw_first_stage(struct hw_walk *walk, u64 iova, struct hw_translation *ret);
+/** hw_guest_load - a quadword at the guest's address @gpa, 8-byte aligned.  0; enum hw_iommu_fault_reason. */
+int hw_guest_load(struct hw_walk *walk, u64 gpa, u64 *ret);
 
 #endif

@@ -221,6 +221,15 @@ struct iommu_hw_ops {
 	 * go through it.  On return no DMA that used them is under way.
 	 */
 	void (*invalidate_pages)(void *hw, u16 domid, u64 iova, u64 last);
+	/** invalidate_pasid - as invalidate_device, of what is cached for that PASID of it. */
+	void (*invalidate_pasid)(void *hw, u16 devid, u32 pasid);
+	/**
+	 * invalidate_first_stage - as invalidate_pages, for translations by a first stage, alone or nested.
+	 * Those of all addresses: the table of guest tables (AMD) is read again too.
+	 */
+	void (*invalidate_first_stage)(void *hw, u16 domid, u32 pasid, u64 iova, u64 last);
+	/** page_response - the answer to a group of page requests: to the device that waits for it. */
+	void (*page_response)(void *hw, u16 devid, u32 pasid, u32 grpid, bool success);
 };
 
 /* An IOMMU unit as the kernel knows it. */
@@ -272,8 +281,9 @@ struct iommu_device_ops {
 						    struct iommu_domain *parent, u32 flags,
 						    const struct iommu_user_data *data);
 	/**
-	 * attach_dev - what the device sends without PASID goes through @domain from now on; never through
-	 * neither, nor through a mixture.  Blocked and identity domains have no unit of their own.
+	 * attach_dev - what the device sends without PASID goes through @domain from now on.  On the way from
+	 * one domain to the other it may be blocked for a moment, but nothing passes by a mixture of the two.
+	 * Blocked and identity domains have no unit of their own.
 	 * Return: 0; -ENOMEM, only at a device's first; -EINVAL incompatible; and then all is as it was.
 	 */
 	int (*attach_dev)(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid);
@@ -368,16 +378,22 @@ struct iommu_viommu_ops {
 	void (*hw_queue_destroy)(struct iommu_hw_queue *queue);
 };
 
-/** amd_iommu_init - make a unit with AMD v1 tables.  @devids: size of its device table.  ERR_PTR. */
+/* What a unit of either kind can. */
+enum iommu_features {
+	IOMMU_BASIC, /* translate by one stage: what emulators have */
+	IOMMU_FULL,  /* also: dirty bits, PASIDs, page requests, two stages, as units of server CPUs have */
+};
+
+/** amd_iommu_init - make a unit of AMD's kind.  @devids: size of its device table.  ERR_PTR. */
 struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
-				    u32 devids);
+				    u32 devids, enum iommu_features features);
 void amd_iommu_exit(struct iommu_device *iommu);
 /**
- * intel_iommu_init - make a VT-d unit with second-stage tables in legacy mode
+ * intel_iommu_init - make a VT-d unit: a basic one is in legacy mode, a full one in scalable mode
  * @aw_bits: width of its addresses, 39, 48 or 57; -EINVAL others.  ERR_PTR.
  */
 struct iommu_device *intel_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
-				      unsigned aw_bits);
+				      unsigned aw_bits, enum iommu_features features);
 void intel_iommu_exit(struct iommu_device *iommu);
 
 /* ---- groups ---- */
@@ -458,7 +474,7 @@ int iommu_attach_group_handle(struct iommu_domain *domain, struct iommu_group *g
 /** iommu_detach_group_handle - from whatever it is attached to.  Cannot fail. */
 void iommu_detach_group_handle(struct iommu_group *group);
 /**
- * iommu_replace_group_handle - attached to @domain instead of what it is attached to, with no moment between
+ * iommu_replace_group_handle - attached to @domain instead of what it is attached to, never to the default
  * Return: 0; -EINVAL not attached, or other unit's domain; -errno: and the old one is still attached.
  */
 int iommu_replace_group_handle(struct iommu_group *group, struct iommu_domain *domain,
@@ -536,7 +552,7 @@ bool device_iommu_capable(struct device *dev, enum iommu_cap cap);
 bool device_iommu_capable_cache_coherency(struct device *dev);
 /** iommu_device_of - the unit that @dev is behind; NULL none.  @ret_devid: its number there; may be NULL. */
 struct iommu_device *iommu_device_of(struct device *dev, u16 *ret_devid);
-/** iommu_hw_info - see the op; a unit without it: type 0 and 0 bytes, -EOPNOTSUPP if @type asks for more. */
+/** iommu_hw_info - see the op; a unit without it: type 0 and 0 bytes, whatever is asked for.  -ENODEV no unit. */
 ssize_t iommu_hw_info(struct device *dev, u32 *type, void *buf);
 
 #endif

@@ -99,8 +99,8 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(kernfs_open(dir, true), 0);
 	memset(units, 0, sizeof(units));
-	iommu = amd_iommu_init("ivhd0", &unit_ops, &units[0], 0x10000);
-	iommu2 = amd_iommu_init("ivhd1", &unit_ops, &units[1], 0x10000);
+	iommu = amd_iommu_init("ivhd0", &unit_ops, &units[0], 0x10000, IOMMU_BASIC);
+	iommu2 = amd_iommu_init("ivhd1", &unit_ops, &units[1], 0x10000, IOMMU_BASIC);
 	assert_false(IS_ERR(iommu) || IS_ERR(iommu2));
 	kernfs_lock();
 	for (unsigned i = 0; i < DEVICES; i++) {
@@ -209,7 +209,7 @@ static void test_probe_refuses(void **state)
 {
 	struct device dev = { .name = "0000:00:09.0", .path = "sys/devices/pci/0000:00:09.0" };
 	struct unit unit = { .entries = 0 };
-	struct iommu_device *tiny = amd_iommu_init("ivhd2", &unit_ops, &unit, 8);
+	struct iommu_device *tiny = amd_iommu_init("ivhd2", &unit_ops, &unit, 8, IOMMU_BASIC);
 
 	assert_false(IS_ERR(tiny));
 	kernfs_lock();

@@ -437,7 +437,7 @@ static T_UNUSED int t_machine(void **state)
 	fd_host_register(&t_fd_host);
 	assert_int_equal(kernfs_open(t_dir, true), 0);
 	kernfs_lock();
-	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256);
+	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256, IOMMU_BASIC);
 	assert_false(IS_ERR(unit));
 	assert_int_equal(iommufd_init(), 0);
 	assert_int_equal(bus_register(&t_bus), 0);

@@ -117,6 +117,42 @@ __attribute__((noinline)) RAW int guard_set(void *dst, int byte, size_t len_byte
 	return ret;
 }
 
+static RAW void raw_load64(const u64 *p, u64 *ret)
+{
+	*ret = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static RAW void raw_cmpxchg64(u64 *p, u64 *expected, u64 desired, int *ret_other)
+{
+	*ret_other = !__atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void (*volatile load64_fn)(const u64 *, u64 *) = raw_load64;
+static void (*volatile cmpxchg64_fn)(u64 *, u64 *, u64, int *) = raw_cmpxchg64;
+
+__attribute__((noinline)) RAW int guard_load64(const u64 *p, u64 *ret_val)
+{
+	int ret;
+
+	GUARDED(ret, load64_fn(p, ret_val));
+	return ret;
+}
+
+__attribute__((noinline)) RAW static int guarded_cmpxchg64(u64 *p, u64 *expected, u64 desired, int *ret_other)
+{
+	int ret;
+
+	GUARDED(ret, cmpxchg64_fn(p, expected, desired, ret_other));
+	return ret;
+}
+
+RAW int guard_cmpxchg64(u64 *p, u64 *expected, u64 desired)
+{
+	int other = 0, ret = guarded_cmpxchg64(p, expected, desired, &other);
+
+	return ret ? ret : other;
+}
+
 static inline RAW void touch_byte(u8 *p, bool write)
 {
 	/* Adding 0 in C may be turned into a load and a fence: then copy-on-write stays unbroken. */

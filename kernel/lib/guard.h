@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernel/lib/types.h"
+
 /**
  * guard_copy - memcpy with either side possibly bad.  No overlap.
  * Any thread.  Return: 0; -EFAULT, and then some first bytes may have been copied.
@@ -29,6 +31,14 @@ int guard_set(void *dst, int byte, size_t len_bytes);
  * Return: 0; -EFAULT.
  */
 int guard_touch(void *addr, size_t len_bytes, bool write);
+/**
+ * guard_load64, guard_cmpxchg64 - one aligned word, in one access that other threads see whole
+ * cmpxchg: if *@p is *@expected it becomes @desired, else *@expected becomes what is there.  The page table of
+ * a guest is read and marked by these.
+ * Return: 0; -EFAULT; cmpxchg: 1 if it was something else.
+ */
+int guard_load64(const u64 *p, u64 *ret);
+int guard_cmpxchg64(u64 *p, u64 *expected, u64 desired);
 /**
  * guard_strncpy - copy a string of at most @size bytes with its NUL
  * Return: length; -EFAULT; -ENAMETOOLONG.

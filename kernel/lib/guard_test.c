@@ -163,6 +163,28 @@ static void strings(void **state)
 	fenced_free(page);
 }
 
+static void words(void **state)
+{
+	u8 *page = fenced_page(PROT_READ | PROT_WRITE);
+	u64 *last = (u64 *)(page + PAGE_SIZE) - 1, val = 0, expected;
+
+	*last = 0x1122334455667788ull;
+	assert_int_equal(guard_load64(last, &val), 0);
+	assert_int_equal(val, 0x1122334455667788ull);
+	assert_int_equal(guard_load64(last + 1, &val), -EFAULT);
+	expected = 1;
+	assert_int_equal(guard_cmpxchg64(last, &expected, 5), 1);
+	assert_int_equal(expected, 0x1122334455667788ull);
+	assert_int_equal(guard_cmpxchg64(last, &expected, 5), 0);
+	assert_int_equal(*last, 5);
+	assert_int_equal(guard_cmpxchg64(last + 1, &expected, 5), -EFAULT);
+	assert_int_equal(mprotect(page, PAGE_SIZE, PROT_READ), 0);
+	expected = 5;
+	assert_int_equal(guard_cmpxchg64(last, &expected, 6), -EFAULT);
+	assert_int_equal(*last, 5);
+	fenced_free(page);
+}
+
 static void nothing_guarded_is_not_ours(void **state)
 {
 	u8 buf[8];
@@ -261,6 +283,7 @@ int main(void)
 		GUARDED_TEST(touches),
 		GUARDED_TEST(touch_breaks_copy_on_write),
 		GUARDED_TEST(strings),
+		GUARDED_TEST(words),
 		GUARDED_TEST(nothing_guarded_is_not_ours),
 		GUARDED_TEST(signal_handlers_may_nest),
 		GUARDED_TEST(threads_do_not_disturb_each_other),

@@ -376,7 +376,7 @@ static T_UNUSED void t_open_machine(bool create)
 	fd_host_register(&t_fd_host);
 	assert_int_equal(kernfs_open(t_dir, create), 0);
 	kernfs_lock();
-	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256);
+	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256, IOMMU_BASIC);
 	assert_false(IS_ERR(unit));
 	assert_int_equal(vfio_init(), 0);
 	assert_int_equal(vfio_iommu_type1_init(), 0);

@@ -6,7 +6,9 @@
  * says for each page where it goes and what is allowed.  A seed is printed; SEED=... in the environment
  * replays it.
  *
- * Each test is run for each kind of unit: AMD, and VT-d with addresses of each width.
+ * Each test is run for each kind of page table: AMD's host and guest tables, VT-d's second stage with addresses
+ * of each width, in both modes, and its first stage; and once more for those that can note which pages were
+ * written, with a model that does so too.
  *
  * Then the same two with threads: what was unmapped is not touched any more once iommu_unmap() returned.
  * Memory is moved by memcpy() here, so that ThreadSanitizer sees both sides.
@@ -43,38 +45,50 @@ static unsigned char *shadow; /* what must be in it */
 struct kind {
 	const char *name;
 	const struct hw_iommu_format *format;
-	unsigned aw_bits;	/* 64: AMD */
+	unsigned aw_bits;	/* of the unit; 64: AMD */
+	unsigned top_bits;	/* of addresses that a domain translates */
 	u64 pgsizes;
 	u64 bases[5];		/* where the windows of the flat model begin */
-	bool no_access;		/* it has mappings that permit nothing */
 	unsigned steps;		/* of the random test: the widths of VT-d differ little */
+	enum iommu_features features;
+	u32 flags;		/* IOMMU_ALLOC_* */
+	bool no_access;		/* it has mappings that permit nothing */
+	bool write_reads;	/* what may be written may be read */
 };
 #define VTD_PGSIZES 0x40201000ull
 /*
  * Windows: at 0, across where 3, 4 and 5 levels end (AMD's root grows in the middle), across a gibibyte,
  * at the very top.
  */
+#define AMD_BASES { 0, (1ull << 39) - 1234 * PAGE_SIZE, (1ull << 48) - 2048 * PAGE_SIZE, \
+		    (1ull << 57) - PAGE_SIZE, 0ull - MODEL_PAGES * PAGE_SIZE }
+#define BASES(bits) { 0, (1ull << 30) - 1234 * PAGE_SIZE, \
+		      ((bits) > 39 ? 1ull << 39 : 7ull << 30) - 2048 * PAGE_SIZE, \
+		      (1ull << ((bits) - 1)) - PAGE_SIZE, (1ull << (bits)) - MODEL_PAGES * PAGE_SIZE }
 static const struct kind kinds[] = {
-	{ "amd", &hw_iommu_amdv1, 64, 0xfff7ffffff000ull,
-	  { 0, (1ull << 39) - 1234 * PAGE_SIZE, (1ull << 48) - 2048 * PAGE_SIZE, (1ull << 57) - PAGE_SIZE,
-	    0ull - MODEL_PAGES * PAGE_SIZE }, true, 300000 },
-	{ "intel 39", &hw_iommu_vtd, 39, VTD_PGSIZES,
-	  { 0, (1ull << 30) - 1234 * PAGE_SIZE, (7ull << 30) - 2048 * PAGE_SIZE, (1ull << 38) - PAGE_SIZE,
-	    (1ull << 39) - MODEL_PAGES * PAGE_SIZE }, false, 60000 },
-	{ "intel 48", &hw_iommu_vtd, 48, VTD_PGSIZES,
-	  { 0, (1ull << 30) - 1234 * PAGE_SIZE, (1ull << 39) - 2048 * PAGE_SIZE, (1ull << 47) - PAGE_SIZE,
-	    (1ull << 48) - MODEL_PAGES * PAGE_SIZE }, false, 300000 },
-	{ "intel 57", &hw_iommu_vtd, 57, VTD_PGSIZES,
+	{ "amd", &hw_iommu_amdv1, 64, 64, 0xfff7ffffff000ull, AMD_BASES, 300000, .no_access = true },
+	{ "amd dirty", &hw_iommu_amdv1, 64, 64, 0xfff7ffffff000ull, AMD_BASES, 200000, IOMMU_FULL,
+	  IOMMU_ALLOC_DIRTY_TRACKING, .no_access = true },
+	{ "amd v2", &hw_iommu_amdv1, 64, 47, VTD_PGSIZES, BASES(47), 60000, IOMMU_FULL, IOMMU_ALLOC_PASID,
+	  .write_reads = true },
+	{ "intel 39", &hw_iommu_vtd, 39, 39, VTD_PGSIZES, BASES(39), 60000 },
+	{ "intel 48", &hw_iommu_vtd, 48, 48, VTD_PGSIZES, BASES(48), 200000 },
+	{ "intel 57", &hw_iommu_vtd, 57, 57, VTD_PGSIZES,
 	  { 0, (1ull << 39) - 1234 * PAGE_SIZE, (1ull << 48) - 2048 * PAGE_SIZE, (1ull << 56) - PAGE_SIZE,
-	    (1ull << 57) - MODEL_PAGES * PAGE_SIZE }, false, 60000 },
+	    (1ull << 57) - MODEL_PAGES * PAGE_SIZE }, 60000 },
+	{ "intel dirty", &hw_iommu_vtd, 48, 48, VTD_PGSIZES, BASES(48), 200000, IOMMU_FULL,
+	  IOMMU_ALLOC_DIRTY_TRACKING },
+	{ "intel first stage", &hw_iommu_vtd, 48, 47, VTD_PGSIZES, BASES(47), 100000, IOMMU_FULL, 0,
+	  .write_reads = true },
+	{ "intel first stage 57", &hw_iommu_vtd, 57, 56, VTD_PGSIZES, BASES(56), 60000, IOMMU_FULL, 0,
+	  .write_reads = true },
 };
 static const struct kind *kind;
 
 static struct hw_iommu *hw;
 static struct iommu_device *iommu;
 static struct iommu_domain *domain;
-static struct iommu_domain blocked = { .type = IOMMU_DOMAIN_BLOCKED };
-static struct iommu_domain identity = { .type = IOMMU_DOMAIN_IDENTITY };
+static struct iommu_domain *const blocked = &iommu_blocked_domain, *const identity = &iommu_identity_domain;
 static struct iotlb *iotlb, *other;
 
 /* ---- bus ---- */
@@ -124,6 +138,8 @@ static const struct iommu_hw_ops hw_ops = {
 	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
+	.invalidate_pasid = hw_iommu_invalidate_pasid,
+	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
 };
 
 static void attach(struct iommu_domain *to, u16 devid)
@@ -139,8 +155,8 @@ static bool is_amd(void)
 static struct iommu_device *unit_init(const char *name, struct hw_iommu *unit, u32 devids)
 {
 	if (is_amd())
-		return amd_iommu_init(name, &hw_ops, unit, devids);
-	return intel_iommu_init(name, &hw_ops, unit, kind->aw_bits);
+		return amd_iommu_init(name, &hw_ops, unit, devids, kind->features);
+	return intel_iommu_init(name, &hw_ops, unit, kind->aw_bits, kind->features);
 }
 
 static void unit_exit(struct iommu_device *unit)
@@ -149,6 +165,16 @@ static void unit_exit(struct iommu_device *unit)
 		amd_iommu_exit(unit);
 	else
 		intel_iommu_exit(unit);
+}
+
+static struct iommu_domain *new_domain(void)
+{
+	struct iommu_domain *fresh = kind->flags ?
+		iommu->ops->domain_alloc_paging_flags(iommu, NULL, kind->flags, NULL) :
+		iommu->ops->domain_alloc_paging(iommu, NULL);
+
+	assert_false(IS_ERR(fresh));
+	return fresh;
 }
 
 static int setup(void **state)
@@ -163,8 +189,7 @@ static int setup(void **state)
 	assert_non_null(hw);
 	iommu = unit_init("unit0", hw, 0x10000);
 	assert_false(IS_ERR(iommu));
-	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
-	assert_false(IS_ERR(domain));
+	domain = new_domain();
 	iotlb = iotlb_create(hw, DEVID);
 	other = iotlb_create(hw, OTHER_DEVID);
 	assert_true(iotlb && other);
@@ -177,8 +202,8 @@ static int teardown(void **state)
 {
 	iotlb_destroy(iotlb);
 	iotlb_destroy(other);
-	attach(&blocked, DEVID);
-	attach(&blocked, OTHER_DEVID);
+	attach(blocked, DEVID);
+	attach(blocked, OTHER_DEVID);
 	iommu_domain_free(domain);
 	unit_exit(iommu);
 	hw_iommu_destroy(hw);
@@ -194,11 +219,13 @@ struct model_page {
 	int prot;
 	unsigned arena_page;
 	unsigned first, n; /* the page, as large as it was written, that this one is part of */
+	bool dirty; /* of the first of these */
 };
 static struct model_page model[MODEL_PAGES];
 static u64 base; /* iova of the first page of the model */
 static u64 rng;
-static unsigned nr_ok, nr_fault;
+static unsigned nr_ok, nr_fault, nr_dirty;
+static bool tracking; /* dirty pages are noted */
 
 static u64 rnd(u64 below)
 {
@@ -225,7 +252,7 @@ static bool model_map(unsigned first, unsigned arena_page, unsigned n, int prot)
 		unsigned to = arena_page + (at - first), size = largest_page(at, to, first + n - at);
 
 		for (unsigned i = 0; i < size; i++)
-			model[at + i] = (struct model_page){ true, prot, to + i, at, size };
+			model[at + i] = (struct model_page){ true, prot, to + i, at, size, false };
 		at += size;
 	}
 	return true;
@@ -253,8 +280,10 @@ static bool model_access(u64 at, bool write, u64 *ret_arena)
 
 	if (at >= MODEL_PAGES * PAGE_SIZE || !page->mapped)
 		return false;
-	if (!(page->prot & (write ? IOMMU_WRITE : IOMMU_READ)))
+	if (!(page->prot & (write ? IOMMU_WRITE : IOMMU_READ)) && (write || !kind->write_reads || !page->prot))
 		return false;
+	if (write && tracking)
+		model[page->first].dirty = true;
 	*ret_arena = page->arena_page * PAGE_SIZE + at % PAGE_SIZE;
 	return true;
 }
@@ -345,6 +374,61 @@ static void step_dma(struct iotlb *t)
 									       HW_IOMMU_FAULT_NOT_PRESENT);
 }
 
+/* ---- dirty pages ---- */
+
+struct sink {
+	struct iommu_dirty_sink sink;
+	u64 last;	/* end of what was reported, in order */
+	bool seen[MODEL_PAGES]; /* by the first page */
+};
+
+static void sink_record(struct iommu_dirty_sink *sink, u64 iova, u64 len_bytes)
+{
+	struct sink *s = container_of(sink, struct sink, sink);
+	unsigned page = (iova - base) / PAGE_SIZE;
+
+	assert_true(iova >= base && page < MODEL_PAGES);
+	assert_int_equal(model[page].first, page);
+	assert_int_equal(model[page].n * PAGE_SIZE, len_bytes);
+	assert_false(s->seen[page]);
+	s->seen[page] = true;
+	nr_dirty++;
+}
+
+static void step_dirty(void)
+{
+	static struct sink s;
+	unsigned first = rnd(MODEL_PAGES), n = rnd(2) ? random_len(MODEL_PAGES - first) : MODEL_PAGES - first;
+	unsigned flags = rnd(3) ? 0 : IOMMU_DIRTY_NO_CLEAR;
+	bool blind = rnd(8) == 0;
+	int want = tracking || flags || blind ? 0 : -EINVAL;
+
+	memset(&s, 0, sizeof(s));
+	s.sink.record = sink_record;
+	assert_int_equal(iommu_domain_read_and_clear_dirty(domain, base + first * PAGE_SIZE, n * PAGE_SIZE, flags,
+							   blind ? NULL : &s.sink), want);
+	for (unsigned i = first; i < first + n && !want; i++) {
+		struct model_page *page = &model[model[i].first];
+
+		if (!model[i].mapped)
+			continue;
+		if (!blind)
+			assert_int_equal(s.seen[page - model], page->dirty);
+		s.seen[page - model] = false; /* a page that is reported once is looked at once */
+		if (!flags)
+			page->dirty = false;
+		i = model[i].first + model[i].n - 1;
+	}
+	for (unsigned i = 0; i < MODEL_PAGES; i++)
+		assert_false(s.seen[i]);
+}
+
+static void step_tracking(void)
+{
+	tracking = rnd(8);
+	assert_int_equal(iommu_domain_set_dirty_tracking(domain, tracking), 0);
+}
+
 static void random_run(u64 at_base, unsigned steps)
 {
 	base = at_base;
@@ -357,10 +441,14 @@ static void random_run(u64 at_base, unsigned steps)
 			step_map();
 		else if (what < 40)
 			step_unmap();
-		else if (what < 80)
+		else if (what < 70)
 			step_translate(t);
-		else
+		else if (what < 90 || !domain->dirty_ops)
 			step_dma(t);
+		else if (what < 99)
+			step_dirty();
+		else
+			step_tracking();
 		if (step % 1000 == 0)
 			assert_memory_equal(arena, shadow, ARENA_BYTES);
 	}
@@ -376,11 +464,13 @@ static void test_random(void **state)
 
 	rng = seed ? strtoull(seed, NULL, 0) : 0x2545f4914f6cdd1dull;
 	print_message("SEED=0x%llx\n", (unsigned long long)rng);
-	nr_ok = nr_fault = 0;
+	nr_ok = nr_fault = nr_dirty = 0;
+	tracking = false;
 	for (size_t i = 0; i < ARRAY_SIZE(kind->bases); i++)
 		random_run(kind->bases[i], steps / ARRAY_SIZE(kind->bases));
-	print_message("%u transfers, %u more that met a fault\n", nr_ok, nr_fault);
+	print_message("%u transfers, %u more that met a fault, %u dirty pages\n", nr_ok, nr_fault, nr_dirty);
 	assert_true(nr_ok > steps / 30 && nr_fault > steps / 30);
+	assert_true(!domain->dirty_ops || nr_dirty > steps / 30);
 }
 
 /* ---- single cases ---- */
@@ -405,9 +495,8 @@ static void dma_fails(u64 iova, bool write, int reason)
 
 static void test_domains(void **state)
 {
-	struct iommu_domain *second = iommu->ops->domain_alloc_paging(iommu, NULL);
+	struct iommu_domain *second = new_domain();
 
-	assert_false(IS_ERR(second));
 	assert_int_equal(iommu_map(domain, 0x1000, arena_phys(0), 0x1000, IOMMU_READ | IOMMU_WRITE), 0);
 	assert_int_equal(iommu_map(second, 0x2000, arena_phys(0), 0x1000, IOMMU_READ), 0);
 	dma_ok(0x1000, 4096, true);
@@ -416,9 +505,9 @@ static void test_domains(void **state)
 	dma_ok(0x2000, 1, false);
 	dma_fails(0x2000, true, HW_IOMMU_FAULT_PERMISSION);
 	dma_fails(0x1000, false, HW_IOMMU_FAULT_NOT_PRESENT);
-	attach(&blocked, DEVID);
+	attach(blocked, DEVID);
 	dma_fails(0x2000, false, HW_IOMMU_FAULT_BLOCKED);
-	attach(&identity, DEVID);
+	attach(identity, DEVID);
 	dma_fails((uintptr_t)arena, false, HW_IOMMU_FAULT_BUS); /* not by its address in the program */
 	dma_fails(arena_phys(0), false, HW_IOMMU_FAULT_BUS);
 	dma_fails(31ull << PHYS_SLOT_SHIFT, true, HW_IOMMU_FAULT_BUS); /* no BAR there */
@@ -447,9 +536,9 @@ static void test_attach_refuses(void **state)
 	struct iommu_device *small = unit_init("unit1", hw2, 16);
 
 	assert_false(IS_ERR(small));
-	assert_int_equal(small->ops->attach_dev(small, &blocked, 15), 0);
+	assert_int_equal(small->ops->attach_dev(small, blocked, 15), 0);
 	if (is_amd()) /* the length of a device table; VT-d's tables have all devices */
-		assert_int_equal(small->ops->attach_dev(small, &blocked, 16), -EINVAL);
+		assert_int_equal(small->ops->attach_dev(small, blocked, 16), -EINVAL);
 	assert_int_equal(small->ops->attach_dev(small, domain, 1), -EINVAL); /* another unit's */
 	unit_exit(small);
 	hw_iommu_destroy(hw2);
@@ -459,7 +548,7 @@ static void test_width(void **state)
 {
 	u64 top = domain->aperture_last, pa;
 
-	assert_int_equal(top, ~0ull >> (64 - kind->aw_bits));
+	assert_int_equal(top, ~0ull >> (64 - kind->top_bits));
 	assert_int_equal(domain->pgsize_bitmap, kind->pgsizes);
 	assert_int_equal(iommu_map(domain, top & PAGE_MASK, arena_phys(0), PAGE_SIZE, IOMMU_READ), 0);
 	assert_int_equal(iotlb_translate(iotlb, top, false, true, &pa), 0);
@@ -511,8 +600,7 @@ static void test_many_domains(void **state)
 	u64 pa;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
-		many[i] = iommu->ops->domain_alloc_paging(iommu, NULL);
-		assert_false(IS_ERR(many[i]));
+		many[i] = new_domain();
 		assert_int_equal(iommu_map(many[i], 0x1000, arena_phys(i << 12), PAGE_SIZE, IOMMU_READ), 0);
 	}
 	attach(many[7], OTHER_DEVID);
@@ -622,7 +710,7 @@ static void test_unmap_while_devices_write(void **state)
 	unmap_under_fire(0x200000, 0x200000, 100, 0);		/* one large page */
 	unmap_under_fire(0x801000, 0x800000, 100, PAGE_SIZE);	/* tables come and go */
 	unmap_under_fire(1ull << 38, 0x10000, 50, 0);
-	if (is_amd()) { /* the root grows */
+	if (kind->top_bits == 64) { /* the root grows */
 		unmap_under_fire(1ull << 39, 0x10000, 50, 0);
 		unmap_under_fire(1ull << 57, 0x10000, 50, 0);
 	}
@@ -630,8 +718,8 @@ static void test_unmap_while_devices_write(void **state)
 		assert_int_equal(iommu_map(domain, 0x200000, arena_phys(0), 0x10000, IOMMU_WRITE), 0);
 		atomic_store(&target, 0x200000);
 		wait_for_workers();
-		attach(i & 1 ? &blocked : &identity, DEVID);
-		attach(&blocked, OTHER_DEVID);
+		attach(i & 1 ? blocked : identity, DEVID);
+		attach(blocked, OTHER_DEVID);
 		memset(arena, 0xee, 16384);
 		check_untouched(2);
 		attach(domain, DEVID);
@@ -645,6 +733,59 @@ static void test_unmap_while_devices_write(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+struct bytes_sink {
+	struct iommu_dirty_sink sink;
+	u64 bytes;
+};
+
+static void count_bytes(struct iommu_dirty_sink *sink, u64 iova, u64 len_bytes)
+{
+	container_of(sink, struct bytes_sink, sink)->bytes += len_bytes;
+}
+
+static u64 dirty_bytes(u64 iova, u64 len, unsigned flags)
+{
+	struct bytes_sink s = { { count_bytes }, 0 };
+
+	assert_int_equal(iommu_domain_read_and_clear_dirty(domain, iova, len, flags, &s.sink), 0);
+	return s.bytes;
+}
+
+/* What is written after it was cleared is noted again, however well the iotlb knows the page. */
+static void dirty_under_fire(u64 iova, u64 len, u64 want)
+{
+	assert_int_equal(iommu_map(domain, iova, arena_phys(0), len, IOMMU_READ | IOMMU_WRITE), 0);
+	atomic_store(&target, iova);
+	for (unsigned round = 0; round < 100; round++) {
+		wait_for_workers();
+		dirty_bytes(iova, len, 0);
+		wait_for_workers(); /* those that were under way */
+		wait_for_workers();
+		assert_int_equal(dirty_bytes(iova, len, IOMMU_DIRTY_NO_CLEAR), want);
+	}
+	assert_int_equal(iommu_unmap(domain, iova, len), len);
+}
+
+static void test_dirty_while_devices_write(void **state)
+{
+	pthread_t threads[WORKERS];
+
+	if (!domain->dirty_ops)
+		return;
+	assert_int_equal(iommu_domain_set_dirty_tracking(domain, true), 0);
+	atomic_store(&stop, false);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, worker, (void *)i), 0);
+	atomic_store(&interrupted, true);
+	/* each worker writes 5000 bytes, from 0 and from 8192 on; in a row pages are as large as they can be */
+	dirty_under_fire(0x200000, 0x200000, 0x200000);
+	dirty_under_fire(0x201000, 0x4000, 0x4000);
+	atomic_store(&stop, true);
+	atomic_store(&interrupted, false);
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 #define TEST(fn) { #fn, fn }
 
 int main(void)
@@ -652,7 +793,7 @@ int main(void)
 	static const struct { const char *name; void (*fn)(void **state); } cases[] = {
 		TEST(test_domains), TEST(test_never_attached_device), TEST(test_attach_refuses), TEST(test_width),
 		TEST(test_large_pages), TEST(test_no_permission), TEST(test_many_domains), TEST(test_random),
-		TEST(test_unmap_while_devices_write),
+		TEST(test_unmap_while_devices_write), TEST(test_dirty_while_devices_write),
 	};
 	static struct CMUnitTest tests[ARRAY_SIZE(kinds) * ARRAY_SIZE(cases)];
 	static char names[ARRAY_SIZE(tests)][64];

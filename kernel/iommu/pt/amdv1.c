@@ -16,6 +16,7 @@
 #define PT_PGSIZES AMDV1_PGSIZES
 #define PT_LEVELS AMD_PT_LEVELS
 #define PT_ADDR_MASK AMD_PTE_ADDR_MASK
+#define PT_DIRTY AMD_PTE_D
 #define PT_SPREADS true
 #define LINK_BITS (AMD_PTE_PR | AMD_PTE_IR | AMD_PTE_IW)
 
@@ -82,6 +83,12 @@ int amdv1_map(struct pt_tree *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int
 u64 amdv1_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_gather *gather)
 {
 	return pt_tree_unmap(pt, iova, len_bytes, gather);
+}
+
+void amdv1_read_dirty(struct pt_tree *pt, u64 iova, u64 last, bool clear, struct iommu_dirty_sink *sink,
+		      struct pt_gather *gather)
+{
+	pt_tree_read_dirty(pt, iova, last, clear, sink, gather);
 }
 
 phys_addr_t amdv1_iova_to_phys(const struct pt_tree *pt, u64 iova)

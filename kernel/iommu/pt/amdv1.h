@@ -11,6 +11,8 @@
 
 #include "kernel/iommu/pt/pt_tree.h"
 
+struct iommu_dirty_sink;
+
 #define AMDV1_PGSIZES 0x000fff7ffffff000ull /* 2^12 .. 2^51 without 2^39 */
 
 /** amdv1_init - an empty table of @levels (1 to 6) levels.  Return: 0; -ENOMEM. */
@@ -29,6 +31,12 @@ void amdv1_destroy(struct pt_tree *pt);
 int amdv1_map(struct pt_tree *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
 /** amdv1_unmap - take out every page that touches the range.  Return: bytes mapped there; widens @gather. */
 u64 amdv1_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_gather *gather);
+/**
+ * amdv1_read_dirty - tell @sink (NULL: nobody) of each page that touches [@iova, @last] and that hardware marked
+ * as written; @clear: take the marks away, and @gather is what must be invalidated before the next look
+ */
+void amdv1_read_dirty(struct pt_tree *pt, u64 iova, u64 last, bool clear, struct iommu_dirty_sink *sink,
+		      struct pt_gather *gather);
 /** amdv1_release - hardware was invalidated: free tables that were taken out before that. */
 void amdv1_release(struct pt_tree *pt);
 /** amdv1_iova_to_phys - Return: 0 if not mapped. */

@@ -8,6 +8,7 @@
  *	PT_LEVELS	most levels
  *	PT_ADDR_MASK	where an entry has its address
  *	PT_SPREADS	true: a page may be larger than its entry's span, and then fills several entries
+ *	PT_DIRTY	the bit of a leaf that hardware sets when it writes; not defined: it sets none
  *	is_leaf(), make_leaf(), leaf_lg2(), make_link()
  *
  * So the compiler sees one format at a time, and writing an entry costs no call.
@@ -21,6 +22,9 @@
  *  - every table but the root with live == 0 is on pt->empty;
  *  - a table is reached by exactly one link, pt_page.parent.
  *
+ * Hardware writes too: it marks leaves.  It does so by compare-and-swap, so that it never brings back a leaf
+ * that was taken out; and what was marked is read, and taken away, in one atomic step.
+ *
  * Dangerous: live is 16 bits and exact; each store of an entry goes with one live_add or live_sub.
  */
 #ifndef KERNEL_IOMMU_PT_PT_TREE_OPS_H
@@ -29,6 +33,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "kernel/iommu/iommu.h"
 #include "kernel/iommu/pt/pt_tree.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
@@ -398,6 +403,73 @@ static u64 pt_tree_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_
 	return u.bytes;
 }
 
+#ifdef PT_DIRTY
+/* ---- dirty ---- */
+
+struct dirty_walk {
+	u64 iova, last;
+	bool clear;
+	struct iommu_dirty_sink *sink; /* NULL: none */
+	struct pt_gather *gather;
+};
+
+/* The page that has entry @i: any of its entries may be marked.  Return: index behind it. */
+static unsigned dirty_leaf(struct dirty_walk *d, struct pt_page *page, u64 base, unsigned i, u64 pte)
+{
+	unsigned lg2_entry = pt_entry_lg2(page->level), lg2 = leaf_lg2(page->level, pte);
+	unsigned n = 1u << (lg2 - lg2_entry), first = i & ~(n - 1);
+	u64 iova = base + ((u64)first << lg2_entry), size = 1ull << lg2, marks = 0;
+
+	for (unsigned k = first; k < first + n; k++) {
+		pt_entry_t *entry = &page->entries[k];
+
+		if (!(entry_load(entry) & PT_DIRTY))
+			continue;
+		marks |= PT_DIRTY;
+		if (d->clear)
+			atomic_fetch_and(entry, ~PT_DIRTY);
+	}
+	if (!marks)
+		return first + n;
+	if (d->sink)
+		d->sink->record(d->sink, iova, size);
+	if (d->clear) {
+		d->gather->iova = min(d->gather->iova, iova);
+		d->gather->last = max(d->gather->last, iova + size - 1);
+	}
+	return first + n;
+}
+
+static void dirty_table(struct dirty_walk *d, struct pt_page *page, u64 base)
+{
+	unsigned i = d->iova > base ? entry_index(page->level, d->iova) : 0, lg2 = pt_entry_lg2(page->level);
+	u64 end = base + table_span(page->level);
+	unsigned i_last = entry_index(page->level, min(d->last, end));
+
+	while (i <= i_last) {
+		u64 pte = entry_load(&page->entries[i]);
+
+		if (pte && is_leaf(page->level, pte)) {
+			i = dirty_leaf(d, page, base, i, pte);
+			continue;
+		}
+		if (pte)
+			dirty_table(d, link_target(pte), base + ((u64)i << lg2));
+		i++;
+	}
+}
+
+/* Report marked pages that touch [@iova, @last]; what was cleared widens @gather. */
+static void pt_tree_read_dirty(struct pt_tree *pt, u64 iova, u64 last, bool clear, struct iommu_dirty_sink *sink,
+			       struct pt_gather *gather)
+{
+	struct dirty_walk d = { iova, min(last, table_span(pt->root->level)), clear, sink, gather };
+
+	if (iova <= d.last)
+		dirty_table(&d, pt->root, 0);
+}
+
+#endif
 /* ---- the whole ---- */
 
 /* The caller has seen to it that the root reaches as far. */

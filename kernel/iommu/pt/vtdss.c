@@ -15,6 +15,7 @@
 #define PT_PGSIZES VTDSS_PGSIZES
 #define PT_LEVELS VTD_SS_LEVELS
 #define PT_ADDR_MASK VTD_SS_ADDR_MASK
+#define PT_DIRTY VTD_SS_D
 #define PT_SPREADS false
 
 static bool is_leaf(unsigned level, u64 pte)
@@ -58,6 +59,12 @@ int vtdss_map(struct pt_tree *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int
 u64 vtdss_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_gather *gather)
 {
 	return pt_tree_unmap(pt, iova, len_bytes, gather);
+}
+
+void vtdss_read_dirty(struct pt_tree *pt, u64 iova, u64 last, bool clear, struct iommu_dirty_sink *sink,
+		      struct pt_gather *gather)
+{
+	pt_tree_read_dirty(pt, iova, last, clear, sink, gather);
 }
 
 phys_addr_t vtdss_iova_to_phys(const struct pt_tree *pt, u64 iova)

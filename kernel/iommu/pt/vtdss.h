@@ -12,6 +12,8 @@
 
 #include "kernel/iommu/pt/pt_tree.h"
 
+struct iommu_dirty_sink;
+
 #define VTDSS_PGSIZES 0x40201000ull /* 4 KiB, 2 MiB, 1 GiB */
 
 /** vtdss_init - an empty table of @levels (3 to 5) levels.  Return: 0; -ENOMEM. */
@@ -29,6 +31,12 @@ void vtdss_destroy(struct pt_tree *pt);
 int vtdss_map(struct pt_tree *pt, u64 iova, phys_addr_t phys, u64 len_bytes, int prot);
 /** vtdss_unmap - take out every page that touches the range.  Return: bytes mapped there; widens @gather. */
 u64 vtdss_unmap(struct pt_tree *pt, u64 iova, u64 len_bytes, struct pt_gather *gather);
+/**
+ * vtdss_read_dirty - tell @sink (NULL: nobody) of each page that touches [@iova, @last] and that hardware marked
+ * as written; @clear: take the marks away, and @gather is what must be invalidated before the next look
+ */
+void vtdss_read_dirty(struct pt_tree *pt, u64 iova, u64 last, bool clear, struct iommu_dirty_sink *sink,
+		      struct pt_gather *gather);
 /** vtdss_release - hardware was invalidated: free tables that were taken out before that. */
 void vtdss_release(struct pt_tree *pt);
 /** vtdss_iova_to_phys - Return: 0 if not mapped. */

@@ -146,7 +146,7 @@ static T_UNUSED int t_platform_machine(void **state)
 	assert_non_null(mkdtemp(t_dir));
 	assert_int_equal(kernfs_open(t_dir, true), 0);
 	kernfs_lock();
-	t_unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 4096);
+	t_unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 4096, IOMMU_BASIC);
 	assert_false(IS_ERR(t_unit));
 	platform_iommu_probe = t_iommu_probe;
 	assert_int_equal(platform_bus_init(), 0);
