@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * edu.c - the classic user-space driver, on QEMU's educational device: registers, DMA both ways, and
- * an MSI that arrives through epoll.  usage: edu [PCI address]
+ * an MSI that arrives through epoll.
+ *
+ * usage: edu [-i] [PCI address]	-i: by iommufd and the device's own node, not by its group
  *
  * Registers: QEMU, "EDU device" (docs/specs/edu).
  */
@@ -36,6 +38,7 @@ enum {
 #define EDU_DMA_IRQ 0x4u
 #define EDU_BUFFER 0x40000u
 #define IOVA 0x100000u
+#define ADDR_MAX 0xfffffffu /* the device has 28 bits */
 #define BYTES 4096u
 
 static volatile uint8_t *regs;
@@ -90,9 +93,14 @@ int main(int argc, char **argv)
 {
 	struct vfio_dev dev;
 	struct epoll_event ev = { .events = EPOLLIN };
-	const char *bdf = argc > 1 ? argv[1] : "0000:01:00.0";
+	const int by_iommufd = argc > 1 && !strcmp(argv[1], "-i");
+	const char *bdf = argc > 1 + by_iommufd ? argv[1 + by_iommufd] : "0000:01:00.0";
+	uint64_t iova;
 
-	vfio_open(&dev, bdf);
+	if (by_iommufd)
+		vfio_open_iommufd(&dev, bdf);
+	else
+		vfio_open(&dev, bdf);
 	vfio_enable_master(&dev);
 	regs = vfio_bar(&dev, VFIO_PCI_BAR0_REGION_INDEX);
 	printf("%s: id 0x%08x\n", bdf, rd(EDU_ID));
@@ -102,21 +110,18 @@ int main(int argc, char **argv)
 	wait_clear(EDU_STATUS, EDU_STATUS_COMPUTING);
 	printf("factorial: 10! = %u\n", rd(EDU_FACTORIAL));
 
-	uint8_t *mem = mmap(NULL, 2 * BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED)
-		die("memory");
+	uint8_t *mem = vfio_dma_alloc(&dev, 2 * BYTES, IOVA, ADDR_MAX, &iova);
 	for (unsigned i = 0; i < BYTES; i++)
 		mem[i] = (uint8_t)(i * 7 + 3);
-	vfio_map(&dev, mem, IOVA, 2 * BYTES);
 
 	int efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (efd < 0 || epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, efd, &ev))
 		die("eventfd");
 	vfio_irq_eventfd(&dev, VFIO_PCI_MSI_IRQ_INDEX, efd);
 
-	dma(IOVA, EDU_BUFFER, 0);
+	dma(iova, EDU_BUFFER, 0);
 	wait_clear(EDU_DMA_CMD, EDU_DMA_START);
-	dma(EDU_BUFFER, IOVA + BYTES, EDU_DMA_FROM_DEVICE | EDU_DMA_IRQ);
+	dma(EDU_BUFFER, iova + BYTES, EDU_DMA_FROM_DEVICE | EDU_DMA_IRQ);
 	wait_interrupt(epoll, efd);
 	printf("interrupt: status 0x%x, by MSI through epoll\n", rd(EDU_IRQ_STATUS));
 	wr(EDU_IRQ_ACK, rd(EDU_IRQ_STATUS));
@@ -127,7 +132,7 @@ int main(int argc, char **argv)
 	printf("DMA: %u bytes to the device and back, equal\n", BYTES);
 
 	vfio_irq_eventfd(&dev, VFIO_PCI_MSI_IRQ_INDEX, -1);
-	vfio_unmap(&dev, IOVA, 2 * BYTES);
+	vfio_dma_free(&dev, mem, 2 * BYTES, iova);
 	munmap((void *)regs, dev.regions[0].size);
 	vfio_close(&dev);
 	return 0;

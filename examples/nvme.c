@@ -2,10 +2,11 @@
 /*
  * nvme.c - a small NVMe driver in user space, and a benchmark on it.
  *
- * usage: nvme [-b READS] [-q DEPTH] [PCI address]
+ * usage: nvme [-i] [-b READS] [-q DEPTH] [PCI address]
  *
  * One admin queue and one I/O queue pair, polled.  First it tells what the controller says of itself,
  * writes a block, reads it back and compares; with -b it then reads 4 KiB blocks, DEPTH at a time.
+ * With -i it goes by iommufd and the device's own node, else by the device's group.
  * It writes to the disk: use one that nobody needs.
  *
  * Source: NVM Express Base Specification 1.4.
@@ -50,13 +51,14 @@ struct queue {
 /* Memory that the device can reach; offsets are the same on both sides. */
 static uint8_t *memory;
 static volatile uint8_t *regs;
+static uint64_t memory_iova;
 static size_t used;
 
 static void *take(size_t bytes, uint64_t *iova)
 {
 	void *p = memory + used;
 
-	*iova = IOVA_BASE + used;
+	*iova = memory_iova + used;
 	used += (bytes + PAGE - 1) / PAGE * PAGE;
 	return p;
 }
@@ -198,10 +200,13 @@ int main(int argc, char **argv)
 	struct vfio_dev dev;
 	struct queue admin, io;
 	unsigned reads = 0, depth = 1;
+	bool by_iommufd = false;
 	int c;
 
-	while ((c = getopt(argc, argv, "b:q:")) != -1) {
-		if (c == 'b')
+	while ((c = getopt(argc, argv, "b:iq:")) != -1) {
+		if (c == 'i')
+			by_iommufd = true;
+		else if (c == 'b')
 			reads = (unsigned)strtoul(optarg, NULL, 0);
 		else if (c == 'q')
 			depth = (unsigned)strtoul(optarg, NULL, 0);
@@ -215,13 +220,13 @@ int main(int argc, char **argv)
 	const char *bdf = optind < argc ? argv[optind] : "0000:01:00.0";
 	const size_t bytes = (64 + (size_t)depth) * PAGE;
 
-	vfio_open(&dev, bdf);
+	if (by_iommufd)
+		vfio_open_iommufd(&dev, bdf);
+	else
+		vfio_open(&dev, bdf);
 	vfio_enable_master(&dev);
 	regs = vfio_bar(&dev, VFIO_PCI_BAR0_REGION_INDEX);
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		die("memory");
-	vfio_map(&dev, memory, IOVA_BASE, bytes);
+	memory = vfio_dma_alloc(&dev, bytes, IOVA_BASE, UINT64_MAX, &memory_iova);
 	start_controller(&admin);
 
 	uint64_t iova;
@@ -254,7 +259,7 @@ int main(int argc, char **argv)
 	}
 	wr32(CC, 0);
 	wait_ready(0);
-	vfio_unmap(&dev, IOVA_BASE, bytes);
+	vfio_dma_free(&dev, memory, bytes, memory_iova);
 	munmap((void *)regs, dev.regions[0].size);
 	vfio_close(&dev);
 	return 0;
