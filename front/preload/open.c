@@ -82,8 +82,8 @@ static int open_inside(const struct path *p, int flags)
 	int err = sys_fstatat(AT_FDCWD, p->name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 
 	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10))
-		explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each group of which a device is bound "
-			      "to vfio-pci", p->inside);
+		explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each %s bound to vfio-pci", p->inside,
+			      strncmp(p->inside, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is");
 	if (err) /* not to be opened any more: a node that appears now is none of a plain file's */
 		return err == -ENOENT && (flags & O_CREAT) ? -EACCES : err;
 	if (!S_ISREG(st.st_mode)) {
@@ -163,10 +163,14 @@ static int open_pagemap(const char *path, int flags)
 	return attach_and_open(PAGEMAP_PATH, flags);
 }
 
+/* Names that are the host's and stand for something of ours.  Return: a descriptor; -errno; -ENOENT: no such. */
 static int open_proc(const char *path, int flags)
 {
-	int fd = open_pagemap(path, flags);
+	int fd;
 
+	if ((uintptr_t)path < PAGE_SIZE || path[0] != '/' || (path[1] != 'p' && path[1] != 'd') || !*path_machine())
+		return -ENOENT;
+	fd = open_pagemap(path, flags);
 	if (fd != -ENOENT || !front_fd_count())
 		return fd;
 	fd = open_fdinfo(path, flags);
@@ -180,11 +184,9 @@ int front_open(int dir_fd, const char *path, int flags, mode_t mode)
 
 	if (front_resolve(dir_fd, path, &p))
 		return (int)front_return(open_inside(&p, flags), saved);
-	if ((uintptr_t)path >= PAGE_SIZE && path[0] == '/' && (path[1] == 'p' || path[1] == 'd') && *path_machine()) {
-		fd = open_proc(path, flags);
-		if (fd != -ENOENT)
-			return (int)front_return(fd, saved);
-	}
+	fd = open_proc(path, flags);
+	if (fd != -ENOENT)
+		return (int)front_return(fd, saved);
 	fd = p.dir_fd == AT_FDCWD ? REAL(open)(p.name, flags, mode) : REAL(openat)(p.dir_fd, p.name, flags, mode);
 	if (fd >= 0 && (flags & (O_DIRECTORY | O_PATH)))
 		path_dir_opened(&p, path);
@@ -264,10 +266,14 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 	struct path p;
 	FILE *stream;
 
-	if (!front_resolve(AT_FDCWD, path, &p))
-		return REAL(fopen)(p.name, mode);
-	flags = flags_of_mode(mode);
-	fd = flags < 0 ? -EINVAL : open_inside(&p, flags);
+	if (front_resolve(AT_FDCWD, path, &p)) {
+		flags = flags_of_mode(mode);
+		fd = flags < 0 ? -EINVAL : open_inside(&p, flags);
+	} else {
+		fd = open_proc(path, O_RDONLY); /* none of these can be written */
+		if (fd == -ENOENT)
+			return REAL(fopen)(p.name, mode);
+	}
 	if (fd < 0) {
 		errno = -fd;
 		return NULL;
