@@ -33,6 +33,14 @@ static int print_plugin(const char *name)
 	return cli_error("devices: %s", reason ? reason : name);
 }
 
+static void print_faults(void)
+{
+	const char *name, *text;
+
+	for (unsigned i = 0; (name = hw_inject_help(i, &text)); i++)
+		printf("        %-17s %s\n", name, text);
+}
+
 int cmd_devices(int argc, char **argv)
 {
 	int status = 0;
@@ -53,6 +61,8 @@ int cmd_devices(int argc, char **argv)
 	     "    stream=N              and its id to the IOMMU (default: one that no PCI device has)\n"
 	     "    group=N               its IOMMU group (default: one of its own)\n"
 	     "    driver=NAME           the driver it is bound to: vfio-pci, vfio-platform or vfio-amba (default),\n"
-	     "                          none, or a host driver");
+	     "                          none, or a host driver\n"
+	     "    inject=ORDER[+ORDER]  faults: FAULT[:ARGUMENT][@N][xTIMES] strikes at the Nth event (1), TIMES times (1)");
+	print_faults();
 	return 0;
 }

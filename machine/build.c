@@ -41,6 +41,12 @@ static int set_override(struct machine_device *md)
 	return md->pdev.dev.driver_override ? 0 : -ENOMEM;
 }
 
+/* A device that is only built to be listed has no faults: its kernel would meet them. */
+int machine_device_inject(struct machine_device *md)
+{
+	return md->config->inject && !kernfs_creating() ? hw_inject(md->hw, md->config->inject, false) : 0;
+}
+
 int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu)
 {
 	bool no_driver = kernfs_creating() && !strcmp(device_config_driver(md->config), "none");
@@ -58,6 +64,8 @@ int machine_device_build(struct machine_device *md, struct pci_dev *bridge, stru
 	md->pdev.hw = hw;
 	md->pdev.cfg_size = hw_config_size(hw);
 	err = set_override(md);
+	if (!err)
+		err = machine_device_inject(md);
 	if (err)
 		return err;
 	err = pci_device_add(&md->pdev, no_driver);
@@ -68,6 +76,13 @@ int machine_device_build(struct machine_device *md, struct pci_dev *bridge, stru
 		return fail(-EINVAL, "%s: driver %s did not take the device", md->pdev.dev.name,
 			    device_config_driver(md->config));
 	return 0;
+}
+
+void machine_device_settle(struct machine_device *md)
+{
+	if (md->has_remover)
+		pthread_join(md->remover, NULL);
+	md->has_remover = false;
 }
 
 void machine_device_destroy(struct machine_device *md)

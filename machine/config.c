@@ -7,8 +7,9 @@
  *
  * A model is one of ours by its name, or a plugin by a path; machine.ini has its absolute path.
  *
- * The machine's own keys are model, addr, driver, group, and bus for a root port; a platform device has
- * name and stream instead of addr.  All others are the model's, which checks their values when the device is made.  A model's key that has the name of
+ * The machine's own keys are model, addr, driver, group, inject, and bus for a root port; a platform device has
+ * name and stream instead of addr.  All others are the model's, which checks their values when the device is
+ * made.  A model's key that has the name of
  * one of ours is written with the model's name before it ("nvme.model"); in "-d nvme,model=X", where
  * the model was named already, it needs none.  Whatever is wrong is said in one line that names the
  * key and what would be right.
@@ -65,6 +66,7 @@ static void device_config_clear(struct device_config *dev)
 	free(dev->options);
 	free(dev->name);
 	free(dev->driver);
+	free(dev->inject);
 	memset(dev, 0, sizeof(*dev));
 }
 
@@ -180,10 +182,20 @@ static int set_driver(struct device_config *dev, const char *name)
 	return dev->driver ? 0 : -ENOMEM;
 }
 
+static int set_inject(struct device_config *dev, const char *text)
+{
+	int err = hw_inject_check(text);
+
+	if (err)
+		return err;
+	dev->inject = strdup(text);
+	return dev->inject ? 0 : -ENOMEM;
+}
+
 static int refuse_key(const struct device_config *dev, const char *key)
 {
 	char known[512];
-	size_t len = (size_t)snprintf(known, sizeof(known), "%s, group, driver", dev->model->platform ? "name, stream" : "addr");
+	size_t len = (size_t)snprintf(known, sizeof(known), "%s, group, driver, inject", dev->model->platform ? "name, stream" : "addr");
 
 	if (device_config_is_port(dev))
 		len += (size_t)snprintf(known + len, sizeof(known) - len, ", bus");
@@ -232,7 +244,7 @@ static int set_option(struct device_config *dev, const char *key, const char *va
 
 static bool is_our_key(const struct device_config *dev, const char *key)
 {
-	static const char *const ours[] = {"model", "addr", "group", "driver"}, *const platform[] = {"name", "stream"};
+	static const char *const ours[] = {"model", "addr", "group", "driver", "inject"}, *const platform[] = {"name", "stream"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcmp(ours[i], key))
@@ -279,6 +291,8 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 		return parse_uint("group", kv->value, 0, MACHINE_MAX_GROUP, &dev->group);
 	if (!strcmp(kv->key, "driver"))
 		return set_driver(dev, kv->value);
+	if (!strcmp(kv->key, "inject"))
+		return set_inject(dev, kv->value);
 	if (!strcmp(kv->key, "bus"))
 		return parse_uint("bus", kv->value, 1, 255, &dev->bus);
 	if (!strcmp(kv->key, "stream"))
@@ -734,6 +748,8 @@ static void print_device(FILE *out, const struct device_config *dev)
 		fprintf(out, "bus = %d\n", dev->bus);
 	if (dev->model->platform && dev->devid >= 0)
 		fprintf(out, "stream = 0x%04x\n", (unsigned)dev->devid);
+	if (dev->inject)
+		fprintf(out, "inject = %s\n", dev->inject);
 	for (unsigned i = 0; i < dev->nr_options; i++) {
 		if (is_our_key(dev, dev->options[i].key))
 			fprintf(out, "%s.", dev->model->name);

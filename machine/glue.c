@@ -13,6 +13,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
+#include "kernel/lib/kthread.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "machine/machine_priv.h"
@@ -116,6 +117,51 @@ static void host_explain(void *host, const char *text)
 	explain_event("%s", text);
 }
 
+static void host_pages_changed(void *host)
+{
+	struct machine_device *md = host;
+
+	if (!md->config->model->platform)
+		pci_bar_pages_changed(&md->pdev);
+}
+
+static void host_link_changed(void *host, bool up)
+{
+	struct machine_device *md = host;
+	struct pci_dev *port = md->pdev.bridge; /* NULL for a platform device */
+
+	if (port)
+		hw_link_set(port->hw, up);
+}
+
+static void *remover(void *arg)
+{
+	struct machine_device *md = arg;
+
+	pci_surprise_remove(&md->pdev);
+	atomic_store(&md->removing, false);
+	return NULL;
+}
+
+/* The kernel waits until the driver has let go; whoever told us has the device open, perhaps. */
+static void host_removed(void *host)
+{
+	struct machine_device *md = host;
+
+	if (md->config->model->platform) {
+		explain_event("%s: nothing can be pulled out of a platform bus: it is dead, but still there", md->config->name);
+		return;
+	}
+	if (!md->added || atomic_exchange(&md->removing, true))
+		return;
+	machine_device_settle(md); /* an earlier one, which is over */
+	md->has_remover = !kthread_run(&md->remover, "pci-hotplug", remover, md);
+	if (md->has_remover)
+		return;
+	atomic_store(&md->removing, false);
+	explain_event("%s: no thread to take it out of the tree: it is dead, but still there", md->pdev.dev.name);
+}
+
 const struct hw_host_ops machine_host_ops = {
 	.msi = host_msi,
 	.intx = host_intx,
@@ -125,6 +171,9 @@ const struct hw_host_ops machine_host_ops = {
 	.hide_fd = host_hide_fd,
 	.close_fd = host_close_fd,
 	.explain = host_explain,
+	.pages_changed = host_pages_changed,
+	.link_changed = host_link_changed,
+	.removed = host_removed,
 };
 
 /* ---- the IOMMU ------------------------------------------------------------------------------- */

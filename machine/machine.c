@@ -377,6 +377,8 @@ void machine_detach(void)
 {
 	mutex_lock(&lock);
 	if (atomic_exchange(&attached, false)) {
+		for (unsigned i = 0; i < machine.nr_devices; i++)
+			machine_device_settle(&machine.devices[i]);
 		kernfs_lock();
 		kernfs_close();
 		unbuild(&machine);
@@ -431,6 +433,7 @@ void machine_stats_get(struct machine_stats *ret)
 		ret->dma_faults += s.dma_faults;
 		ret->interrupts += s.msi_sent + s.intx_raised;
 		ret->bar_accesses += s.bar_reads + s.bar_writes;
+		ret->injected += s.injected;
 	}
 }
 

@@ -17,6 +17,7 @@
  *	model = nvme
  *	driver = vfio-pci	; or none, or a host driver's name
  *	group = 0
+ *	inject = lose-irq@3	; orders of faults (hw/core/inject.c)
  *	size = 64M		; every other key is the model's
  *	[device 0000:00:01.0]
  *	model = root-port
@@ -69,7 +70,7 @@ bool machine_has_iommu(void);
 /** machine_dir - NULL if this process is on no machine. */
 const char *machine_dir(void);
 
-struct machine_stats { u64 dma_read_bytes, dma_written_bytes, dma_faults, interrupts, bar_accesses; };
+struct machine_stats { u64 dma_read_bytes, dma_written_bytes, dma_faults, interrupts, bar_accesses, injected; };
 /** machine_stats_get - sums over devices; zeros before attach. */
 void machine_stats_get(struct machine_stats *ret);
 

@@ -14,6 +14,9 @@
 #ifndef MACHINE_MACHINE_PRIV_H
 #define MACHINE_MACHINE_PRIV_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "hw/core/hw_device.h"
 #include "hw/iommu/hw_iommu.h"
 #include "kernel/iommu/iommu.h"
@@ -36,6 +39,7 @@ struct device_config {
 	int group;		/* -1: not given yet */
 	int bus;		/* of a root port: the bus behind it; -1: not given yet or no root port */
 	char *driver;		/* NULL: the default */
+	char *inject;		/* orders of faults (hw/core/inject.c); NULL none */
 	struct hw_option_kv *options; /* the model's, ended by a NULL key; key is the model's own string */
 	unsigned nr_options;
 };
@@ -101,13 +105,20 @@ struct machine_device {
 	struct hw_device *hw;
 	const struct device_config *config;
 	bool added;	/* its bus knows it */
+	atomic_bool removing;	/* surprise removal is under way; who sets it owns what follows */
+	bool has_remover;	/* until it is joined */
+	pthread_t remover;
 };
 /**
  * machine_device_build - a PCI device; @bridge: the port above, NULL on the root bus.  Tree lock held.
  * Return: 0; -errno with reason, and then machine_device_destroy() cleans up what there is.
  */
 int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu);
-/** machine_device_destroy - tree lock held; accepts half-built ones. */
+/** machine_device_inject - give the orders of faults that its configuration has.  0; -errno with reason. */
+int machine_device_inject(struct machine_device *md);
+/** machine_device_settle - wait until a removal that is under way has ended.  No lock held. */
+void machine_device_settle(struct machine_device *md);
+/** machine_device_destroy - tree lock held; accepts half-built ones, settled ones only. */
 void machine_device_destroy(struct machine_device *md);
 
 /* glue.c */

@@ -203,6 +203,8 @@ int platform_device_build(struct machine_device *md, const struct machine_config
 	if (!err)
 		err = set_override(md);
 	if (!err)
+		err = machine_device_inject(md);
+	if (!err)
 		err = platform_device_add(&md->plat, no_driver);
 	if (err)
 		return err;

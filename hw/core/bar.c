@@ -216,8 +216,10 @@ int hw_bar_page(void *opaque, unsigned bar, u64 off, int *ret_fd, u64 *ret_fd_of
 		return HW_PAGE_TRAPPED;
 	off = ALIGN_DOWN(off, (u64)HW_PAGE_BYTES);
 	kind = page_kind(b, off);
-	end = b->kinds ? off + HW_PAGE_BYTES : b->size_bytes;
-	while (end < b->size_bytes && page_kind(b, end) == kind)
+	if (hw_down(hw))
+		kind = HW_PAGE_TRAPPED; /* of all: nothing is there to be read directly */
+	end = b->kinds && !hw_down(hw) ? off + HW_PAGE_BYTES : b->size_bytes;
+	while (b->kinds && end < b->size_bytes && page_kind(b, end) == kind)
 		end += HW_PAGE_BYTES;
 	*ret_len = end - off;
 	if (kind != HW_PAGE_TRAPPED) {
@@ -303,6 +305,10 @@ u64 hw_bar_read(void *opaque, unsigned bar, u64 off, unsigned len)
 	if (!access_ok(hw, bar, off, len))
 		return ~0ull;
 	atomic_fetch_add_explicit(&hw->bar_reads, 1, memory_order_relaxed);
+	if (unlikely(hw_orders(hw)))
+		hw_inject_access(hw, hw_orders(hw));
+	if (hw_down(hw))
+		return all_ones(len);
 	for (unsigned done = 0, n; done < len; done += n) {
 		n = piece_len(off + done, len - done);
 		val |= read_piece(hw, bar, off + done, n) << 8 * done;
@@ -317,6 +323,10 @@ void hw_bar_write(void *opaque, unsigned bar, u64 off, unsigned len, u64 val)
 	if (!access_ok(hw, bar, off, len) || bar == HW_ROM_BAR || hw->bars[bar].flags & HW_REGION_READONLY)
 		return;
 	atomic_fetch_add_explicit(&hw->bar_writes, 1, memory_order_relaxed);
+	if (unlikely(hw_orders(hw)))
+		hw_inject_access(hw, hw_orders(hw));
+	if (hw_down(hw))
+		return;
 	for (unsigned done = 0, n; done < len; done += n) {
 		n = piece_len(off + done, len - done);
 		write_piece(hw, bar, off + done, n, val >> 8 * done);

@@ -263,7 +263,7 @@ u32 hw_config_read(void *opaque, unsigned off, unsigned len)
 	struct hw_device *hw = opaque;
 	u8 bytes[4] = { 0 };
 
-	if (!config_place_ok(hw, off, len))
+	if (!config_place_ok(hw, off, len) || hw_down(hw))
 		return len < 4 ? (1u << 8 * len) - 1 : ~0u;
 	mutex_lock(&hw->cfg_lock);
 	memcpy(bytes, hw->cfg + off, len);
@@ -345,7 +345,7 @@ void hw_config_write(void *opaque, unsigned off, unsigned len, u32 val)
 	struct hw_device *hw = opaque;
 	struct effects fx = { 0 };
 
-	if (!config_place_ok(hw, off, len))
+	if (!config_place_ok(hw, off, len) || hw_down(hw))
 		return;
 	mutex_lock(&hw->cfg_lock);
 	write_locked(hw, off, len, val, &fx);
@@ -382,3 +382,20 @@ void hw_config_reset(struct hw_device *hw, bool master_before)
 	if (hw->host_ops->decode_changed)
 		hw->host_ops->decode_changed(hw->host);
 }
+
+/* Negotiated speed and width are there while the link is (PCI Express Base 5.0, 7.5.3.8). */
+void hw_link_set(struct hw_device *port, bool up)
+{
+	unsigned at = port->pcie_cap + PCI_EXP_LNKSTA;
+
+	if (!port->pcie_cap)
+		return;
+	mutex_lock(&port->cfg_lock);
+	memcpy(port->cfg + at, port->reset + at, 2);
+	if (!up)
+		hw_cfg_put16(port->cfg + at, hw_cfg_get16(port->cfg + at) &
+						     (u16)~(PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW | PCI_EXP_LNKSTA_DLLLA));
+	mutex_unlock(&port->cfg_lock);
+}
+
+bool hw_is_down(const struct hw_device *hw) { return hw_down(hw); }

@@ -63,6 +63,7 @@ static void device_free(struct hw_device *hw)
 	hw_bar_free(hw);
 	hw_irq_free(hw);
 	free(hw->vpd);
+	hw_inject_free(hw);
 	for (unsigned i = 0; i < hw->nr_options; i++)
 		free((char *)(uintptr_t)hw->options[i].value);
 	free(hw->options);
@@ -232,4 +233,5 @@ void hw_stats_get(struct hw_device *hw, struct hw_stats *ret)
 	ret->intx_raised = atomic_load(&hw->intx_raised);
 	ret->bar_reads = atomic_load(&hw->bar_reads);
 	ret->bar_writes = atomic_load(&hw->bar_writes);
+	ret->injected = atomic_load(&hw->injected);
 }

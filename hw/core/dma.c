@@ -94,6 +94,10 @@ static int dma_access(struct hw_dma *dma, u64 iova, void *buf, size_t len, bool 
 	if (!atomic_load_explicit(&dma->hw->mastering, memory_order_relaxed))
 		return refuse(dma, iova, len, write, -EPERM,
 			      "bus mastering is off: set bit 2 of the command register, in power state D0");
+	if (unlikely(hw_orders(dma->hw)) && hw_inject_dma(dma->hw, hw_orders(dma->hw)))
+		return refuse(dma, iova, len, write, -EFAULT, "an injected fault");
+	if (hw_down(dma->hw))
+		return refuse(dma, iova, len, write, -EFAULT, "the link is down");
 	if (!dma->iotlb)
 		return refuse(dma, iova, len, write, -EFAULT, "the device is behind no IOMMU");
 	err = iotlb_access(dma->iotlb, iova, buf, len, write);

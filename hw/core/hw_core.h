@@ -13,6 +13,7 @@
  *	dirty.c		the log of what DMA wrote
  *	migrate.c	the device's state as a stream of bytes; stream.c what models see of that
  *	reset.c		back to power-on state
+ *	inject.c	faults on order
  *	plugin.c	models from shared objects
  *	wire.c		platform devices: regions and interrupt wires
  *
@@ -134,6 +135,9 @@ struct hw_device {
 
 	atomic_bool mastering;	/* bus master bit set, and not in D3hot; written under cfg_lock */
 	atomic_flag resetting;
+	_Atomic(struct hw_inject *) inject; /* inject.c: NULL until the first order; then it stays */
+	atomic_uint down;	/* HW_DOWN_ bits: why it does not answer */
+	atomic_uint_least64_t injected;
 	atomic_uint_least64_t msi_sent, intx_raised, bar_reads, bar_writes;
 };
 
@@ -195,6 +199,31 @@ void hw_aer_restore_locked(struct hw_device *hw, const u8 *saved);
 /* wire.c */
 /** hw_wires_reset - all wires are taken back. */
 void hw_wires_reset(struct hw_device *hw);
+/** hw_msi_inject - send vector @v though nothing happened.  Return: false: neither MSI nor MSI-X is on. */
+bool hw_msi_inject(struct hw_device *hw, unsigned v);
+
+/* inject.c; each is called for an event if there are orders */
+#define HW_DOWN_LINK 1u
+#define HW_DOWN_HUNG 2u
+#define HW_INTX (~0u) /* as a vector */
+/** hw_set_down - a reason not to answer comes or goes; the host is told. */
+void hw_set_down(struct hw_device *hw, unsigned why, bool down);
+/** hw_inject_dma - a transfer begins; may sleep.  Return: it faults. */
+bool hw_inject_dma(struct hw_device *hw, struct hw_inject *inject);
+/** hw_inject_irq - Return: the interrupt is lost. */
+bool hw_inject_irq(struct hw_device *hw, struct hw_inject *inject, unsigned vector);
+/** hw_inject_reset - Return: the device does not come back. */
+bool hw_inject_reset(struct hw_device *hw, struct hw_inject *inject);
+void hw_inject_access(struct hw_device *hw, struct hw_inject *inject);
+void hw_inject_free(struct hw_device *hw);
+static inline struct hw_inject *hw_orders(struct hw_device *hw)
+{
+	return atomic_load_explicit(&hw->inject, memory_order_acquire);
+}
+static inline bool hw_down(const struct hw_device *hw)
+{
+	return unlikely(atomic_load_explicit(&hw->down, memory_order_relaxed));
+}
 
 /* dma.c */
 void hw_dma_stats(struct hw_device *hw, struct hw_stats *stats);

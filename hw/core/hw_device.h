@@ -35,6 +35,12 @@ struct hw_host_ops {
 	void (*aer)(void *host, enum hw_aer_severity severity, u32 status);
 	/** decode_changed - memory or I/O decoding, or a BAR's address, changed */
 	void (*decode_changed)(void *host);
+	/** pages_changed - hw_bar_page() answers otherwise from now on.  May come inside a BAR access. */
+	void (*pages_changed)(void *host);
+	/** link_changed - the link to the port above went up or down.  May come inside a BAR access. */
+	void (*link_changed)(void *host, bool up);
+	/** removed - the device was pulled out; it is as good as gone already.  May come inside a BAR access. */
+	void (*removed)(void *host);
 };
 
 struct hw_option_kv { const char *key, *value; };
@@ -118,8 +124,28 @@ int hw_log_read_and_clear(void *hw, u64 iova, u64 last, void (*dirty)(void *arg,
 unsigned hw_config_size(const struct hw_device *hw);
 struct hw_stats {
 	u64 dma_read_bytes, dma_written_bytes, dma_faults, msi_sent, intx_raised, bar_reads, bar_writes;
+	u64 injected; /* faults on order that struck */
 };
 void hw_stats_get(struct hw_device *hw, struct hw_stats *ret);
+
+/**
+ * hw_inject - order faults; the grammar stands in inject.c
+ * @now: the device runs, so what needs no event strikes before this returns; else at the first access
+ *
+ * Any thread, no lock held.  Return: 0; -EINVAL for text that is no order, -ENOSPC, -ENOMEM; reason given,
+ * and nothing was ordered.
+ */
+int hw_inject(struct hw_device *hw, const char *text, bool now);
+/** hw_inject_check - is @text sound?  0; -EINVAL, -ENOSPC, -ENOMEM, reason given. */
+int hw_inject_check(const char *text);
+/** hw_inject_help - the @n-th fault there is.  Return: its name, and *@ret_text what it does; NULL behind the last. */
+const char *hw_inject_help(unsigned n, const char **ret_text);
+/** hw_inject_open - the orders that may still strike, as text.  Return: how many. */
+unsigned hw_inject_open(struct hw_device *hw, char *buf, size_t size);
+/** hw_link_set - for the port above a device: is there anybody at the other end? */
+void hw_link_set(struct hw_device *port, bool up);
+/** hw_is_down - the device does not answer: its link is down, or it hangs. */
+bool hw_is_down(const struct hw_device *hw);
 
 /** hw_models - all built-in models, NULL-ended (hw/core/models.c lists them). */
 extern const struct hw_model *const hw_models[];

@@ -21,7 +21,8 @@
 #define FAKE_BYTES 65536u
 
 struct fake_host {
-	atomic_uint nr_msi, nr_intx, nr_decode, nr_explain;
+	atomic_uint nr_msi, nr_intx, nr_decode, nr_explain, nr_pages, nr_removed;
+	bool link_down;
 	u64 addr[FAKE_MAX];
 	u32 data[FAKE_MAX];
 	bool intx;
@@ -65,7 +66,12 @@ static void fake_explain(void *host, const char *text)
 
 static void fake_decode(void *host) { fake.nr_decode++; }
 
+static void fake_pages(void *host) { fake.nr_pages++; }
+static void fake_link(void *host, bool up) { fake.link_down = !up; }
+static void fake_removed(void *host) { fake.nr_removed++; }
+
 static const struct hw_host_ops fake_ops = {
+	.pages_changed = fake_pages, .link_changed = fake_link, .removed = fake_removed,
 	.msi = fake_msi, .intx = fake_intx, .explain = fake_explain, .decode_changed = fake_decode,
 	.aer = fake_aer,
 };

@@ -271,7 +271,7 @@ static int raise_msi_locked(struct hw_device *hw, unsigned v, struct message *re
 	return -EAGAIN;
 }
 
-bool hw_msi(struct hw_device *hw, unsigned vector)
+static bool send_msi(struct hw_device *hw, unsigned vector)
 {
 	bool master = atomic_load(&hw->mastering), msix, msi;
 	struct message msg = { 0 };
@@ -298,6 +298,29 @@ bool hw_msi(struct hw_device *hw, unsigned vector)
 	else if (!err)
 		send_message(hw, &msg);
 	return true;
+}
+
+static bool is_lost(struct hw_device *hw, unsigned vector)
+{
+	if (hw_down(hw)) {
+		lost(hw, "an interrupt is lost: the link is down");
+		return true;
+	}
+	return unlikely(hw_orders(hw)) && hw_inject_irq(hw, hw_orders(hw), vector);
+}
+
+bool hw_msi(struct hw_device *hw, unsigned vector)
+{
+	if (likely(!hw_down(hw) && !hw_orders(hw)))
+		return send_msi(hw, vector);
+	if (!hw_msi_enabled(hw))
+		return false;
+	return is_lost(hw, vector) || send_msi(hw, vector);
+}
+
+bool hw_msi_inject(struct hw_device *hw, unsigned v)
+{
+	return send_msi(hw, v);
 }
 
 /* The next pending message that nothing masks any more. */
@@ -348,6 +371,8 @@ void hw_irq_update(struct hw_device *hw)
 	mutex_unlock(&hw->irq_lock);
 	if (!changed)
 		return;
+	if (line && unlikely(hw_down(hw) || hw_orders(hw)) && is_lost(hw, HW_INTX))
+		return; /* the line counts as high: the host hears of the next rise */
 	if (line)
 		atomic_fetch_add_explicit(&hw->intx_raised, 1, memory_order_relaxed);
 	if (hw->host_ops->intx)

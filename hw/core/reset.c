@@ -26,11 +26,14 @@ void hw_reset(void *opaque, bool bus)
 	bool was_master;
 
 	reset_begin(hw);
+	hw_set_down(hw, HW_DOWN_HUNG, false);
 	was_master = hw_config_master_off(hw);
 	if (hw->model->reset)
 		hw->model->reset(hw);
 	hw_config_reset(hw, was_master);
 	hw_irq_reset(hw);
 	hw_wires_reset(hw);
+	if (unlikely(hw_orders(hw)) && hw_inject_reset(hw, hw_orders(hw)))
+		hw_set_down(hw, HW_DOWN_HUNG, true);
 	atomic_flag_clear(&hw->resetting);
 }

@@ -47,6 +47,7 @@ enum lock_rank {
 	LOCK_VMA,	       /* mm/vma.c */
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
+	LOCK_HW_INJECT,	       /* hw/core: orders of faults */
 	LOCK_PLUGIN,	       /* hw/core: models that were loaded; the dynamic linker's lock is inside it */
 	LOCK_LOG,	       /* lib/, trace */
 };

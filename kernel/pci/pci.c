@@ -9,6 +9,7 @@
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/mm/vma.h"
 #include "kernel/pci/pci_internal.h"
 
 /* Change bits of the command register; no write if nothing changes. */
@@ -169,4 +170,22 @@ void pci_restore_state(struct pci_dev *pdev, struct pci_saved_state *state)
 	free(state->bytes);
 	state->bytes = NULL;
 	state->len = 0;
+}
+
+/* ---- mappings of BARs ------------------------------------------------------------------------ */
+
+static void ask_again(struct vm_area *vma, void *unused)
+{
+	(void)unused;
+	if (vma_host_revoke)
+		vma_host_revoke(vma);
+}
+
+/* What a driver has in dev.driver_data is what its mappings belong to; a stand-in driver has none. */
+void pci_bar_pages_changed(struct pci_dev *pdev)
+{
+	const void *owner = __atomic_load_n(&pdev->dev.driver_data, __ATOMIC_RELAXED);
+
+	if (owner)
+		vma_for_each_private(mm_self(), owner, ask_again, NULL);
 }

@@ -133,6 +133,15 @@ extern int (*pci_iommu_probe)(struct pci_dev *pdev);
 int pci_device_add(struct pci_dev *pdev, bool no_probe);
 /** pci_device_remove - undo it for good; frees what hangs on @pdev, but not @pdev.  Tree lock held. */
 void pci_device_remove(struct pci_dev *pdev);
+/**
+ * pci_surprise_remove - the device was pulled out of its slot: it and what is behind it leave the tree
+ *
+ * What answers for it (hw_ops) is all ones by now.  Its driver is asked to let go, and this waits until it
+ * has: a thread of its own, no lock held.  Nothing to do if it is not there any more.
+ */
+void pci_surprise_remove(struct pci_dev *pdev);
+/** pci_bar_pages_changed - bar_page answers otherwise: mappings follow.  Any thread; may be inside an access. */
+void pci_bar_pages_changed(struct pci_dev *pdev);
 /** pci_alone_on_bus - is there no other device on its bus? */
 bool pci_alone_on_bus(const struct pci_dev *pdev);
 /**
@@ -171,9 +180,11 @@ int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret);
 void pci_restore_state(struct pci_dev *pdev, struct pci_saved_state *state); /* frees */
 /**
  * pci_reset_function - by FLR, else PM, else bus if alone on it, or as reset_method says
- * State is saved and restored, MSI included.  Return: 0; -ENOTTY no way.
+ * State is saved and restored, MSI included.  Return: 0; -ENOTTY no way, or the device does not come back.
  */
 int pci_reset_function(struct pci_dev *pdev);
+/** pci_wait_ready - does the device answer, @after a reset?  0; -ENOTTY with reason. */
+int pci_wait_ready(struct pci_dev *pdev, const char *after);
 bool pci_reset_supported(struct pci_dev *pdev);
 /**
  * pci_bridge_secondary_bus_reset - reset all that is behind @bridge; states are the caller's to save and

@@ -379,6 +379,18 @@ void pci_stop_and_remove(struct pci_dev *pdev)
 	write_removed();
 }
 
+/* As a hotplug port does it: what other processes did meanwhile is looked at first. */
+void pci_surprise_remove(struct pci_dev *pdev)
+{
+	device_sync();
+	kernfs_lock();
+	if (kernfs_root() && pdev->present) {
+		pci_stop_and_remove(pdev);
+		device_changed();
+	}
+	kernfs_unlock();
+}
+
 int pci_rescan_bus(struct bus_type *bus)
 {
 	struct pci_dev *pdev;

@@ -7,6 +7,9 @@
  *	pm	D3hot and back to D0 (if that does reset it: No_Soft_Reset is 0)
  *	bus	the secondary bus reset of the bridge above (if nobody else is on that bus)
  *
+ * They are tried in that order, until the device answers again.  It does so at once or never: what
+ * Linux waits for, up to a minute, here has happened when the reset returns.
+ *
  * A user may choose by writing to reset_method; the file is where the choice lives, so that all
  * processes of the machine follow it.
  *
@@ -132,24 +135,28 @@ static int next_method(char **at)
 	return -1;
 }
 
-/* Return: the method to use; -1 none. */
-static int choose(struct pci_dev *pdev)
+/* The methods to try, in order, ended by -1; those that do not work now are left out. */
+static void choose(struct pci_dev *pdev, int ret[static PCI_RESET_METHODS + 1])
 {
 	char buf[128], *at = buf;
+	unsigned n = 0;
 
 	chosen_methods(pdev, buf, sizeof(buf));
-	while (at) {
+	while (at && n < PCI_RESET_METHODS) {
 		int m = next_method(&at);
 
 		if (m >= 0 && methods[m].works(pdev))
-			return m;
+			ret[n++] = m;
 	}
-	return -1;
+	ret[n] = -1;
 }
 
 bool pci_reset_supported(struct pci_dev *pdev)
 {
-	return choose(pdev) >= 0;
+	int chosen[PCI_RESET_METHODS + 1];
+
+	choose(pdev, chosen);
+	return chosen[0] >= 0;
 }
 
 /* Children hear of it from us: a bridge's model does not know who sits behind it. */
@@ -225,19 +232,41 @@ static int no_way(const struct pci_dev *pdev)
 				 : "and no bridge above it");
 }
 
+int pci_wait_ready(struct pci_dev *pdev, const char *after)
+{
+	u16 vendor;
+
+	pci_read_config_word(pdev, PCI_VENDOR_ID, &vendor);
+	return vendor != 0xffff ? 0 : fail(-ENOTTY, "%s does not answer after %s: reads of config space are all ones",
+					   pdev->dev.name, after);
+}
+
+/* A method after which the device does not answer gives way to the next one. */
+static int reset_by(struct pci_dev *pdev, const int *chosen)
+{
+	int err = -ENOTTY;
+
+	for (; *chosen >= 0 && err; chosen++) {
+		methods[*chosen].reset(pdev);
+		err = pci_wait_ready(pdev, methods[*chosen].name);
+	}
+	return err;
+}
+
 int pci_reset_function(struct pci_dev *pdev)
 {
+	int chosen[PCI_RESET_METHODS + 1], err;
 	struct pci_saved_state state;
-	int method = choose(pdev), err;
 
-	if (method < 0)
+	choose(pdev, chosen);
+	if (chosen[0] < 0)
 		return no_way(pdev);
 	err = pci_save_state(pdev, &state);
 	if (err)
 		return err;
 	/* Quiet first: no DMA and no interrupt may cross the reset. */
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
-	methods[method].reset(pdev);
+	err = reset_by(pdev, chosen);
 	pci_restore_state(pdev, &state);
-	return 0;
+	return err;
 }

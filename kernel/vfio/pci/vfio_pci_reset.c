@@ -284,6 +284,18 @@ static void mark(struct vfio_pci_core_device *vdev, bool on)
 	mutex_unlock(&vdev->memory_lock);
 }
 
+static int bus_reset_and_wait(const struct bus_devices *bus)
+{
+	int ret = 0, err;
+
+	pci_bridge_secondary_bus_reset(bus->bridge);
+	for (unsigned i = 0; i < bus->count; i++) {
+		err = pci_wait_ready(bus->devs[i], "the reset of its bus");
+		ret = ret ? ret : err;
+	}
+	return ret;
+}
+
 /* All devices of the bus are in the set.  Set's lock held. */
 static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices *bus)
 {
@@ -298,13 +310,13 @@ static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices
 	for (; saved < bus->count && !ret; saved += !ret)
 		ret = pci_save_state(bus->devs[saved], &states[saved]);
 	if (!ret)
-		pci_bridge_secondary_bus_reset(bus->bridge);
+		ret = bus_reset_and_wait(bus);
 	for (unsigned i = 0; i < saved; i++)
 		pci_restore_state(bus->devs[i], &states[i]);
 	for (unsigned i = 0; i < bus->count; i++)
 		mark(set_find(vdev, bus->devs[i]), false);
 	free(states);
-	return ret ? fail(ret, "no memory for the state of %u devices", bus->count) : 0;
+	return ret;
 }
 
 static int hot_reset_groups(struct vfio_pci_core_device *vdev, const struct bus_devices *bus,
