@@ -189,6 +189,11 @@ static int check_ops(const char *path, const struct hw_model *m)
 		{"save", (const void *)m->save, false},
 		{"load", (const void *)m->load, false},
 		{"identity", (const void *)m->identity, false},
+		{"quiesce", (const void *)m->quiesce, false},
+		{"resume", (const void *)m->resume, false},
+		{"save", (const void *)m->save, false},
+		{"load", (const void *)m->load, false},
+		{"identity", (const void *)m->identity, false},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
