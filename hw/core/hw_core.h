@@ -199,6 +199,8 @@ void hw_aer_restore_locked(struct hw_device *hw, const u8 *saved);
 /* wire.c */
 /** hw_wires_reset - all wires are taken back. */
 void hw_wires_reset(struct hw_device *hw);
+/** hw_irq_is_lost - does an interrupt that is about to leave get lost?  @vector, a wire, or HW_INTX. */
+bool hw_irq_is_lost(struct hw_device *hw, unsigned vector);
 /** hw_msi_inject - send vector @v though nothing happened.  Return: false: neither MSI nor MSI-X is on. */
 bool hw_msi_inject(struct hw_device *hw, unsigned v);
 

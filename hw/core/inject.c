@@ -20,6 +20,7 @@
  * host's.
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@
 enum event { EVENT_DMA, EVENT_IRQ, EVENT_RESET, EVENT_ACCESS };
 enum fault {
 	FAULT_DMA, FAULT_SLOW_DMA, FAULT_LOSE_IRQ, FAULT_SPURIOUS_IRQ, FAULT_HANG_RESET, FAULT_LINK_DOWN,
-	FAULT_LINK_UP, FAULT_REMOVE, NR_FAULTS,
+	FAULT_LINK_UP, FAULT_REMOVE, FAULT_AER_CORRECTABLE, FAULT_AER_NONFATAL, FAULT_AER_FATAL, NR_FAULTS,
 };
 enum argument { NO_ARGUMENT, DELAY, VECTOR };
 
@@ -57,6 +58,9 @@ static const struct kind {
 	[FAULT_LINK_DOWN] = {"link-down", EVENT_ACCESS, NO_ARGUMENT, true, "nobody answers any more, until link-up"},
 	[FAULT_LINK_UP] = {"link-up", EVENT_ACCESS, NO_ARGUMENT, true, "the link is back, the device as after a reset"},
 	[FAULT_REMOVE] = {"remove", EVENT_ACCESS, NO_ARGUMENT, true, "the device is pulled out"},
+	[FAULT_AER_CORRECTABLE] = {"aer-correctable", EVENT_ACCESS, NO_ARGUMENT, false, "the device reports a receiver error"},
+	[FAULT_AER_NONFATAL] = {"aer-nonfatal", EVENT_ACCESS, NO_ARGUMENT, false, "the device reports a completion timeout"},
+	[FAULT_AER_FATAL] = {"aer-fatal", EVENT_ACCESS, NO_ARGUMENT, false, "the device reports a malformed packet"},
 };
 
 struct order {
@@ -80,7 +84,7 @@ struct hw_inject {
 
 static int no_fault(const char *name, size_t len)
 {
-	char known[256] = "";
+	char known[384] = "";
 	size_t at = 0;
 
 	for (unsigned i = 0; i < NR_FAULTS && at < sizeof(known); i++)
@@ -264,12 +268,21 @@ void hw_set_down(struct hw_device *hw, unsigned why, bool down)
 
 static void spurious_irq(struct hw_device *hw, unsigned vector)
 {
+	if (hw->nr_wires && hw->host_ops->wire)
+		hw->host_ops->wire(hw->host, min(vector, hw->nr_wires - 1));
 	if (hw_msi_inject(hw, vector))
 		return;
 	if (hw->pin && hw->host_ops->intx) {
 		hw->host_ops->intx(hw->host, true);
 		hw->host_ops->intx(hw->host, hw_intx_level(hw));
 	}
+}
+
+/* A device without AER, or whose driver switched reporting off, says itself that nobody hears of it. */
+static void aer(struct hw_device *hw, const struct order *o, u64 seen, bool uncorrectable, u32 bit, const char *what)
+{
+	told(hw, o, seen, what);
+	hw_aer_report(hw, uncorrectable, bit, NULL);
 }
 
 static void strike(struct hw_device *hw, const struct order *o, u64 seen)
@@ -293,6 +306,15 @@ static void strike(struct hw_device *hw, const struct order *o, u64 seen)
 		hw_set_down(hw, HW_DOWN_LINK, true);
 		if (hw->host_ops->removed)
 			hw->host_ops->removed(hw->host);
+		break;
+	case FAULT_AER_CORRECTABLE:
+		aer(hw, o, seen, false, PCI_ERR_COR_RCVR, "a receiver error, which is correctable");
+		break;
+	case FAULT_AER_NONFATAL:
+		aer(hw, o, seen, true, PCI_ERR_UNC_COMP_TIME, "a completion timeout, which is not fatal");
+		break;
+	case FAULT_AER_FATAL:
+		aer(hw, o, seen, true, PCI_ERR_UNC_MALF_TLP, "a malformed packet, which is fatal");
 		break;
 	default:
 		break;

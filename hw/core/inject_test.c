@@ -282,6 +282,13 @@ static void test_hanging_reset(void **state)
 	there(hw);
 }
 
+/* A device without AER says that nobody hears of it. */
+static void test_no_aer(void **state)
+{
+	order_now(*state, "aer-fatal");
+	assert_non_null(strstr(fake.explain, "the device has no AER capability"));
+}
+
 static void test_counted(void **state)
 {
 	struct hw_stats stats;
@@ -313,7 +320,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_grammar), T(test_help), T(test_lost_interrupt), T(test_lost_pin), T(test_spurious_interrupt), T(test_dma),
-		T(test_for_ever), T(test_link), T(test_removal), T(test_hanging_reset), T(test_counted), T(test_many),
+		T(test_for_ever), T(test_link), T(test_removal), T(test_hanging_reset), T(test_no_aer), T(test_counted), T(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -300,13 +300,15 @@ static bool send_msi(struct hw_device *hw, unsigned vector)
 	return true;
 }
 
-static bool is_lost(struct hw_device *hw, unsigned vector)
+bool hw_irq_is_lost(struct hw_device *hw, unsigned vector)
 {
+	if (likely(!hw_down(hw) && !hw_orders(hw)))
+		return false;
 	if (hw_down(hw)) {
 		lost(hw, "an interrupt is lost: the link is down");
 		return true;
 	}
-	return unlikely(hw_orders(hw)) && hw_inject_irq(hw, hw_orders(hw), vector);
+	return hw_inject_irq(hw, hw_orders(hw), vector);
 }
 
 bool hw_msi(struct hw_device *hw, unsigned vector)
@@ -315,7 +317,7 @@ bool hw_msi(struct hw_device *hw, unsigned vector)
 		return send_msi(hw, vector);
 	if (!hw_msi_enabled(hw))
 		return false;
-	return is_lost(hw, vector) || send_msi(hw, vector);
+	return hw_irq_is_lost(hw, vector) || send_msi(hw, vector);
 }
 
 bool hw_msi_inject(struct hw_device *hw, unsigned v)
@@ -371,7 +373,7 @@ void hw_irq_update(struct hw_device *hw)
 	mutex_unlock(&hw->irq_lock);
 	if (!changed)
 		return;
-	if (line && unlikely(hw_down(hw) || hw_orders(hw)) && is_lost(hw, HW_INTX))
+	if (line && hw_irq_is_lost(hw, HW_INTX))
 		return; /* the line counts as high: the host hears of the next rise */
 	if (line)
 		atomic_fetch_add_explicit(&hw->intx_raised, 1, memory_order_relaxed);

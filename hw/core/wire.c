@@ -80,7 +80,7 @@ void hw_wire(struct hw_device *hw, unsigned wire, bool asserted)
 	rose = asserted && !(hw->irq.wires & bit);
 	hw->irq.wires = (u16)(asserted ? hw->irq.wires | bit : hw->irq.wires & ~bit);
 	mutex_unlock(&hw->irq_lock);
-	if (!rose)
+	if (!rose || hw_irq_is_lost(hw, wire))
 		return;
 	atomic_fetch_add_explicit(&hw->intx_raised, 1, memory_order_relaxed);
 	if (hw->host_ops->wire)
