@@ -309,10 +309,32 @@ err_unfill:
 	return ret;
 }
 
-static void free_area(struct iopt_area *area)
+/* Letting go of a dma-buf may be the end of a device: not with our lock held. */
+static void free_area_locked(struct iopt_area *area)
 {
+	struct io_pagetable *iopt = area->iopt;
+
+	if (unlikely(area->pages->dmabuf)) {
+		area->next_dead = iopt->dead;
+		iopt->dead = area;
+		return;
+	}
 	iopt_put_pages(area->pages);
 	free(area);
+}
+
+/* Give up the lock, where areas may have been freed. */
+static void unlock_and_bury(struct io_pagetable *iopt)
+{
+	struct iopt_area *area = iopt->dead, *next;
+
+	iopt->dead = NULL;
+	mutex_unlock(&iopt->lock);
+	for (; area; area = next) {
+		next = area->next_dead;
+		iopt_put_pages(area->pages);
+		free(area);
+	}
 }
 
 /* ---- map ---- */
@@ -368,7 +390,7 @@ static void drop_areas(struct io_pagetable *iopt, u64 start, u64 end)
 		start = area->last + 1;
 		unfill_domains(area);
 		remove_area(iopt, area);
-		free_area(area);
+		free_area_locked(area);
 	}
 }
 
@@ -377,7 +399,14 @@ static u64 piece_address(const struct iopt_piece *piece)
 {
 	const struct iopt_pages *pages = piece->pages;
 
-	return (pages->type == IOPT_ADDRESS_USER ? pages->uva : pages->file_off) + piece->start_byte;
+	switch (pages->type) {
+	case IOPT_ADDRESS_USER:
+		return pages->uva + piece->start_byte;
+	case IOPT_ADDRESS_FILE:
+		return pages->file_off + piece->start_byte;
+	default:
+		return pages->dmabuf_off + piece->start_byte;
+	}
 }
 
 static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
@@ -421,7 +450,7 @@ static int map_pieces(struct io_pagetable *iopt, struct iopt_piece *first, u64 l
 		return fail(-EINVAL, "length is 0: there is nothing to map");
 	mutex_lock(&iopt->lock);
 	ret = map_locked(iopt, first, length, iova, prot, flags);
-	mutex_unlock(&iopt->lock);
+	unlock_and_bury(iopt);
 	return ret;
 }
 
@@ -547,7 +576,7 @@ static int unmap_locked(struct io_pagetable *iopt, u64 start, u64 last, u64 *ret
 		*ret_bytes += iopt_area_length(area);
 		unfill_domains(area);
 		remove_area(iopt, area);
-		free_area(area);
+		free_area_locked(area);
 	}
 	return 0;
 }
@@ -559,7 +588,7 @@ static int unmap_range(struct io_pagetable *iopt, u64 start, u64 last, u64 *ret_
 	*ret_bytes = 0;
 	mutex_lock(&iopt->lock);
 	ret = unmap_locked(iopt, start, last, ret_bytes);
-	mutex_unlock(&iopt->lock);
+	unlock_and_bury(iopt);
 	return ret;
 }
 
@@ -593,6 +622,9 @@ static int check_cut(const struct iopt_area *area, u64 last)
 			    HEX(next), HEX(mask + 1), RANGE_ARGS(area->iova, area->last));
 	if (area->num_accesses)
 		return fail(-EINVAL, "the mapping " RANGE " is accessed: it cannot be cut",
+			    RANGE_ARGS(area->iova, area->last));
+	if (area->pages->dmabuf)
+		return fail(-EINVAL, "the mapping " RANGE " is of a dma-buf: it cannot be cut",
 			    RANGE_ARGS(area->iova, area->last));
 	if (area->iopt->nr_domains && !area->iopt->disable_large_pages)
 		return fail(-EINVAL, "the mapping " RANGE " may have large pages: it cannot be cut",
@@ -1019,6 +1051,11 @@ static struct iopt_area *check_contiguous(struct io_pagetable *iopt, u64 iova, u
 			*ret_err = fail(-EPERM, "the mapping " RANGE " %s", RANGE_ARGS(area->iova, area->last),
 					area->prevent_access ? "is being unmapped" :
 					write ? "is not writeable" : "is not readable");
+			return NULL;
+		}
+		if (area->pages->dmabuf) {
+			*ret_err = fail(-EINVAL, "the mapping " RANGE " is of a dma-buf: only devices reach it",
+					RANGE_ARGS(area->iova, area->last));
 			return NULL;
 		}
 		if (area->last >= last)

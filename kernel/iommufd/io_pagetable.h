@@ -12,7 +12,10 @@
  * pinned and written into each.  Several areas, also of several address spaces, may share an iopt_pages
  * (IOMMU_IOAS_COPY); however many areas, domains and accesses use a page, it is pinned once.
  *
- * Locks: iopt->lock, then pages->lock.  Filling and emptying a domain needs both.
+ * Memory of a device (a dma-buf) is not pinned: it is where its exporter says, until that takes it back.  Then
+ * it leaves all domains, while its areas stay, empty for good.
+ *
+ * Locks: iopt->lock, then a dma-buf's lock, then pages->lock.  Filling and emptying a domain needs all of them.
  */
 #ifndef KERNEL_IOMMUFD_IO_PAGETABLE_H
 #define KERNEL_IOMMUFD_IO_PAGETABLE_H
@@ -21,6 +24,7 @@
 #include <bsd/sys/tree.h>
 #include <stdatomic.h>
 
+#include "kernel/fs/dma-buf.h"
 #include "kernel/lib/mutex.h"
 #include "kernel/lib/types.h"
 
@@ -31,7 +35,7 @@ struct mm;
 
 /* ---- memory ---- */
 
-enum iopt_address_type { IOPT_ADDRESS_USER, IOPT_ADDRESS_FILE };
+enum iopt_address_type { IOPT_ADDRESS_USER, IOPT_ADDRESS_FILE, IOPT_ADDRESS_DMABUF };
 
 struct iopt_pin {
 	RB_ENTRY(iopt_pin) node;
@@ -50,7 +54,13 @@ struct iopt_pages {
 	u64 uva;			/* USER: address of the first page */
 	int fd;				/* FILE: a private descriptor */
 	u64 file_off;			/* FILE: of the first page */
+	struct dma_buf *dmabuf;		/* DMABUF: a reference */
+	u64 dmabuf_off;			/* DMABUF: of the first page */
+	struct dma_buf_attachment attachment;
 	struct mutex lock;		/* LOCK_IOPT_PAGES: all below */
+	bool revoked;			/* DMABUF: the memory is gone, for us */
+	phys_addr_t dmabuf_phys;	/* DMABUF: of the first page, unless revoked */
+	TAILQ_HEAD(, iopt_fill) fills;	/* DMABUF: what is in which domain */
 	void *file_map;			/* FILE: our own mapping of it while anything is pinned */
 	struct iopt_pin_tree pins;	/* by page number, no two overlap */
 	struct iopt_pin spare;		/* the first pin of all; users 0: not in the tree */
@@ -66,7 +76,14 @@ struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable);
  * @fd: the program's; it may close it.  Return: ERR_PTR(-EBADF); -EOVERFLOW; -ENOMEM; -EMFILE.
  */
 struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool writable);
+/**
+ * iopt_alloc_dmabuf_pages - note a piece of a device's memory
+ * @buf: takes over the reference, also on failure
+ * Return: ERR_PTR(-EINVAL) beyond its end; -ENODEV revoked; -EOVERFLOW; -ENOMEM; what the exporter says.
+ */
+struct iopt_pages *iopt_alloc_dmabuf_pages(struct dma_buf *buf, u64 start, u64 len_bytes, bool writable);
 struct iopt_pages *iopt_get_pages_ref(struct iopt_pages *pages);
+/** iopt_put_pages - of a dma-buf: hold no lock. */
 void iopt_put_pages(struct iopt_pages *pages);
 /**
  * iopt_pages_pin - page numbers first..last stay where they are until iopt_pages_unpin() of the same
@@ -93,6 +110,7 @@ struct iopt_area {
 	bool prevent_access;		/* about to go: no access may pin any more */
 	unsigned num_accesses;		/* pins of accesses */
 	unsigned num_locks;		/* those that an unmap must not take back */
+	struct iopt_area *next_dead;	/* of io_pagetable.dead */
 };
 RB_HEAD(iopt_area_tree, iopt_area);
 
@@ -146,6 +164,7 @@ struct io_pagetable {
 	struct iommu_domain **domains;
 	unsigned nr_domains, room_domains;
 	TAILQ_HEAD(, iopt_access) accesses;
+	struct iopt_area *dead;		/* to be freed once the lock is given up */
 	bool disable_large_pages;	/* each page has its own entry in the page tables */
 	u64 iova_alignment;		/* of iova and length of each mapping: 1 without a domain */
 };

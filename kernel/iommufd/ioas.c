@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "kernel/fs/dma-buf.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommufd/iommufd_private.h"
 #include "kernel/lib/err.h"
@@ -240,6 +241,19 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 	return ret ? ret : iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
+/* A dma-buf, or a file that turns out to be a memfd when it is pinned. */
+static struct iopt_pages *file_pages(const struct iommu_ioas_map_file *cmd)
+{
+	const bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
+	struct file *file = cmd->fd < 0 ? NULL : fget(cmd->fd);
+	struct dma_buf *buf = file ? dma_buf_get(cmd->fd) : NULL;
+
+	fput(file);
+	if (file && !IS_ERR(buf))
+		return iopt_alloc_dmabuf_pages(buf, cmd->start, cmd->length, writable);
+	return iopt_alloc_file_pages(cmd->fd, cmd->start, cmd->length, writable);
+}
+
 int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_ioas_map_file *cmd = ucmd->cmd;
@@ -253,7 +267,7 @@ int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-	pages = iopt_alloc_file_pages(cmd->fd, cmd->start, cmd->length, cmd->flags & IOMMU_IOAS_MAP_WRITEABLE);
+	pages = file_pages(cmd);
 	if (IS_ERR(pages))
 		ret = PTR_ERR(pages);
 	else

@@ -752,6 +752,93 @@ static void accesses_read_and_write(void **state)
 	t_close(w.fd);
 }
 
+/* ---- dma-bufs ---- */
+
+struct exporter {
+	struct dma_buf *buf;
+	char *mem;
+	bool revoked;
+	unsigned released;
+};
+
+static int exporter_phys(struct dma_buf *buf, phys_addr_t *ret_phys)
+{
+	struct exporter *x = buf->priv;
+
+	*ret_phys = virt_to_phys(x->mem);
+	return x->revoked ? fail(-ENODEV, "the device took it back") : 0;
+}
+
+static void exporter_release(struct dma_buf *buf)
+{
+	struct exporter *x = buf->priv;
+
+	x->released++;
+}
+
+static const struct dma_buf_ops exporter_ops = { .phys = exporter_phys, .release = exporter_release };
+
+static void take_back(struct exporter *x, bool revoked)
+{
+	dma_buf_lock(x->buf);
+	x->revoked = revoked;
+	if (revoked)
+		dma_buf_revoke(x->buf);
+	dma_buf_unlock(x->buf);
+}
+
+static void dma_bufs(void **state)
+{
+	struct world w = begin();
+	struct iommu_domain *flat = t_flat(), *second = t_flat();
+	struct exporter x = { .mem = mem };
+	u32 as2 = (u32)t_works(t_ioas_alloc(w.fd));
+	char byte;
+	int fd;
+
+	x.buf = dma_buf_export(&exporter_ops, &x, 4 * PG, O_RDWR);
+	fd = dma_buf_fd(x.buf, true);
+	t_works(iopt_table_add_domain(w.iopt, flat));
+	t_works(iopt_table_add_domain(t_iopt(w.fd, as2), second));
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, 0, 5 * PG, T_FLAT_START), EINVAL);
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, PG, 4 * PG, T_FLAT_START), EINVAL);
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, -PG, 4 * PG, T_FLAT_START), EOVERFLOW);
+	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, PG, 3 * PG, T_FLAT_START));
+	assert_ptr_equal(t_leads_to(flat, T_FLAT_START), mem + PG);
+	assert_int_equal(t_pins(mem + PG), 0);
+	t_works(t_copy(w.fd, T_FIXED | T_RW, as2, T_FLAT_START, w.as, T_FLAT_START + PG, PG));
+	assert_ptr_equal(t_leads_to(second, T_FLAT_START), mem + 2 * PG);
+	t_fails(iopt_rw(w.iopt, T_FLAT_START, &byte, 1, false), EINVAL);
+	t_fails(iopt_pin_pages(w.iopt, T_FLAT_START, PG, NULL, false, false), EINVAL);
+	/* It goes from all page tables at once, and for good. */
+	take_back(&x, true);
+	assert_null(t_leads_to(flat, T_FLAT_START));
+	assert_null(t_leads_to(second, T_FLAT_START));
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, 0, PG, T_FLAT_START + 8 * PG), ENODEV);
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, 0, PG, T_FLAT_START), ENODEV);
+	iopt_table_remove_domain(w.iopt, flat);
+	t_works(iopt_table_add_domain(w.iopt, flat)); /* an empty area is in nobody's way */
+	take_back(&x, false);
+	assert_null(t_leads_to(flat, T_FLAT_START));
+	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, 0, PG, T_FLAT_START + 8 * PG));
+	assert_ptr_equal(t_leads_to(flat, T_FLAT_START + 8 * PG), mem);
+	t_to_flat(flat)->fail_in = 1;
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, fd, 0, PG, T_FLAT_START + 16 * PG), ENOMEM);
+	/* The last mapping lets the buffer go. */
+	fd_uninstall(fd);
+	close(fd);
+	t_works(t_unmap(w.fd, w.as, 0, TOP));
+	assert_int_equal(t_unmapped, 4 * PG);
+	assert_int_equal(x.released, 0);
+	t_works(t_unmap(w.fd, as2, 0, TOP));
+	assert_int_equal(x.released, 1);
+	iopt_table_remove_domain(w.iopt, flat);
+	iopt_table_remove_domain(t_iopt(w.fd, as2), second);
+	iommu_domain_free(flat);
+	iommu_domain_free(second);
+	t_close(w.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -773,6 +860,7 @@ int main(void)
 		T_TEST(cuts),
 		T_TEST(accesses_pin),
 		T_TEST(accesses_read_and_write),
+		T_TEST(dma_bufs),
 	};
 
 	mem = t_memory(4 * MB);

@@ -18,7 +18,10 @@
  * Memory of a program is contiguous on our bus (mm.h), so that a pin is one physical range.  A file is
  * reached by a mapping of our own, made when the first page of it is pinned.
  *
- * Always: pages->lock is held around everything here that looks at pins.
+ * A dma-buf has no pins.  What of it is in a domain is noted (iopt_fill), so that it can be taken out of all
+ * of them, whoever's they are, when its exporter wants it back.
+ *
+ * Always: pages->lock is held around everything here that looks at pins or fills.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -62,6 +65,7 @@ static struct iopt_pages *pages_alloc(u64 start, u64 len_bytes, bool writable)
 	atomic_init(&pages->refs, 1);
 	mutex_init(&pages->lock, LOCK_IOPT_PAGES);
 	RB_INIT(&pages->pins);
+	TAILQ_INIT(&pages->fills);
 	return pages;
 }
 
@@ -104,6 +108,89 @@ struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool 
 	return pages;
 }
 
+/* What of a dma-buf is in a domain. */
+struct iopt_fill {
+	TAILQ_ENTRY(iopt_fill) next;
+	struct iommu_domain *domain;
+	u64 iova, length;
+};
+
+static void lock_pages(struct iopt_pages *pages)
+{
+	if (unlikely(pages->dmabuf))
+		dma_buf_lock(pages->dmabuf);
+	mutex_lock(&pages->lock);
+}
+
+static void unlock_pages(struct iopt_pages *pages)
+{
+	mutex_unlock(&pages->lock);
+	if (unlikely(pages->dmabuf))
+		dma_buf_unlock(pages->dmabuf);
+}
+
+static void drop_fill(struct iopt_pages *pages, struct iopt_fill *fill)
+{
+	iommu_unmap(fill->domain, fill->iova, fill->length);
+	TAILQ_REMOVE(&pages->fills, fill, next);
+	free(fill);
+}
+
+/* The exporter takes the memory back; it holds the lock of the buffer. */
+static void revoke_pages(struct dma_buf_attachment *attachment)
+{
+	struct iopt_pages *pages = container_of(attachment, struct iopt_pages, attachment);
+
+	mutex_lock(&pages->lock);
+	pages->revoked = true;
+	while (!TAILQ_EMPTY(&pages->fills))
+		drop_fill(pages, TAILQ_FIRST(&pages->fills));
+	mutex_unlock(&pages->lock);
+}
+
+static int attach_dmabuf(struct iopt_pages *pages, struct dma_buf *buf)
+{
+	int ret;
+
+	dma_buf_lock(buf);
+	ret = buf->ops->phys(buf, &pages->dmabuf_phys);
+	if (!ret) {
+		pages->dmabuf_phys += pages->dmabuf_off;
+		pages->attachment.revoke = revoke_pages;
+		pages->dmabuf = buf;
+		dma_buf_attach(buf, &pages->attachment);
+	}
+	dma_buf_unlock(buf);
+	return ret;
+}
+
+struct iopt_pages *iopt_alloc_dmabuf_pages(struct dma_buf *buf, u64 start, u64 len_bytes, bool writable)
+{
+	struct iopt_pages *pages;
+	u64 end;
+	int ret = 0;
+
+	if (__builtin_add_overflow(start, len_bytes, &end))
+		ret = fail(-EOVERFLOW, "start %#llx plus length %#llx goes beyond 64 bits", HEX(start), HEX(len_bytes));
+	else if (end > buf->size)
+		ret = fail(-EINVAL, "the dma-buf has %#llx bytes, but what is mapped ends at %#llx", HEX(buf->size),
+			   HEX(end));
+	pages = ret ? ERR_PTR(ret) : pages_alloc(start, len_bytes, writable);
+	if (IS_ERR(pages)) {
+		dma_buf_put(buf);
+		return pages;
+	}
+	pages->type = IOPT_ADDRESS_DMABUF;
+	pages->dmabuf_off = start & PAGE_MASK;
+	ret = attach_dmabuf(pages, buf);
+	if (ret) {
+		iopt_put_pages(pages);
+		dma_buf_put(buf);
+		return ERR_PTR(ret);
+	}
+	return pages;
+}
+
 struct iopt_pages *iopt_get_pages_ref(struct iopt_pages *pages)
 {
 	atomic_fetch_add_explicit(&pages->refs, 1, memory_order_relaxed);
@@ -116,6 +203,12 @@ void iopt_put_pages(struct iopt_pages *pages)
 		return;
 	if (pages->fd >= 0)
 		fd_private_close(pages->fd);
+	if (pages->dmabuf) {
+		dma_buf_lock(pages->dmabuf);
+		dma_buf_detach(pages->dmabuf, &pages->attachment);
+		dma_buf_unlock(pages->dmabuf);
+		dma_buf_put(pages->dmabuf);
+	}
 	mutex_destroy(&pages->lock);
 	free(pages);
 }
@@ -390,9 +483,6 @@ static int map_area(struct iopt_area *area, struct iommu_domain *domain)
 	phys_addr_t phys;
 	int ret;
 
-	if (!(area->prot & (IOMMU_READ | IOMMU_WRITE)))
-		return fail(-EINVAL, "iova [%#llx-%#llx] is mapped neither for reading nor for writing",
-			    HEX(area->iova), HEX(area->last));
 	for (;;) {
 		len = area->last - iova + 1;
 		phys = iopt_pages_phys(area->pages, iopt_area_byte(area, iova), &len);
@@ -408,22 +498,69 @@ static int map_area(struct iopt_area *area, struct iommu_domain *domain)
 	return fail(ret, "the page table cannot take iova [%#llx-%#llx]", HEX(area->iova), HEX(area->last));
 }
 
-int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain, bool pinned)
+static int fill_pinned(struct iopt_area *area, struct iommu_domain *domain, bool pinned)
 {
 	struct iopt_pages *pages = area->pages;
 	int ret = 0;
 
-	lockdep_assert_held(&area->iopt->lock);
-	mutex_lock(&pages->lock);
 	if (!pinned)
 		ret = iopt_pages_pin(pages, iopt_area_index(area), iopt_area_last_index(area));
-	if (!ret) {
-		ret = map_area(area, domain);
-		if (ret && !pinned)
-			iopt_pages_unpin(pages, iopt_area_index(area), iopt_area_last_index(area));
-	}
-	mutex_unlock(&pages->lock);
+	if (ret)
+		return ret;
+	ret = map_area(area, domain);
+	if (ret && !pinned)
+		iopt_pages_unpin(pages, iopt_area_index(area), iopt_area_last_index(area));
 	return ret;
+}
+
+/* What has been taken back is mapped nowhere, which is no failure. */
+static int fill_dmabuf(struct iopt_area *area, struct iommu_domain *domain)
+{
+	struct iopt_pages *pages = area->pages;
+	struct iopt_fill *fill;
+	int ret;
+
+	if (pages->revoked)
+		return 0;
+	fill = malloc(sizeof(*fill));
+	if (!fill)
+		return fail(-ENOMEM, "no memory to note what of a dma-buf is mapped");
+	*fill = (struct iopt_fill){ .domain = domain, .iova = area->iova, .length = iopt_area_length(area) };
+	ret = map_piece(area, domain, area->iova, pages->dmabuf_phys + area->start_byte, fill->length);
+	if (ret) {
+		free(fill);
+		return fail(ret, "the page table cannot take iova [%#llx-%#llx]", HEX(area->iova), HEX(area->last));
+	}
+	TAILQ_INSERT_TAIL(&pages->fills, fill, next);
+	return 0;
+}
+
+int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain, bool pinned)
+{
+	struct iopt_pages *pages = area->pages;
+	int ret;
+
+	lockdep_assert_held(&area->iopt->lock);
+	if (!(area->prot & (IOMMU_READ | IOMMU_WRITE)))
+		return fail(-EINVAL, "iova [%#llx-%#llx] is mapped neither for reading nor for writing",
+			    HEX(area->iova), HEX(area->last));
+	lock_pages(pages);
+	ret = pages->dmabuf ? fill_dmabuf(area, domain) : fill_pinned(area, domain, pinned);
+	unlock_pages(pages);
+	return ret;
+}
+
+static void unfill_dmabuf(struct iopt_area *area, struct iommu_domain *domain)
+{
+	struct iopt_pages *pages = area->pages;
+	struct iopt_fill *fill;
+
+	TAILQ_FOREACH(fill, &pages->fills, next) {
+		if (fill->domain == domain && fill->iova == area->iova)
+			break;
+	}
+	if (fill)
+		drop_fill(pages, fill);
 }
 
 void iopt_area_unfill_domain(struct iopt_area *area, struct iommu_domain *domain, bool unpin)
@@ -431,9 +568,13 @@ void iopt_area_unfill_domain(struct iopt_area *area, struct iommu_domain *domain
 	struct iopt_pages *pages = area->pages;
 
 	lockdep_assert_held(&area->iopt->lock);
-	mutex_lock(&pages->lock);
-	iommu_unmap(domain, area->iova, iopt_area_length(area));
-	if (unpin)
-		iopt_pages_unpin(pages, iopt_area_index(area), iopt_area_last_index(area));
-	mutex_unlock(&pages->lock);
+	lock_pages(pages);
+	if (unlikely(pages->dmabuf)) {
+		unfill_dmabuf(area, domain);
+	} else {
+		iommu_unmap(domain, area->iova, iopt_area_length(area));
+		if (unpin)
+			iopt_pages_unpin(pages, iopt_area_index(area), iopt_area_last_index(area));
+	}
+	unlock_pages(pages);
 }

@@ -29,6 +29,7 @@ enum lock_rank {
 	LOCK_IOMMUFD_IOAS,     /* iommufd/ioas.c: iommufd_ioas.mutex */
 	LOCK_IOMMUFD_GROUP,    /* iommufd/device.c: what a group's devices are attached to */
 	LOCK_IOPT,	       /* iommufd/io_pagetable.c: what is mapped in an I/O address space */
+	LOCK_DMA_BUF,	       /* fs/dma-buf.c: one buffer; held while its memory is used or taken back */
 	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */

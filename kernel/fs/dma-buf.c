@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dma-buf.c - the descriptors of buffers, and who is attached to them.
+ */
+#include "kernel/fs/dma-buf.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+
+static void dma_buf_release(struct file *file)
+{
+	struct dma_buf *buf = file->private_data;
+
+	assert(TAILQ_EMPTY(&buf->attachments));
+	buf->ops->release(buf);
+	mutex_destroy(&buf->lock);
+	free(buf);
+}
+
+static const struct file_operations dma_buf_fops = { .kind = FILE_OTHER, .release = dma_buf_release };
+
+struct dma_buf *dma_buf_export(const struct dma_buf_ops *ops, void *priv, u64 size, unsigned f_flags)
+{
+	struct dma_buf *buf = malloc(sizeof(*buf));
+
+	if (!buf)
+		return ERR_PTR(fail(-ENOMEM, "no memory for a dma-buf"));
+	*buf = (struct dma_buf){ .ops = ops, .priv = priv, .size = size };
+	mutex_init(&buf->lock, LOCK_DMA_BUF);
+	TAILQ_INIT(&buf->attachments);
+	buf->file = file_alloc(&dma_buf_fops, buf, "/dmabuf:", f_flags);
+	if (buf->file)
+		return buf;
+	mutex_destroy(&buf->lock);
+	free(buf);
+	return ERR_PTR(fail(-ENOMEM, "no memory for the file of a dma-buf"));
+}
+
+int dma_buf_fd(struct dma_buf *buf, bool cloexec)
+{
+	return fd_publish(buf->file, cloexec);
+}
+
+struct dma_buf *dma_buf_get(int fd)
+{
+	struct file *file = fd < 0 ? NULL : fget(fd);
+
+	if (file && file->f_op == &dma_buf_fops)
+		return file->private_data;
+	fput(file);
+	if (fd < 0 || (!file && sys_fcntl(fd, F_GETFD, 0) < 0))
+		return ERR_PTR(fail(-EBADF, "descriptor %d is not open", fd));
+	return ERR_PTR(fail(-EINVAL, "descriptor %d is no dma-buf", fd));
+}
+
+void dma_buf_put(struct dma_buf *buf)
+{
+	if (buf)
+		fput(buf->file);
+}
+
+void dma_buf_attach(struct dma_buf *buf, struct dma_buf_attachment *attachment)
+{
+	lockdep_assert_held(&buf->lock);
+	TAILQ_INSERT_TAIL(&buf->attachments, attachment, next);
+}
+
+void dma_buf_detach(struct dma_buf *buf, struct dma_buf_attachment *attachment)
+{
+	lockdep_assert_held(&buf->lock);
+	TAILQ_REMOVE(&buf->attachments, attachment, next);
+}
+
+void dma_buf_revoke(struct dma_buf *buf)
+{
+	struct dma_buf_attachment *attachment;
+
+	lockdep_assert_held(&buf->lock);
+	TAILQ_FOREACH(attachment, &buf->attachments, next)
+		attachment->revoke(attachment);
+}

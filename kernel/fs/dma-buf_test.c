@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* dma-buf_test.c - descriptors of buffers, attaching and being told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "kernel/fs/dma-buf.h"
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+
+static unsigned released;
+static bool gone;
+
+static int test_phys(struct dma_buf *buf, phys_addr_t *ret_phys)
+{
+	(void)buf;
+	*ret_phys = 0x1000;
+	return gone ? fail(-ENODEV, "it was revoked") : 0;
+}
+
+static void test_release(struct dma_buf *buf)
+{
+	assert_ptr_equal(buf->priv, &gone);
+	released++;
+}
+
+static const struct dma_buf_ops ops = { .phys = test_phys, .release = test_release };
+
+static void descriptors(void **state)
+{
+	struct dma_buf *buf = dma_buf_export(&ops, &gone, 8192, O_RDWR), *got;
+	int null = open("/dev/null", O_RDWR), fd;
+
+	(void)state;
+	released = 0;
+	assert_false(IS_ERR(buf));
+	fd = dma_buf_fd(buf, true);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	got = dma_buf_get(fd);
+	assert_ptr_equal(got, buf);
+	assert_int_equal(got->size, 8192);
+	explain_begin();
+	assert_int_equal(PTR_ERR(dma_buf_get(null)), -EINVAL);
+	close(null);
+	assert_int_equal(PTR_ERR(dma_buf_get(null)), -EBADF);
+	assert_int_equal(PTR_ERR(dma_buf_get(-1)), -EBADF);
+	fd_uninstall(fd);
+	close(fd);
+	assert_int_equal(released, 0); /* the one we got */
+	dma_buf_put(got);
+	dma_buf_put(NULL);
+	assert_int_equal(released, 1);
+}
+
+struct importer {
+	struct dma_buf_attachment attachment;
+	unsigned told;
+};
+
+static void test_revoke(struct dma_buf_attachment *attachment)
+{
+	container_of(attachment, struct importer, attachment)->told++;
+}
+
+static void importers(void **state)
+{
+	struct dma_buf *buf = dma_buf_export(&ops, &gone, 4096, O_RDWR);
+	struct importer a = { .attachment.revoke = test_revoke }, b = a;
+	phys_addr_t phys;
+
+	(void)state;
+	released = 0;
+	dma_buf_lock(buf);
+	dma_buf_attach(buf, &a.attachment);
+	dma_buf_attach(buf, &b.attachment);
+	assert_int_equal(buf->ops->phys(buf, &phys), 0);
+	gone = true;
+	dma_buf_revoke(buf);
+	assert_int_equal(buf->ops->phys(buf, &phys), -ENODEV);
+	dma_buf_detach(buf, &b.attachment);
+	dma_buf_revoke(buf);
+	dma_buf_detach(buf, &a.attachment);
+	dma_buf_unlock(buf);
+	assert_int_equal(a.told, 2);
+	assert_int_equal(b.told, 1);
+	dma_buf_put(buf);
+	assert_int_equal(released, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(descriptors), cmocka_unit_test(importers) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
