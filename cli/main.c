@@ -28,6 +28,7 @@ static const char usage[] =
 	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"
 	"      --explain                      say why each failing call failed\n"
 	"      --trace[=FILE]                 print each VFIO call, decoded\n"
+	"      --iommufd-test                 give /dev/iommu the private test ioctl, with its mock devices\n"
 	"      --stats                        at the end, sum up calls, DMA and interrupts\n"
 	"  -h, --help    -V, --version\n"
 	"\n"

@@ -9,6 +9,7 @@
  *	LD_PRELOAD		the front end, behind whatever the user preloads
  *	SOFTVFIO_MACHINE	the machine's directory
  *	SOFTVFIO_EXPLAIN	1: print reasons
+ *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has the test ioctl
  *	SOFTVFIO_TRACE		a file to append traces to, or the number of a descriptor
  *	SOFTVFIO_STATS		a file to which each process appends its totals when it ends
  */
@@ -36,7 +37,7 @@ struct run_options {
 	const char *iommu;	/* NULL: as the machine file says, else amd */
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
-	bool explain, stats;
+	bool explain, stats, iommufd_test;
 	char **program;
 };
 
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
 	{ "explain", no_argument, NULL, 'e' },
 	{ "trace", optional_argument, NULL, 't' },
 	{ "stats", no_argument, NULL, 's' },
+	{ "iommufd-test", no_argument, NULL, 'T' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -109,6 +111,9 @@ static int take_option(struct run_options *o, int c, char **argv)
 		return 0;
 	case 's':
 		o->stats = true;
+		return 0;
+	case 'T':
+		o->iommufd_test = true;
 		return 0;
 	case ':':
 		return cli_error("run: %s needs a value", argv[optind - 1]);
@@ -223,6 +228,8 @@ static int set_environment(const struct run_options *o, const char *dir, const c
 	setenv("SOFTVFIO_MACHINE", dir, 1);
 	if (o->explain)
 		setenv("SOFTVFIO_EXPLAIN", "1", 1);
+	if (o->iommufd_test)
+		setenv("SOFTVFIO_IOMMUFD_TEST", "1", 1);
 	if (o->trace) {
 		char *file = strcmp(o->trace, "2") ? absolute(o->trace) : strdup("2");
 

@@ -298,6 +298,11 @@ unlock:
 
 /* ---- attaching ----------------------------------------------------------------------------- */
 
+void machine_iommufd_test_enable(void)
+{
+	iommufd_test_enable();
+}
+
 int machine_attach_lazy(const char *dir)
 {
 	int err = 0;

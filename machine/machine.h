@@ -60,6 +60,8 @@ int machine_create(const char *dir, struct machine_config *cfg);
  *	before each open of a node).  0; -errno with reason.
  */
 int machine_attach_lazy(const char *dir);
+/** machine_iommufd_test_enable - before attaching: this process's /dev/iommu has the private test ioctl. */
+void machine_iommufd_test_enable(void);
 int machine_attach(void);
 /** machine_detach - undo attaching, for programs that embed a machine; no file of it is open any more. */
 void machine_detach(void);

@@ -8,6 +8,7 @@
  *
  *	SOFTVFIO_MACHINE	the machine's directory; without it nothing here has any effect
  *	SOFTVFIO_EXPLAIN	1: print why calls fail
+ *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has its private test ioctl
  *	SOFTVFIO_TRACE		a file to append a line per call to, or the number of an open descriptor
  *	SOFTVFIO_STATS		a file to which a process that built the machine adds its totals when it ends
  */
@@ -80,6 +81,9 @@ void front_start(void)
 	if (value)
 		start_trace(value);
 	stats_file = getenv("SOFTVFIO_STATS");
+	value = getenv("SOFTVFIO_IOMMUFD_TEST");
+	if (value && !strcmp(value, "1"))
+		machine_iommufd_test_enable();
 	machine_attach_lazy(path_machine());
 }
 

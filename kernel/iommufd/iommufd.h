@@ -10,7 +10,7 @@
  *	access	a driver that moves bytes itself (mediated devices, the mock): it is attached to an IOAS and
  *		reads, writes or pins what is mapped there
  *
- * The program's side of it is linux/iommufd.h.  device.c carries out what is declared here, but for the
+ * The program's side of it is linux/iommufd.h.  device.c and access.c carry out what is declared here, but for the
  * context (main.c) and the compatibility IOAS (vfio_compat.c).
  */
 #ifndef KERNEL_IOMMUFD_IOMMUFD_H
@@ -74,7 +74,7 @@ u32 iommufd_device_to_id(struct iommufd_device *idev);
 /** iommufd_ctx_has_group - is a device of @group bound to @ictx? */
 bool iommufd_ctx_has_group(struct iommufd_ctx *ictx, struct iommu_group *group);
 
-/* ---- accesses (device.c) ---- */
+/* ---- accesses (access.c) ---- */
 
 struct iommufd_access_ops {
 	bool needs_pin_pages; /* it pins: IOVAs of its IOAS are page aligned then, and unmap is there */
@@ -133,6 +133,8 @@ int iommufd_vfio_compat_ioas_get_id(struct iommufd_ctx *ictx, u32 *ret_id);
 int iommufd_vfio_compat_set_no_iommu(struct iommufd_ctx *ictx);
 
 /* ---- module init, tree lock held ---- */
+/** iommufd_test_enable - switch the test ioctl on, for contexts that are opened afterwards. */
+void iommufd_test_enable(void);
 int iommufd_init(void);	/* /dev/iommu, /sys/class/misc/iommu, /sys/module/iommufd */
 void iommufd_exit(void);
 

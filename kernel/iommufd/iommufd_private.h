@@ -73,6 +73,7 @@ struct iommufd_object_ops {
 /* What one program may make in a context.  Linux knows no limit but 31 bits of numbers, and memory. */
 #define IOMMUFD_MAX_OBJECTS (1u << 20)
 
+struct iommufd_group;
 struct iommufd_ioas;
 struct iommufd_mmap;
 
@@ -84,6 +85,8 @@ struct iommufd_ctx {
 	u32 lowest_free;		/* no free slot below it */
 	u32 nr_objects;			/* slots that are not NULL */
 	u32 waiters;			/* for shortterm references to go */
+	struct mutex groups_lock;	/* LOCK_IOMMUFD_GROUPS: the next, and who has which vDEVICE */
+	TAILQ_HEAD(, iommufd_group) groups; /* those that devices of this context are in */
 	TAILQ_HEAD(, iommufd_mmap) mmaps; /* by offset */
 	struct iommufd_ioas *vfio_ioas; /* the compatibility IOAS; NULL; forgotten when it is destroyed */
 	bool no_iommu_mode;		/* groups without an IOMMU have joined: there is no compatibility IOAS */
@@ -138,8 +141,8 @@ void iommufd_object_drop_and_try_destroy(struct iommufd_ctx *ictx, struct iommuf
  */
 void iommufd_object_destroy_user(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /**
- * iommufd_object_tombstone_user - the same, but the number stays taken: a program that destroys it later
- * gets ENOENT, and nobody else's object.
+ * iommufd_object_tombstone_user - likewise, but the number stays taken: a program that destroys it later gets
+ * ENOENT, and nobody else's object.  The caller has a shortterm reference, which goes too.
  */
 void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /** iommufd_object_name - "an IOAS", for reasons. */
@@ -177,6 +180,10 @@ int iommufd_mmap_register(struct iommufd_ctx *ictx, struct iommufd_object *owner
 			  u64 len_bytes, u64 *ret_offset);
 /** iommufd_mmap_unregister - @owner is no longer in use, so nothing is mapped. */
 void iommufd_mmap_unregister(struct iommufd_ctx *ictx, u64 offset);
+
+/* ---- accesses (access.c) ---- */
+
+void iommufd_access_object_destroy(struct iommufd_object *obj);
 
 /* ---- I/O address spaces (ioas.c) ---- */
 

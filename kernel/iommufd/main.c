@@ -22,7 +22,12 @@
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/file.h"
 #include "kernel/fs/kernfs.h"
+#include "kernel/iommufd/eventq.h"
+#include "kernel/iommufd/hw_pagetable.h"
 #include "kernel/iommufd/iommufd_private.h"
+#include "kernel/iommufd/iommufd_test.h"
+#include "kernel/iommufd/selftest.h"
+#include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
@@ -38,7 +43,17 @@ typedef unsigned long long ull;
 
 /* What there is to do about an object, by type. */
 static const struct iommufd_object_ops object_ops[IOMMUFD_OBJ_MAX] = {
-	[IOMMUFD_OBJ_IOAS] = { .name = "an IOAS", .destroy = iommufd_ioas_destroy },
+	[IOMMUFD_OBJ_DEVICE] = { .destroy = iommufd_device_destroy },
+	[IOMMUFD_OBJ_HWPT_PAGING] = { .destroy = iommufd_hwpt_paging_destroy },
+	[IOMMUFD_OBJ_HWPT_NESTED] = { .destroy = iommufd_hwpt_nested_destroy },
+	[IOMMUFD_OBJ_IOAS] = { .destroy = iommufd_ioas_destroy },
+	[IOMMUFD_OBJ_ACCESS] = { .destroy = iommufd_access_object_destroy },
+	[IOMMUFD_OBJ_FAULT] = { .destroy = iommufd_fault_destroy },
+	[IOMMUFD_OBJ_VIOMMU] = { .destroy = iommufd_viommu_destroy },
+	[IOMMUFD_OBJ_VDEVICE] = { .pre_destroy = iommufd_vdevice_pre_destroy, .destroy = iommufd_vdevice_destroy },
+	[IOMMUFD_OBJ_VEVENTQ] = { .destroy = iommufd_veventq_destroy },
+	[IOMMUFD_OBJ_HW_QUEUE] = { .destroy = iommufd_hw_queue_destroy },
+	[IOMMUFD_OBJ_SELFTEST] = { .destroy = iommufd_selftest_destroy },
 };
 
 const char *iommufd_object_name(enum iommufd_object_type type)
@@ -264,7 +279,7 @@ static int destroy_by_id(struct iommufd_ctx *ictx, u32 id)
 	return 0;
 }
 
-static void take_away(struct iommufd_ctx *ictx, struct iommufd_object *obj, struct iommufd_object *leave)
+void iommufd_object_destroy_user(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
 	if (object_ops[obj->type].pre_destroy)
 		object_ops[obj->type].pre_destroy(obj);
@@ -272,19 +287,22 @@ static void take_away(struct iommufd_ctx *ictx, struct iommufd_object *obj, stru
 	while (obj->shortterm)
 		wait_shortterm_locked(ictx);
 	assert(!atomic_load_explicit(&obj->users, memory_order_acquire));
-	set_slot_locked(ictx, obj->id, leave);
+	set_slot_locked(ictx, obj->id, NULL);
 	mutex_unlock(&ictx->objects_lock);
 	destroy_object(obj);
 }
 
-void iommufd_object_destroy_user(struct iommufd_ctx *ictx, struct iommufd_object *obj)
-{
-	take_away(ictx, obj, NULL);
-}
-
 void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
-	take_away(ictx, obj, OBJECT_RESERVED);
+	mutex_lock(&ictx->objects_lock);
+	/* The tombstone first: a program that is about to destroy it too finds nothing any more. */
+	set_slot_locked(ictx, obj->id, OBJECT_RESERVED);
+	obj->shortterm--;
+	while (obj->shortterm)
+		wait_shortterm_locked(ictx);
+	assert(!atomic_load_explicit(&obj->users, memory_order_acquire));
+	mutex_unlock(&ictx->objects_lock);
+	destroy_object(obj);
 }
 
 void iommufd_object_drop_and_try_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj)
@@ -494,6 +512,14 @@ struct iommufd_ioctl {
 
 static const struct iommufd_ioctl ioctls[] = {
 	IOCTL_OP(IOMMU_DESTROY, destroy_ioctl, struct iommu_destroy, id),
+	IOCTL_OP(IOMMU_FAULT_QUEUE_ALLOC, iommufd_fault_alloc, struct iommu_fault_alloc, out_fault_fd),
+	IOCTL_OP(IOMMU_GET_HW_INFO, iommufd_get_hw_info, struct iommu_hw_info, __reserved),
+	IOCTL_OP(IOMMU_HWPT_ALLOC, iommufd_hwpt_alloc, struct iommu_hwpt_alloc, __reserved),
+	IOCTL_OP(IOMMU_HWPT_GET_DIRTY_BITMAP, iommufd_hwpt_get_dirty_bitmap, struct iommu_hwpt_get_dirty_bitmap, data),
+	IOCTL_OP(IOMMU_HWPT_INVALIDATE, iommufd_hwpt_invalidate, struct iommu_hwpt_invalidate, __reserved),
+	IOCTL_OP(IOMMU_HWPT_SET_DIRTY_TRACKING, iommufd_hwpt_set_dirty_tracking,
+		 struct iommu_hwpt_set_dirty_tracking, __reserved),
+	IOCTL_OP(IOMMU_HW_QUEUE_ALLOC, iommufd_hw_queue_alloc_ioctl, struct iommu_hw_queue_alloc, length),
 	IOCTL_OP(IOMMU_IOAS_ALLOC, iommufd_ioas_alloc_ioctl, struct iommu_ioas_alloc, out_ioas_id),
 	IOCTL_OP(IOMMU_IOAS_ALLOW_IOVAS, iommufd_ioas_allow_iovas, struct iommu_ioas_allow_iovas, allowed_iovas),
 	IOCTL_OP(IOMMU_IOAS_COPY, iommufd_ioas_copy, struct iommu_ioas_copy, src_iova),
@@ -503,6 +529,10 @@ static const struct iommufd_ioctl ioctls[] = {
 	IOCTL_OP(IOMMU_IOAS_MAP_FILE, iommufd_ioas_map_file, struct iommu_ioas_map_file, iova),
 	IOCTL_OP(IOMMU_IOAS_UNMAP, iommufd_ioas_unmap, struct iommu_ioas_unmap, length),
 	IOCTL_OP(IOMMU_OPTION, iommufd_option, struct iommu_option, val64),
+	IOCTL_OP(IOMMU_TEST_CMD, iommufd_test, struct iommu_test_cmd, last),
+	IOCTL_OP(IOMMU_VDEVICE_ALLOC, iommufd_vdevice_alloc_ioctl, struct iommu_vdevice_alloc, virt_id),
+	IOCTL_OP(IOMMU_VEVENTQ_ALLOC, iommufd_veventq_alloc, struct iommu_veventq_alloc, __reserved),
+	IOCTL_OP(IOMMU_VIOMMU_ALLOC, iommufd_viommu_alloc_ioctl, struct iommu_viommu_alloc, hwpt_id),
 	IOCTL_OP(IOMMU_VFIO_IOAS, iommufd_vfio_ioas, struct iommu_vfio_ioas, __reserved),
 };
 
@@ -595,6 +625,8 @@ static long iommufd_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 static void ctx_free(struct iommufd_ctx *ictx)
 {
 	assert(TAILQ_EMPTY(&ictx->mmaps));
+	assert(TAILQ_EMPTY(&ictx->groups));
+	mutex_destroy(&ictx->groups_lock);
 	mutex_destroy(&ictx->objects_lock);
 	free(ictx->slots);
 	free(ictx);
@@ -622,6 +654,8 @@ static struct file *iommufd_open(struct cdev *cdev, unsigned int f_flags)
 	if (!ictx)
 		return ERR_PTR(fail(-ENOMEM, "no memory for an iommufd"));
 	mutex_init(&ictx->objects_lock, LOCK_IOMMUFD_OBJECTS);
+	mutex_init(&ictx->groups_lock, LOCK_IOMMUFD_GROUPS);
+	TAILQ_INIT(&ictx->groups);
 	TAILQ_INIT(&ictx->mmaps);
 	ictx->file = file_alloc(&iommufd_fops, ictx, cdev->path, f_flags);
 	if (!ictx->file) {

@@ -202,6 +202,7 @@ static void who_uses_an_object(void **state)
 	id = (u32)t_works(t_ioas_alloc(fd));
 	obj = iommufd_get_object(ictx, id, IOMMUFD_OBJ_ANY);
 	iommufd_put_object(ictx, obj);
+	assert_ptr_equal(iommufd_get_object(ictx, obj->id, IOMMUFD_OBJ_ANY), obj);
 	iommufd_object_tombstone_user(ictx, obj);
 	t_fails(t_destroy(fd, id), ENOENT);
 	assert_int_equal(t_ioas_alloc(fd), id + 1);

@@ -26,13 +26,19 @@ enum lock_rank {
 	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
 	LOCK_VIRQFD,	       /* virqfd.c */
 	LOCK_VFIO_PCI_INTX,    /* vfio_pci_intrs.c: irqlock */
+	LOCK_IOMMUFD_ACCESS_CHANGE, /* iommufd/access.c: attach, replace, detach of an access */
+	LOCK_IOMMUFD_GROUPS,   /* iommufd_ctx.groups_lock: groups of a context, vDEVICEs of its devices */
 	LOCK_IOMMUFD_IOAS,     /* iommufd/ioas.c: iommufd_ioas.mutex */
 	LOCK_IOMMUFD_GROUP,    /* iommufd/device.c: what a group's devices are attached to */
+	LOCK_IOMMUFD_ACCESS,   /* iommufd/access.c: which IOAS an access is attached to */
 	LOCK_IOPT,	       /* iommufd/io_pagetable.c: what is mapped in an I/O address space */
 	LOCK_DMA_BUF,	       /* fs/dma-buf.c: one buffer; held while its memory is used or taken back */
 	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
+	LOCK_IOMMUFD_VIOMMU,   /* iommufd/viommu.c: vDEVICEs and vEVENTQs of a vIOMMU */
+	LOCK_IOMMUFD_EVENTQ,   /* iommufd/eventq.c: one queue */
+	LOCK_IOMMUFD_MOCK,     /* iommufd/selftest_*.c: the mock IOMMU, its devices, access files */
 	LOCK_IOPF,	       /* io-pgfault.c: page requests that nobody answered yet */
 	LOCK_MM_PINS,	       /* mm/pins.c: what is pinned; held while pinned pages move */
 	LOCK_HW_MODEL,	       /* hw/<model>: a device model's own state */

@@ -92,6 +92,7 @@ static inline long sys_ioctl(int fd, unsigned long cmd, unsigned long arg)
 	return sys_call(SYS_ioctl, fd, cmd, arg, 0);
 }
 static inline int sys_flock(int fd, int op) { return (int)sys_call(SYS_flock, fd, op, 0, 0); }
+static inline int sys_pipe2(int fds[2], int flags) { return (int)sys_call(SYS_pipe2, fds, flags, 0, 0); }
 static inline int sys_memfd_create(const char *name, unsigned flags)
 {
 	return (int)sys_call(SYS_memfd_create, name, flags, 0, 0);

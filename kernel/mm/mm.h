@@ -79,6 +79,15 @@ void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes);
 int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes);
 
 /**
+ * mm_same_page - do two addresses of a program show the same page?  (A file may be mapped shared twice.)
+ * mm_pin_count - how often the page at @uva is pinned, by whatever address
+ * For tests: both read the list of the program's mappings.
+ * Return: 1 yes, 0 no; the count; -ENOMEM, or what reading the list says.
+ */
+int mm_same_page(struct mm *mm, u64 uva, u64 other);
+long mm_pin_count(struct mm *mm, u64 uva);
+
+/**
  * struct mmu_notifier_ops - told before pinned pages move, and after
  * invalidate_start: on return no transfer is under way that uses an answer of phys_host_ptr() or
  *	phys_host_range(), and none begins until invalidate_end.  Takes LOCK_HW_IOMMU and above only.

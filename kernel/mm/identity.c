@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * identity.c - are two addresses the same page?  How often is a page pinned?
+ *
+ * A page of a file that is mapped shared may be at several addresses of a program.  The host kernel says, in
+ * /proc/self/maps, which piece of which file an address shows; anything else is known by its address alone.
+ * Slow, and asked by tests only.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
+#include "kernel/mm/mm.h"
+#include "kernel/mm/pins.h"
+
+/* A line of maps, as far as it tells a shared file. */
+struct mapping {
+	u64 start, end, off, inode;
+	unsigned major, minor;
+	bool shared;
+};
+
+/* The whole text, NUL behind it; the caller frees.  ERR_PTR. */
+static char *read_maps(void)
+{
+	size_t len = 0, room = 64 << 10;
+	char *text = malloc(room), *more;
+	int fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	ssize_t n = fd;
+
+	while (fd >= 0 && text && (n = sys_read(fd, text + len, room - len - 1)) > 0) {
+		len += (size_t)n;
+		if (room - len > 1)
+			continue;
+		more = realloc(text, room *= 2);
+		if (!more)
+			free(text);
+		text = more;
+	}
+	if (fd >= 0)
+		sys_close(fd);
+	if (text && n >= 0) {
+		text[len] = '\0';
+		return text;
+	}
+	n = text ? n : -ENOMEM;
+	free(text);
+	return ERR_PTR(fail((int)n, "the program's mappings cannot be read"));
+}
+
+/* Take one line apart.  Return: the next; NULL: there was none. */
+static const char *next_mapping(const char *line, struct mapping *ret)
+{
+	unsigned long long start, end, off, inode;
+	const char *eol = strchr(line, '\n');
+	char perms[8];
+
+	if (!eol || sscanf(line, "%llx-%llx %7s %llx %x:%x %llu", &start, &end, perms, &off, &ret->major, &ret->minor,
+			   &inode) != 7)
+		return NULL;
+	ret->start = start;
+	ret->end = end;
+	ret->off = off;
+	ret->inode = inode;
+	ret->shared = strlen(perms) >= 4 && perms[3] == 's';
+	return eol + 1;
+}
+
+static bool find_mapping(const char *maps, u64 addr, struct mapping *ret)
+{
+	while ((maps = next_mapping(maps, ret)))
+		if (addr >= ret->start && addr < ret->end)
+			return true;
+	return false;
+}
+
+static bool same_file(const struct mapping *a, const struct mapping *b)
+{
+	return a->shared && b->shared && a->inode == b->inode && a->major == b->major && a->minor == b->minor;
+}
+
+int mm_same_page(struct mm *mm, u64 uva, u64 other)
+{
+	struct mapping a, b;
+	char *maps;
+	int same = 0;
+
+	(void)mm; /* there is one */
+	if ((uva & PAGE_MASK) == (other & PAGE_MASK))
+		return 1;
+	maps = read_maps();
+	if (IS_ERR(maps))
+		return (int)PTR_ERR(maps);
+	if (find_mapping(maps, uva, &a) && find_mapping(maps, other, &b) && same_file(&a, &b))
+		same = ((uva & PAGE_MASK) - a.start + a.off) == ((other & PAGE_MASK) - b.start + b.off);
+	free(maps);
+	return same;
+}
+
+static bool add_refs(const struct pin *pin, void *arg)
+{
+	*(long *)arg += pin->refs;
+	return false;
+}
+
+static long pins_at(u64 uva)
+{
+	long count = 0;
+
+	mutex_lock(&pins_lock);
+	pins_visit_locked(uva, uva | ~PAGE_MASK, add_refs, &count);
+	mutex_unlock(&pins_lock);
+	return count;
+}
+
+long mm_pin_count(struct mm *mm, u64 uva)
+{
+	struct mapping page, m;
+	const char *line;
+	long count = 0;
+	char *maps = read_maps();
+	u64 off;
+
+	(void)mm;
+	uva &= PAGE_MASK;
+	if (IS_ERR(maps))
+		return PTR_ERR(maps);
+	if (!find_mapping(maps, uva, &page) || !page.shared) {
+		free(maps);
+		return pins_at(uva);
+	}
+	off = uva - page.start + page.off;
+	for (line = maps; (line = next_mapping(line, &m));)
+		if (same_file(&m, &page) && off >= m.off && off - m.off < m.end - m.start)
+			count += pins_at(m.start + (off - m.off));
+	free(maps);
+	return count;
+}
