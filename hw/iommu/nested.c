@@ -194,7 +194,7 @@ static bool is_canonical(u64 iova, unsigned levels)
 static int through_second(struct hw_walk *walk, struct hw_translation *ret, u64 iova)
 {
 	u64 gpa = ret->pa + (iova - ret->iova);
-	struct hw_walk second = { walk->bus, walk->format, walk->entry, NULL, walk->write && ret->write };
+	struct hw_walk second = { walk->bus, walk->format, walk->entry, NULL, walk->write };
 	struct hw_translation tr;
 	int err = walk->format->second(&second, gpa, &tr);
 
@@ -206,11 +206,12 @@ static int through_second(struct hw_walk *walk, struct hw_translation *ret, u64 
 	ret->lg2 = min(ret->lg2, tr.lg2);
 	ret->iova = iova & ~(BIT_ULL(ret->lg2) - 1);
 	ret->pa = (tr.pa + (gpa - tr.iova)) & ~(BIT_ULL(ret->lg2) - 1);
-	if ((walk->write ? ret->write : ret->read) && !(walk->write ? tr.write : tr.read)) {
+	if (!(walk->write ? tr.write : tr.read)) {
 		walk->stage = 2;
 		walk->level = second.level;
+		return HW_IOMMU_FAULT_PERMISSION;
 	}
-	ret->read &= tr.read;
+	ret->read = tr.read;
 	ret->write &= tr.write;
 	return 0;
 }
@@ -249,7 +250,9 @@ int hw_first_stage(struct hw_walk *walk, u64 iova, struct hw_translation *ret)
 			break;
 		table = pte & X86_PTE_ADDR_MASK;
 	}
-	ret->read = user;
-	ret->write = user && write && (pte & X86_PTE_D);
+	if (!user || (walk->write && !write))
+		return HW_IOMMU_FAULT_PERMISSION;
+	ret->read = true;
+	ret->write = write && (pte & X86_PTE_D);
 	return page_found(walk, pte, iova, ret);
 }
