@@ -185,6 +185,7 @@ const struct iommu_hw_ops machine_iommu_hw_ops = {
 	.invalidate_pages = hw_iommu_invalidate_pages,
 	.invalidate_pasid = hw_iommu_invalidate_pasid,
 	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
+	.page_response = hw_iommu_page_response,
 };
 
 /*

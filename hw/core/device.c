@@ -123,6 +123,8 @@ void hw_device_destroy(struct hw_device *hw)
 {
 	if (!hw)
 		return;
+	(void)hw_config_master_off(hw);
+	hw_dma_stop_waiting(hw);
 	if (hw->model->destroy)
 		hw->model->destroy(hw);
 	if (atomic_load(&hw->log))

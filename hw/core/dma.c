@@ -16,19 +16,21 @@
 struct hw_dma {
 	struct hw_device *hw;	/* immutable */
 	struct iotlb *iotlb;	/* immutable; NULL without IOMMU */
+	u32 pasid;		/* immutable; HW_NO_PASID none */
 	atomic_uint_least64_t bytes_read, bytes_written, faults;
 	LIST_ENTRY(hw_dma) node; /* hw->cfg_lock */
 };
 
-struct hw_dma *hw_dma_open(struct hw_device *hw)
+static struct hw_dma *open_engine(struct hw_device *hw, u32 pasid)
 {
 	struct hw_dma *dma = calloc(1, sizeof(*dma));
 
 	if (!dma)
 		return NULL;
 	dma->hw = hw;
+	dma->pasid = pasid;
 	if (hw->iommu) {
-		dma->iotlb = iotlb_create(hw->iommu, hw->devid);
+		dma->iotlb = iotlb_create_pasid(hw->iommu, hw->devid, pasid);
 		if (!dma->iotlb) {
 			free(dma);
 			return NULL;
@@ -38,6 +40,20 @@ struct hw_dma *hw_dma_open(struct hw_device *hw)
 	LIST_INSERT_HEAD(&hw->engines, dma, node);
 	mutex_unlock(&hw->cfg_lock);
 	return dma;
+}
+
+struct hw_dma *hw_dma_open(struct hw_device *hw)
+{
+	return open_engine(hw, HW_NO_PASID);
+}
+
+struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid)
+{
+	if (pasid == HW_NO_PASID || pasid >> 20) {
+		(void)fail(-EINVAL, "PASID %u: there are 1 to %u", pasid, (1u << 20) - 1);
+		return NULL;
+	}
+	return open_engine(hw, pasid);
 }
 
 static void add_counts(struct hw_stats *stats, struct hw_dma *dma)
@@ -119,6 +135,21 @@ int hw_dma_read(struct hw_dma *dma, uint64_t iova, void *buf, size_t len_bytes)
 int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_bytes)
 {
 	return dma_access(dma, iova, (void *)(uintptr_t)buf, len_bytes, true);
+}
+
+int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bool write)
+{
+	struct hw_device *hw = dma->hw;
+
+	if (!hw->iommu)
+		return -EFAULT;
+	return hw_iommu_request_pages(hw->iommu, hw->devid, dma->pasid, iova, len_bytes, write, &hw->mastering);
+}
+
+void hw_dma_stop_waiting(struct hw_device *hw)
+{
+	if (hw->iommu)
+		hw_iommu_cancel_page_requests(hw->iommu, hw->devid);
 }
 
 int hw_copy(void *dst, const void *src, size_t len_bytes)

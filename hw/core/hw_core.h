@@ -229,5 +229,7 @@ static inline bool hw_down(const struct hw_device *hw)
 
 /* dma.c */
 void hw_dma_stats(struct hw_device *hw, struct hw_stats *stats);
+/** hw_dma_stop_waiting - bus mastering is off: page requests are over, so that the model can stop its threads. */
+void hw_dma_stop_waiting(struct hw_device *hw);
 
 #endif

@@ -77,10 +77,17 @@ static const struct hw_host_ops fake_ops = {
 };
 
 /* ---- an IOMMU: [FAKE_IOVA, +FAKE_BYTES) is fake_ram, nothing else is mapped ---- */
-struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid) { return (struct iotlb *)fake_ram; }
+struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid) { return (struct iotlb *)fake_ram; }
 void iotlb_destroy(struct iotlb *iotlb) { }
 void hw_iommu_hold(struct hw_iommu *iommu) { }
 void hw_iommu_let_go(struct hw_iommu *iommu) { }
+void hw_iommu_cancel_page_requests(struct hw_iommu *iommu, u16 devid) { }
+
+int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iova, size_t len_bytes, bool write,
+			   const _Atomic(bool) *enabled)
+{
+	return -EFAULT;
+}
 
 int iotlb_access(struct iotlb *iotlb, u64 iova, void *buf, size_t len, bool write)
 {

@@ -3,7 +3,7 @@
  * reset.c - back to the state of power on.
  *
  * The order matters: bus mastering goes off first, so that the model, while it stops its engines, can
- * start no transfer; then the model; then config space and interrupts.  One reset at a time: a second
+ * start no transfer and waits for no pages; then the model; then config space and interrupts.  One reset at a time: a second
  * one that comes meanwhile (a driver's function level reset against the kernel's bus reset) waits, so
  * that a model never sees two.  The wait is a short sleep instead of a lock, because a lock held
  * around the model's own would have no place in the order of locks.
@@ -28,6 +28,7 @@ void hw_reset(void *opaque, bool bus)
 	reset_begin(hw);
 	hw_set_down(hw, HW_DOWN_HUNG, false);
 	was_master = hw_config_master_off(hw);
+	hw_dma_stop_waiting(hw);
 	if (hw->model->reset)
 		hw->model->reset(hw);
 	hw_config_reset(hw, was_master);

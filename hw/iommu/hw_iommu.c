@@ -23,6 +23,7 @@ struct hw_iommu *hw_iommu_create(const struct hw_bus_ops *bus, const struct hw_i
 	memset(iommu, 0, sizeof(*iommu));
 	iommu->bus = bus;
 	iommu->format = format;
+	TAILQ_INIT(&iommu->page_waiters);
 	mutex_init(&iommu->lock, LOCK_HW_IOMMU);
 	return iommu;
 }

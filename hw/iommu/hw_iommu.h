@@ -58,6 +58,8 @@
 #ifndef HW_IOMMU_HW_IOMMU_H
 #define HW_IOMMU_HW_IOMMU_H
 
+#include <stdatomic.h>
+
 #include "kernel/lib/types.h"
 
 struct hw_iommu;
@@ -139,6 +141,41 @@ size_t hw_iommu_faults(struct hw_iommu *iommu, struct hw_iommu_fault *ret, size_
 u64 hw_iommu_fault_count(struct hw_iommu *iommu);
 /** hw_iommu_fault_describe - in words, as --explain prints it.  Return: @buf. */
 const char *hw_iommu_fault_describe(const struct hw_iommu_fault *fault, char *buf, size_t size);
+
+/* ---- page requests ---- */
+
+#define HW_PAGE_REQUESTS 512u /* most pages in one group */
+
+struct hw_page_request {
+	u64 iova;	/* of the page */
+	u32 pasid;	/* HW_NO_PASID none */
+	u32 grpid;	/* of the group, 9 bits */
+	u16 devid;
+	bool write;	/* else read */
+	bool last;	/* the group is complete */
+};
+
+/**
+ * hw_iommu_set_page_request_handler - @fn is called for each request, in order, no lock held
+ * It returns 0, and then each group is answered exactly once by hw_iommu_page_response(), perhaps before it
+ * returns; or -errno, and then it is not.
+ */
+void hw_iommu_set_page_request_handler(struct hw_iommu *iommu,
+				       int (*fn)(void *arg, const struct hw_page_request *), void *arg);
+/** hw_iommu_page_response - implements page_response of struct iommu_hw_ops; a group nobody waits for is fine. */
+void hw_iommu_page_response(void *iommu, u16 devid, u32 pasid, u32 grpid, bool success);
+/**
+ * hw_iommu_request_pages - ask for all pages that [iova, iova+len) touches, and wait for the answer
+ * @enabled: may the device ask at all?  NULL: it may
+ *
+ * Any thread that holds no lock that the handler takes.
+ * Return: 0 they were granted: try again; -EFAULT refused; -EINVAL no pages, or more than HW_PAGE_REQUESTS;
+ * -EPERM @enabled is false; -EBUSY too many groups wait; -ECANCELED hw_iommu_cancel_page_requests().
+ */
+int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iova, size_t len_bytes, bool write,
+			   const _Atomic(bool) *enabled);
+/** hw_iommu_cancel_page_requests - the device waits no longer.  Who asks after @enabled went false is refused. */
+void hw_iommu_cancel_page_requests(struct hw_iommu *iommu, u16 devid);
 
 /** iotlb_create - NULL if memory is short.  iotlb_destroy - nobody uses it any more; accepts NULL. */
 struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid);

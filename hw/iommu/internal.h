@@ -8,6 +8,7 @@
 #ifndef HW_IOMMU_INTERNAL_H
 #define HW_IOMMU_INTERNAL_H
 
+#include <bsd/sys/queue.h>
 #include <stdatomic.h>
 
 #include "hw/iommu/hw_iommu.h"
@@ -15,6 +16,7 @@
 
 #define HW_SLOT_SHIFT 47 /* PHYS_SLOT_SHIFT of the memory bus */
 #define HW_FAULTS 256
+#define HW_PAGE_GROUPS 512u /* 9 bits, as PCI Express has them */
 
 struct hw_iommu {
 	const struct hw_bus_ops *bus; /* immutable */
@@ -28,6 +30,11 @@ struct hw_iommu {
 	void *fault_arg;
 	u64 fault_count;
 	struct hw_iommu_fault faults[HW_FAULTS]; /* number n is at n % HW_FAULTS */
+	int (*page_fn)(void *arg, const struct hw_page_request *);
+	void *page_arg;
+	TAILQ_HEAD(, hw_page_waiter) page_waiters;
+	u64 grpids[HW_PAGE_GROUPS / 64]; /* bit set: not answered yet */
+	unsigned next_grpid;
 };
 
 /*

@@ -412,6 +412,27 @@ int hw_dma_read(struct hw_dma *dma, uint64_t iova, void *buf, size_t len_bytes) 
 int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_bytes) HW_API(hw_dma_write);
 
 /**
+ * hw_dma_open_pasid - an engine whose transfers carry a PASID (PCI Express, 6.20): tables of their own
+ * @pasid: 1 to 2^20 - 1; the device has the PASID capability (hw_ext_cap_add_pasid), with as many bits
+ *
+ * As hw_dma_open() otherwise; one engine is for one PASID.  A PASID that no program has attached to anything is
+ * a fault.
+ */
+struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid) HW_API(hw_dma_open_pasid);
+/**
+ * hw_dma_request_pages - ask for the pages of [iova, iova+len) and wait until somebody answers (PCI Express PRI)
+ * @len_bytes: at most 512 pages are touched; @write: they are to be written, else read
+ *
+ * After 0 a transfer that failed with -EFAULT is worth another try.  The program that attached the page table
+ * answers; one that takes no page requests, or lets go of the device, refuses.  A reset ends the wait.
+ * The thread holds no lock of the model.
+ * Return: 0; -EFAULT refused; -EPERM bus mastering is off; -ECANCELED the device is being reset; -EINVAL the range;
+ * -EBUSY too many requests wait.
+ */
+int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bool write)
+	HW_API(hw_dma_request_pages);
+
+/**
  * hw_msi - send interrupt message @vector, by MSI-X if the driver enabled that, else by MSI
  *
  * Any thread, no lock of the IOMMU held.  A masked vector becomes pending, and is sent when unmasked.

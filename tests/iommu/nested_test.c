@@ -816,7 +816,7 @@ static void test_unmap_while_devices_write(void **state)
 	atomic_store(&stop, false);
 	for (uintptr_t s = 0; s < SPACES; s++)
 		assert_int_equal(pthread_create(&threads[s], NULL, worker, (void *)s), 0);
-	for (unsigned round = 0; round < 200; round++) {
+	for (unsigned round = 0; round < 60; round++) {
 		wait_for_workers();
 		for (unsigned s = 0; s < SPACES; s++) {
 			atomic_store(&table_of(s, 4)[0], 0);
