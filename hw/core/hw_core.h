@@ -33,6 +33,7 @@
 #include <stdatomic.h>
 
 #include "hw/core/hw_device.h"
+#include "hw/core/stream.h"
 #include "kernel/lib/mutex.h"
 
 #define HW_MSI_MAX 32
@@ -76,14 +77,6 @@ struct hw_irq {
 	u32 msi_loaded;
 	u64 msix_loaded[HW_MSIX_MAX / 64];
 	u16 wires;	      /* of a platform device: a bit set for each that is asserted */
-};
-
-struct hw_stream {
-	struct hw_device *hw;
-	u8 *buf;
-	size_t len, room; /* written: so far, allocated; read: all, 0 */
-	size_t at;	  /* read: the next */
-	int err;	  /* the first error */
 };
 
 struct hw_dma_log;

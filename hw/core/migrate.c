@@ -97,7 +97,7 @@ static int finish(struct hw_stream *out, int err, void **ret_buf, size_t *ret_le
 int hw_save_head(void *opaque, void **ret_buf, size_t *ret_len)
 {
 	struct hw_device *hw = opaque;
-	struct hw_stream out = { .hw = hw };
+	struct hw_stream out = { 0 };
 
 	save_head(hw, &out);
 	return finish(&out, 0, ret_buf, ret_len);
@@ -106,7 +106,7 @@ int hw_save_head(void *opaque, void **ret_buf, size_t *ret_len)
 int hw_save_state(void *opaque, void **ret_buf, size_t *ret_len)
 {
 	struct hw_device *hw = opaque;
-	struct hw_stream out = { .hw = hw };
+	struct hw_stream out = { 0 };
 	u64 len;
 	int err;
 
@@ -227,26 +227,28 @@ static int load_model(struct hw_device *hw, struct hw_stream *in)
 	return err;
 }
 
-static void model_reset(struct hw_device *hw)
+void hw_forget(void *opaque)
 {
+	struct hw_device *hw = opaque;
+
 	if (hw->model->reset)
 		hw->model->reset(hw);
+	hw_intx(hw, false);
 }
 
 int hw_load_state(void *opaque, const void *buf, size_t len)
 {
 	struct hw_device *hw = opaque;
-	struct hw_stream in = { .hw = hw, .buf = (u8 *)(uintptr_t)buf, .len = len };
+	struct hw_stream in = { .buf = (u8 *)(uintptr_t)buf, .len = len };
 	int err = check(hw, buf, len, &in.at);
 
 	if (err)
 		return err;
 	if (!in.at || get_u64(in.buf + in.at - 8) != len - in.at)
 		return fail(-EINVAL, "%s: the stream ends after %zu bytes: it is not whole", hw->name, len);
-	model_reset(hw);
+	hw_forget(hw);
 	if (!load_model(hw, &in))
 		return 0;
-	model_reset(hw);
-	hw_intx(hw, false);
+	hw_forget(hw);
 	return -EBADMSG; /* the model or the stream said why */
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hw/core/hw_core.h"
+#include "hw/core/stream.h"
 #include "kernel/lib/explain.h"
 
 static bool grow(struct hw_stream *out, size_t len)
@@ -54,6 +54,8 @@ int hw_load(struct hw_stream *in, void *buf, size_t len_bytes)
 {
 	if (!in->err && len_bytes > in->len - in->at)
 		in->err = fail(-EINVAL, "the stream ends at byte %zu, where %zu more are needed", in->len, len_bytes);
+	if (!len_bytes)
+		return in->err;
 	if (in->err) {
 		memset(buf, 0, len_bytes);
 		return in->err;

@@ -157,6 +157,18 @@ void nvme_ctrl_reset(struct nvme_ctrl *ctrl)
 	mutex_unlock(&ctrl->state_lock);
 }
 
+void nvme_ctrl_load_registers(struct nvme_ctrl *ctrl, enum nvme_state state, u32 cc, u32 csts, u32 aqa, u64 asq,
+			      u64 acq)
+{
+	ctrl->page_bytes = 4096u << (NVME_CC_MPS(cc) & 7);
+	reg_set(ctrl, NVME_REG_CC, cc);
+	reg_set(ctrl, NVME_REG_AQA, aqa);
+	reg_set64(ctrl, NVME_REG_ASQ, asq & ~0xfffull);
+	reg_set64(ctrl, NVME_REG_ACQ, acq & ~0xfffull);
+	atomic_store(&ctrl->state, state);
+	csts_update(ctrl, ~0u, csts);
+}
+
 /* ---- stores ---- */
 
 static void cc_write(struct nvme_ctrl *ctrl, u32 val)

@@ -85,7 +85,7 @@ static bool event_post(struct nvme_ctrl *ctrl)
 	struct nvme_cqe cqe = { 0 };
 	u32 ev;
 
-	if (!nvme_ready(ctrl) || !nvme_cq_reserve(sq->cq, 1))
+	if (!nvme_ready(ctrl) || atomic_load(&ctrl->held) || !nvme_cq_reserve(sq->cq, 1))
 		return false;
 	mutex_lock(&ctrl->lock);
 	ev = event_next(ctrl);

@@ -80,6 +80,8 @@ void nvme_features_reset(struct nvme_ctrl *ctrl)
 		atomic_store(&ctrl->ns[i].error_recovery, 0);
 }
 
+u32 nvme_feature_mask(enum nvme_simple_feature which) { return feature_of(which)->mask; }
+
 u32 nvme_feature_simple(struct nvme_ctrl *ctrl, enum nvme_simple_feature which)
 {
 	return __atomic_load_n(&ctrl->simple[which], __ATOMIC_ACQUIRE);

@@ -24,7 +24,7 @@ static const u8 zeros[65536] __attribute__((aligned(4096)));
 static void make_id(struct nvme_ctrl *ctrl, u32 nsid, char kind, u8 id[16])
 {
 	char text[96];
-	int len = snprintf(text, sizeof(text), "%c %s %s %u", kind, hw_name(ctrl->hw), ctrl->serial, nsid);
+	int len = snprintf(text, sizeof(text), "%c %s %u", kind, ctrl->serial, nsid);
 
 	for (int half = 0; half < 2; half++) {
 		u64 hash = 0xcbf29ce484222325ull + (u64)half;

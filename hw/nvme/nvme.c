@@ -281,4 +281,11 @@ const struct hw_model nvme_model = {
 	.bar_read = nvme_bar_read,
 	.bar_write = nvme_bar_write,
 	.bus_master = nvme_bus_master,
+	.quiesce = nvme_quiesce,
+	.resume = nvme_resume,
+	.save = nvme_save,
+	.load = nvme_load,
+	.identity = nvme_identity,
+	.state_version = 1,
+	.state_bytes = 16384,
 };

@@ -11,6 +11,7 @@
  *	data.c		where the client's data is: PRP entries and lists, SGLs
  *	namespace.c	media: mapped files
  *	nvram.c		what survives the program: counters, saved features, formats
+ *	migrate.c	stopping, and the state as a stream of bytes
  *
  * The idea: a doorbell write runs the commands of its queue right there, on the thread that wrote, as
  * waking another thread costs more than most commands.  Whoever runs a submission queue holds its
@@ -45,6 +46,7 @@
 #define NVME_QUEUES_MAX 64u		/* pairs of I/O queues */
 #define NVME_QIDS (NVME_QUEUES_MAX + 1) /* and the admin pair */
 #define NVME_QUEUE_ENTRIES 2048u
+#define NVME_AQ_ENTRIES_MAX 4096u /* what the fields of AQA can say */
 #define NVME_NS_MAX 32u
 #define NVME_AERS 4u	     /* asynchronous event requests outstanding */
 #define NVME_ERRORS 64u	     /* entries of the error log */
@@ -214,6 +216,7 @@ struct nvme_pool {
 	u32 started, busy, queued;
 	bool stopping;
 	bool run_last; /* the last job taken was a queue */
+	bool held;     /* no job is taken */
 	/* Immutable. */
 	u32 max;
 };
@@ -237,6 +240,7 @@ struct nvme_ctrl {
 	struct mutex state_lock;
 	bool powered;		   /* guarded by state_lock: this program has enabled it once */
 	atomic_bool unclean;	   /* enabled, and not told of a shutdown since */
+	atomic_bool held;	   /* quiesced: no command is fetched, no event told */
 	atomic_int state; /* enum nvme_state; changed with state_lock held, or to NVME_FATAL by anyone */
 	u32 page_bytes;		   /* CC.MPS; constant while enabled */
 	_Atomic u32 regs[0x40 / 4];
@@ -306,6 +310,10 @@ void nvme_ctrl_reset(struct nvme_ctrl *ctrl);
 /** nvme_ctrl_fatal - CSTS.CFS: nothing runs until the next reset.  Any thread, no lock held. */
 void nvme_ctrl_fatal(struct nvme_ctrl *ctrl, const char *why);
 
+/** nvme_ctrl_load_registers - as another controller had them.  state_lock held. */
+void nvme_ctrl_load_registers(struct nvme_ctrl *ctrl, enum nvme_state state, u32 cc, u32 csts, u32 aqa, u64 asq,
+			      u64 acq);
+
 static inline bool nvme_ready(struct nvme_ctrl *ctrl)
 {
 	return atomic_load_explicit(&ctrl->state, memory_order_acquire) == NVME_READY;
@@ -352,6 +360,10 @@ bool nvme_sq_release(struct nvme_sq *sq);
 void nvme_intx_update(struct nvme_ctrl *ctrl, struct nvme_cq *cq);
 void nvme_intx_mask(struct nvme_ctrl *ctrl, u32 set, u32 clear);
 void nvme_bus_master_on(struct nvme_ctrl *ctrl);
+/** nvme_cq_load, nvme_sq_load, nvme_intx_load - of what was just started: where it stood */
+void nvme_cq_load(struct nvme_cq *cq, u32 head, u32 tail, bool phase, bool starved);
+void nvme_sq_load(struct nvme_sq *sq, u32 head, u32 tail);
+void nvme_intx_load(struct nvme_ctrl *ctrl, u32 intms, const u64 asserting[2], bool level);
 
 /* ---- worker.c ---- */
 void nvme_pool_init(struct nvme_ctrl *ctrl, u32 workers);
@@ -366,6 +378,22 @@ int nvme_pool_cmd(struct nvme_sq *sq, const struct nvme_cmd *cmd);
 void nvme_pool_cancel(struct nvme_sq *sq, struct nvme_jobs *ret_jobs);
 /** nvme_pool_take - take out the command @cid of @sq if no worker has it yet.  Return: the caller's; NULL. */
 struct nvme_job *nvme_pool_take(struct nvme_sq *sq, u16 cid);
+
+/** nvme_pool_hold - take no job any more; waits for those that were begun.  nvme_pool_release - undo it. */
+void nvme_pool_hold(struct nvme_ctrl *ctrl);
+/** Return: 0; -errno: there are jobs, and no thread could be started. */
+int nvme_pool_release(struct nvme_ctrl *ctrl);
+/** nvme_pool_has - does the token of @sq wait for a thread? */
+bool nvme_pool_has(struct nvme_sq *sq);
+/** nvme_pool_load - a command that waits @left_ns more, its completion reserved; while held.  0; -ENOMEM. */
+int nvme_pool_load(struct nvme_sq *sq, const struct nvme_cmd *cmd, u64 left_ns);
+
+/* ---- migrate.c ---- */
+void nvme_quiesce(struct hw_device *hw);
+void nvme_resume(struct hw_device *hw);
+int nvme_save(struct hw_device *hw, struct hw_stream *out);
+int nvme_load(struct hw_device *hw, struct hw_stream *in);
+void nvme_identity(struct hw_device *hw, char *buf, size_t size);
 
 /* ---- commands ---- */
 int nvme_admin_exec(struct nvme_req *req);
@@ -421,6 +449,8 @@ static inline struct nvme_ns *nvme_ns_find(struct nvme_ctrl *ctrl, u32 nsid)
 /** nvme_features_init - what a new controller has saved;  nvme_features_reset - that becomes current */
 void nvme_features_init(struct nvme_ctrl *ctrl);
 void nvme_features_reset(struct nvme_ctrl *ctrl);
+/** nvme_feature_mask - the bits that mean something */
+u32 nvme_feature_mask(enum nvme_simple_feature which);
 u32 nvme_feature_simple(struct nvme_ctrl *ctrl, enum nvme_simple_feature which);
 /** nvme_error_log - enter a failed command.  Return: its status with NVME_MORE. */
 int nvme_error_log(struct nvme_req *req, int status);

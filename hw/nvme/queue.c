@@ -66,6 +66,17 @@ void nvme_intx_mask(struct nvme_ctrl *ctrl, u32 set, u32 clear)
 	mutex_unlock(&ctrl->irq_lock);
 }
 
+void nvme_intx_load(struct nvme_ctrl *ctrl, u32 intms, const u64 asserting[2], bool level)
+{
+	nvme_intx_mask(ctrl, intms, ~intms);
+	mutex_lock(&ctrl->irq_lock);
+	ctrl->asserting[0] = asserting[0];
+	ctrl->asserting[1] = asserting[1];
+	atomic_store(&ctrl->intx_used, asserting[0] || asserting[1]);
+	ctrl->level = level; /* the pin itself is the core's to move */
+	mutex_unlock(&ctrl->irq_lock);
+}
+
 static void cq_interrupt(struct nvme_ctrl *ctrl, struct nvme_cq *cq)
 {
 	if (!cq->interrupts || hw_msi(ctrl->hw, cq->vector))
@@ -169,6 +180,17 @@ void nvme_cq_start(struct nvme_ctrl *ctrl, u16 id, u64 base, u32 size, u16 vecto
 	mutex_unlock(&cq->lock);
 }
 
+void nvme_cq_load(struct nvme_cq *cq, u32 head, u32 tail, bool phase, bool starved)
+{
+	mutex_lock(&cq->lock);
+	cq->head = head;
+	cq->tail = tail;
+	cq->phase = phase;
+	cq->starved = starved;
+	atomic_store(&cq->posted, ring_used(head, tail, cq->size));
+	mutex_unlock(&cq->lock);
+}
+
 void nvme_cq_stop(struct nvme_ctrl *ctrl, u16 id)
 {
 	struct nvme_cq *cq = &ctrl->cq[id];
@@ -221,7 +243,7 @@ static u32 sq_available(struct nvme_sq *sq)
 {
 	u32 used = ring_used(sq->head, sq->tail, sq->size);
 
-	if (!sq->live || !nvme_ready(sq->ctrl))
+	if (!sq->live || !nvme_ready(sq->ctrl) || atomic_load_explicit(&sq->ctrl->held, memory_order_relaxed))
 		return 0;
 	used = min(used, sq->size - sq->head);
 	return min(used, NVME_BATCH);
@@ -453,6 +475,14 @@ int nvme_sq_start(struct nvme_ctrl *ctrl, u16 id, u64 base, u32 size, u16 cqid)
 	sq->live = true;
 	mutex_unlock(&sq->lock);
 	return 0;
+}
+
+void nvme_sq_load(struct nvme_sq *sq, u32 head, u32 tail)
+{
+	mutex_lock(&sq->lock);
+	sq->head = head;
+	sq->tail = tail;
+	mutex_unlock(&sq->lock);
 }
 
 static void sq_cancel(struct nvme_sq *sq, enum nvme_stop how)

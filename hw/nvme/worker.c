@@ -11,6 +11,8 @@
  * A thread starts when there is a job and none is idle, so that a program without such commands has
  * no thread of ours.  Threads end with the controller's reset.
  *
+ * A pool that is held (the device is stopped) keeps its jobs: no thread takes one.
+ *
  * Always: a thread is started before the job for it is on a list, while the queue of the job cannot be
  * drained; so nvme_pool_stop(), which runs after all queues are drained, sees every thread.
  */
@@ -18,6 +20,7 @@
 #include <time.h>
 
 #include "hw/nvme/nvme.h"
+#include "kernel/lib/sys.h"
 
 /* pool->lock held.  Return: a job, taken off its list; NULL, and when to look again (0: when woken). */
 static struct nvme_job *job_next(struct nvme_pool *pool, u64 *ret_due_ns)
@@ -26,6 +29,8 @@ static struct nvme_job *job_next(struct nvme_pool *pool, u64 *ret_due_ns)
 	struct nvme_job *cmd = TAILQ_FIRST(&pool->cmds);
 
 	*ret_due_ns = 0;
+	if (pool->held)
+		return NULL;
 	if (cmd && cmd->due_ns && cmd->due_ns > nvme_now_ns()) {
 		*ret_due_ns = cmd->due_ns;
 		cmd = NULL;
@@ -257,6 +262,75 @@ struct nvme_job *nvme_pool_take(struct nvme_sq *sq, u16 cid)
 	}
 	mutex_unlock(&pool->lock);
 	return job;
+}
+
+bool nvme_pool_has(struct nvme_sq *sq)
+{
+	struct nvme_pool *pool = &sq->ctrl->pool;
+	struct nvme_job *job;
+
+	mutex_lock(&pool->lock);
+	TAILQ_FOREACH(job, &pool->runs, link) {
+		if (job->sq == sq)
+			break;
+	}
+	mutex_unlock(&pool->lock);
+	return job != NULL;
+}
+
+void nvme_pool_hold(struct nvme_ctrl *ctrl)
+{
+	const struct timespec pause = { .tv_nsec = 20000 };
+	struct nvme_pool *pool = &ctrl->pool;
+	bool busy;
+
+	do {
+		mutex_lock(&pool->lock);
+		pool->held = true;
+		busy = pool->busy;
+		mutex_unlock(&pool->lock);
+		if (busy)
+			sys_ppoll(NULL, 0, &pause);
+	} while (busy);
+}
+
+int nvme_pool_release(struct nvme_ctrl *ctrl)
+{
+	struct nvme_pool *pool = &ctrl->pool;
+	u32 queued;
+	int err = 0;
+
+	mutex_lock(&pool->lock);
+	pool->held = false;
+	queued = pool->queued;
+	mutex_unlock(&pool->lock);
+	for (u32 i = 0; i < queued; i++) {
+		if (i < pool->max)
+			err = pool_grow(ctrl);
+		sem_post(&pool->wake);
+	}
+	return err;
+}
+
+int nvme_pool_load(struct nvme_sq *sq, const struct nvme_cmd *cmd, u64 left_ns)
+{
+	struct nvme_pool *pool = &sq->ctrl->pool;
+	struct nvme_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	job->kind = NVME_JOB_CMD;
+	job->sq = sq;
+	job->cmd = *cmd;
+	job->due_ns = left_ns ? nvme_now_ns() + left_ns : 0;
+	mutex_lock(&sq->lock);
+	sq->outstanding++;
+	mutex_unlock(&sq->lock);
+	mutex_lock(&pool->lock);
+	TAILQ_INSERT_TAIL(&pool->cmds, job, link);
+	pool->queued++;
+	mutex_unlock(&pool->lock);
+	return 0;
 }
 
 void nvme_pool_init(struct nvme_ctrl *ctrl, u32 workers)
