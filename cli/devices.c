@@ -61,7 +61,7 @@ int cmd_devices(int argc, char **argv)
 	     "    stream=N              and its id to the IOMMU (default: one that no PCI device has)\n"
 	     "    group=N               its IOMMU group (default: one of its own)\n"
 	     "    driver=NAME           the driver it is bound to: vfio-pci, vfio-platform or vfio-amba (default),\n"
-	     "                          none, or a host driver\n"
+	     "                          soft_vfio_pci (a PCI device that migrates), none, or a host driver\n"
 	     "    inject=ORDER[+ORDER]  faults: FAULT[:ARGUMENT][@N][xTIMES] strikes at the Nth event (1), TIMES times (1)");
 	print_faults();
 	return 0;

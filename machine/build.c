@@ -35,7 +35,7 @@ static int set_override(struct machine_device *md)
 {
 	const char *driver = device_config_driver(md->config);
 
-	if (!kernfs_creating() || strcmp(driver, "vfio-pci"))
+	if (!kernfs_creating() || !pci_driver_is_vfio(driver))
 		return 0;
 	md->pdev.dev.driver_override = strdup(driver);
 	return md->pdev.dev.driver_override ? 0 : -ENOMEM;

@@ -107,6 +107,11 @@ bool device_config_is_port(const struct device_config *dev)
 	return dev->model == &root_port_model;
 }
 
+bool pci_driver_is_vfio(const char *name)
+{
+	return !strcmp(name, "vfio-pci") || !strcmp(name, "soft_vfio_pci");
+}
+
 const char *device_config_driver(const struct device_config *dev)
 {
 	if (dev->driver)
@@ -173,11 +178,13 @@ static int parse_uint(const char *key, const char *text, unsigned lo, unsigned h
 static int set_driver(struct device_config *dev, const char *name)
 {
 	const char *host = host_driver_of(dev->model), *vfio = vfio_driver_of(dev->model);
-	bool port = device_config_is_port(dev), any = !port && !strcmp(name, vfio);
+	bool port = device_config_is_port(dev), pci = !strcmp(vfio, "vfio-pci");
+	bool any = !port && (!strcmp(name, vfio) || (pci && pci_driver_is_vfio(name)));
 
 	if (!any && strcmp(name, "none") && !host_driver_fits(name, dev->model))
-		return fail(-EINVAL, "driver=%s: %s takes %s%s%s%snone", name, dev->model->name, port ? "" : vfio,
-			    port ? "" : ", ", host ? host : "", host ? ", " : "");
+		return fail(-EINVAL, "driver=%s: %s takes %s%s%s%s%snone", name, dev->model->name, port ? "" : vfio,
+			    port ? "" : ", ", pci && !port ? "soft_vfio_pci, " : "", host ? host : "",
+			    host ? ", " : "");
 	dev->driver = strdup(name);
 	return dev->driver ? 0 : -ENOMEM;
 }

@@ -130,7 +130,7 @@ static void test_bad_device_text(void **state)
 	add_fails(cfg, "edu,group=-1", "group=-1 is not a number in [0, 65535]");
 	add_fails(cfg, "edu,group=65536", "not a number in [0, 65535]");
 	add_fails(cfg, "edu,group=1,group=2", "group is given twice");
-	add_fails(cfg, "edu,driver=nvme", "driver=nvme: edu takes vfio-pci, edu, none");
+	add_fails(cfg, "edu,driver=nvme", "driver=nvme: edu takes vfio-pci, soft_vfio_pci, edu, none");
 	add_fails(cfg, "root-port,driver=vfio-pci", "root-port takes pcieport, none");
 	add_fails(cfg, "edu,bus=3", "edu has no key bus");
 	add_fails(cfg, "root-port,bus=0", "bus=0 is not a number in [1, 255]");

@@ -34,6 +34,30 @@ static enum pci_page_kind bar_page(void *hw, unsigned bar, u64 off, int *ret_fd,
 	return (enum pci_page_kind)hw_bar_page(hw, bar, off, ret_fd, ret_fd_off, ret_len);
 }
 
+_Static_assert(sizeof(struct pci_log_range) == sizeof(struct hw_log_range) &&
+	       offsetof(struct pci_log_range, length) == offsetof(struct hw_log_range, length),
+	       "ranges of the log have the same shape on both sides");
+
+static int log_start(void *hw, const struct pci_log_range *ranges, u32 count, u64 *page_size)
+{
+	return hw_log_start(hw, (const struct hw_log_range *)ranges, count, page_size);
+}
+
+static const struct pci_hw_migration_ops migration_ops = {
+	.can_migrate = hw_can_migrate,
+	.quiesce = hw_quiesce,
+	.forget = hw_forget,
+	.save_head = hw_save_head,
+	.save_state = hw_save_state,
+	.save_size = hw_save_size,
+	.load_check = hw_load_check,
+	.load_state = hw_load_state,
+	.log_start = log_start,
+	.log_stop = hw_log_stop,
+	.log_end = hw_log_end,
+	.log_read_and_clear = hw_log_read_and_clear,
+};
+
 const struct pci_hw_ops machine_pci_hw_ops = {
 	.config_read = hw_config_read,
 	.config_write = hw_config_write,
@@ -41,6 +65,7 @@ const struct pci_hw_ops machine_pci_hw_ops = {
 	.bar_write = hw_bar_write,
 	.bar_page = bar_page,
 	.reset = hw_reset,
+	.migration = &migration_ops,
 };
 
 /* ---- the host as a device sees it; host is its struct machine_device ------------------------- */

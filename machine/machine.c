@@ -63,6 +63,7 @@ static const struct module {
 	{vfio_init, vfio_exit},
 	{vfio_iommu_type1_init, vfio_iommu_type1_exit},
 	{vfio_pci_init, vfio_pci_exit},
+	{soft_vfio_pci_init, soft_vfio_pci_exit},
 	{vfio_platform_init, vfio_platform_exit},
 	{vfio_amba_init, vfio_amba_exit},
 	{host_drivers_register, NULL}, /* the buses forget them */

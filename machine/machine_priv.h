@@ -60,6 +60,8 @@ struct machine_config {
 
 /* config.c */
 bool device_config_is_port(const struct device_config *dev);
+/** pci_driver_is_vfio - is it one of VFIO's for PCI, which take a device only when told by driver_override? */
+bool pci_driver_is_vfio(const char *name);
 /** device_config_driver - what it is to be bound to: "none" or a driver's name. */
 const char *device_config_driver(const struct device_config *dev);
 /** devid_print - "0000:01:00.0".  Return: @buf. */

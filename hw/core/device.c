@@ -127,8 +127,7 @@ void hw_device_destroy(struct hw_device *hw)
 	hw_dma_stop_waiting(hw);
 	if (hw->model->destroy)
 		hw->model->destroy(hw);
-	if (atomic_load(&hw->log))
-		hw_log_stop(hw);
+	hw_log_end(hw);
 	device_free(hw);
 }
 

@@ -147,20 +147,32 @@ int hw_log_start(void *opaque, const struct hw_log_range *ranges, u32 count, u64
 	return 0;
 }
 
-int hw_log_stop(void *opaque)
+/* Return: was it on? */
+static bool log_off(struct hw_device *hw)
 {
-	struct hw_device *hw = opaque;
 	struct hw_dma_log *log;
 
 	mutex_lock(&hw->cfg_lock);
 	log = atomic_exchange(&hw->log, NULL);
 	mutex_unlock(&hw->cfg_lock);
 	if (!log)
-		return fail(-EINVAL, "%s: DMA is not being logged", hw->name);
+		return false;
 	while (atomic_load(&hw->log_users))
 		sched_yield();
 	log_free(log);
-	return 0;
+	return true;
+}
+
+int hw_log_stop(void *opaque)
+{
+	struct hw_device *hw = opaque;
+
+	return log_off(hw) ? 0 : fail(-EINVAL, "%s: DMA is not being logged", hw->name);
+}
+
+void hw_log_end(void *opaque)
+{
+	log_off(opaque);
 }
 
 /* The log, which stays until it is put; NULL: it is off. */

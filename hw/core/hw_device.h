@@ -83,6 +83,8 @@ void hw_platform_layout(const struct hw_device *hw, struct hw_platform_layout *r
 bool hw_can_migrate(void *hw);
 /** hw_quiesce - stop the device, or let it go on; not twice.  While stopped its interrupts become pending. */
 void hw_quiesce(void *hw, bool stop);
+/** hw_forget - the model is as after a reset, config space stays; while stopped */
+void hw_forget(void *hw);
 /**
  * hw_save_head - the first bytes of a stream: whose state it is;  hw_save_state - the rest, while quiesced
  * *@ret_buf is malloc'ed.  Return: 0; -ENOMEM; what the model says.  Reason given.
@@ -115,6 +117,8 @@ struct hw_log_range { u64 iova, length; };
 int hw_log_start(void *hw, const struct hw_log_range *ranges, u32 count, u64 *page_size);
 /** hw_log_stop - Return: 0; -EINVAL it is not on. */
 int hw_log_stop(void *hw);
+/** hw_log_end - stop it if it is on. */
+void hw_log_end(void *hw);
 /**
  * hw_log_read_and_clear - call @dirty for pages that were written in [@iova, @last], ascending
  * What it is called with may reach over both ends by less than a page.  Return: 0; -EINVAL it is not on.

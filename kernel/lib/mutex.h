@@ -23,6 +23,8 @@ enum lock_rank {
 	LOCK_VFIO_DEVICE_SET,  /* vfio_main.c: vfio_device_set.lock */
 	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate; vfio_platform_device.igate */
 	LOCK_VFIO_PCI_MEMORY,  /* vfio_pci_core.c: memory_lock */
+	LOCK_VFIO_MIG,	       /* vfio/pci/soft: state of migration */
+	LOCK_VFIO_MIG_STREAM,  /* vfio/pci/soft: a session's bytes */
 	LOCK_VFIO_PCI_CONFIG,  /* vfio_pci_config.c: vconfig */
 	LOCK_VIRQFD,	       /* virqfd.c */
 	LOCK_VFIO_PCI_INTX,    /* vfio_pci_intrs.c: irqlock */

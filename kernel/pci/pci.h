@@ -22,6 +22,32 @@ struct pci_dev;
 
 enum pci_page_kind { PCI_PAGE_TRAPPED, PCI_PAGE_READ_DIRECT, PCI_PAGE_DIRECT }; /* as hw.h */
 
+struct pci_log_range { u64 iova, length; };
+
+/* What a driver asks a device that migrates; errors are the device's, with a reason. */
+struct pci_hw_migration_ops {
+	bool (*can_migrate)(void *hw);
+	/** quiesce - stop: no DMA, no interrupt, no change of state by itself; or go on */
+	void (*quiesce)(void *hw, bool stop);
+	/** forget - as a reset, but config space stays: nothing is left to be done.  While stopped. */
+	void (*forget)(void *hw);
+	/** save_head, save_state - a malloc'ed piece of the stream: first, and, while stopped, last.  0; -errno. */
+	int (*save_head)(void *hw, void **ret_buf, size_t *ret_len);
+	int (*save_state)(void *hw, void **ret_buf, size_t *ret_len);
+	/** save_size - about how many bytes both are */
+	u64 (*save_size)(void *hw);
+	/** load_check - can a stream that begins with these bytes be for this device?  0; -EINVAL. */
+	int (*load_check)(void *hw, const void *buf, size_t len);
+	/** load_state - take a whole stream, while stopped.  0; -EINVAL nothing changed; -EBADMSG now as reset. */
+	int (*load_state)(void *hw, const void *buf, size_t len);
+	/* The log of DMA writes; log_end stops it if it is on. */
+	int (*log_start)(void *hw, const struct pci_log_range *ranges, u32 count, u64 *page_size);
+	int (*log_stop)(void *hw);
+	void (*log_end)(void *hw);
+	int (*log_read_and_clear)(void *hw, u64 iova, u64 last, void (*dirty)(void *arg, u64 iova, u64 last),
+				  void *arg);
+};
+
 /* What sits in the slot.  Each op may be called by any thread; @hw is the pointer given at registration. */
 struct pci_hw_ops {
 	/* 1, 2 or 4 bytes, naturally aligned, inside cfg_size */
@@ -39,6 +65,7 @@ struct pci_hw_ops {
 				       u64 *ret_len);
 	/** reset - function level reset (@bus false) or as part of a bus reset */
 	void (*reset)(void *hw, bool bus);
+	const struct pci_hw_migration_ops *migration;	/* NULL: no device of this bus migrates or logs its DMA */
 };
 
 struct resource {
@@ -97,6 +124,7 @@ struct pci_driver {
 	void (*remove)(struct pci_dev *pdev);
 	/** error_detected - optional: the device reported an uncorrectable error.  Tree lock held. */
 	void (*error_detected)(struct pci_dev *pdev);
+	void (*reset_done)(struct pci_dev *pdev); /* the device was reset, its state restored; optional */
 	TAILQ_HEAD(, pci_dynid) dynids; /* under the tree lock */
 };
 #define to_pci_driver(d) container_of((d), struct pci_driver, driver)
@@ -186,6 +214,8 @@ int pci_reset_function(struct pci_dev *pdev);
 /** pci_wait_ready - does the device answer, @after a reset?  0; -ENOTTY with reason. */
 int pci_wait_ready(struct pci_dev *pdev, const char *after);
 bool pci_reset_supported(struct pci_dev *pdev);
+/** pci_reset_notify_done - tell the driver; for who resets a bus, once states are restored. */
+void pci_reset_notify_done(struct pci_dev *pdev);
 /**
  * pci_bridge_secondary_bus_reset - reset all that is behind @bridge; states are the caller's to save and
  * restore.

@@ -253,6 +253,12 @@ static int reset_by(struct pci_dev *pdev, const int *chosen)
 	return err;
 }
 
+void pci_reset_notify_done(struct pci_dev *pdev)
+{
+	if (pdev->dev.driver && to_pci_driver(pdev->dev.driver)->reset_done)
+		to_pci_driver(pdev->dev.driver)->reset_done(pdev);
+}
+
 int pci_reset_function(struct pci_dev *pdev)
 {
 	int chosen[PCI_RESET_METHODS + 1], err;
@@ -268,5 +274,6 @@ int pci_reset_function(struct pci_dev *pdev)
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
 	err = reset_by(pdev, chosen);
 	pci_restore_state(pdev, &state);
+	pci_reset_notify_done(pdev);
 	return err;
 }

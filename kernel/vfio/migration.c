@@ -151,8 +151,7 @@ int vfio_mig_get_next_state(u64 flags, u32 cur, u32 new, u32 *ret_next)
 	return 0;
 }
 
-int vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg,
-			     struct vfio_precopy_info *ret_info)
+int vfio_check_precopy_ioctl(bool v2, unsigned int cmd, unsigned long arg, struct vfio_precopy_info *ret_info)
 {
 	if (cmd != VFIO_MIG_GET_PRECOPY_INFO)
 		return fail(-ENOTTY, "request %#x is not for a migration stream", cmd);
@@ -161,7 +160,7 @@ int vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigne
 	if (ret_info->argsz < sizeof(*ret_info))
 		return fail(-EINVAL, "argsz is %u, struct vfio_precopy_info has %zu bytes", ret_info->argsz,
 			    sizeof(*ret_info));
-	if (atomic_load(&vdev->precopy_info_v2))
+	if (v2)
 		ret_info->flags = 0; /* else they go back as they came: programs relied on that */
 	return 0;
 }

@@ -152,10 +152,10 @@ int vfio_mig_get_next_state(u64 flags, u32 cur, u32 new, u32 *ret_next);
 const char *vfio_mig_state_name(u32 state);
 /**
  * vfio_check_precopy_ioctl - what every stream's ioctl does first
+ * @v2: vfio_device.precopy_info_v2, as far as there still is a device
  * Return: 0 and *@ret_info to be completed and copied back; -ENOTTY another request; -EFAULT; -EINVAL.
  */
-int vfio_check_precopy_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg,
-			     struct vfio_precopy_info *ret_info);
+int vfio_check_precopy_ioctl(bool v2, unsigned int cmd, unsigned long arg, struct vfio_precopy_info *ret_info);
 
 /* ---- virqfd.c: an eventfd that calls us ---- */
 struct virqfd;
@@ -204,5 +204,7 @@ int vfio_platform_init(void);	/* registers the platform_driver "vfio-platform" *
 void vfio_platform_exit(void);
 int vfio_amba_init(void);	/* and "vfio-amba" on the AMBA bus */
 void vfio_amba_exit(void);
+int soft_vfio_pci_init(void);	/* registers the variant driver "soft_vfio_pci"; pci/soft/ */
+void soft_vfio_pci_exit(void);
 
 #endif

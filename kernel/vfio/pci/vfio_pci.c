@@ -13,14 +13,6 @@
 #include "kernel/lib/explain.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
-/* Devices that one reset hits form a set: the bus behind a bridge.  On the root bus each is alone. */
-static void *dev_set_id(struct vfio_pci_core_device *vdev)
-{
-	struct pci_dev *bridge = vdev->pdev->bridge;
-
-	return bridge ? (void *)bridge : (void *)vdev;
-}
-
 static int vfio_pci_probe(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev;
@@ -32,11 +24,9 @@ static int vfio_pci_probe(struct pci_dev *pdev)
 	if (!vdev)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	vfio_pci_core_init(vdev, pdev);
-	pdev->dev.driver_data = vdev;
-	ret = vfio_register_group_dev(&vdev->vdev, &pdev->dev, &vfio_pci_ops, dev_set_id(vdev));
+	ret = vfio_pci_core_register_device(vdev);
 	if (!ret)
 		return 0;
-	pdev->dev.driver_data = NULL;
 	vfio_pci_core_uninit(vdev);
 	free(vdev);
 	return ret;
@@ -46,8 +36,7 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = pdev->dev.driver_data;
 
-	vfio_unregister_group_dev(&vdev->vdev);
-	pdev->dev.driver_data = NULL;
+	vfio_pci_core_unregister_device(vdev);
 	vfio_pci_core_uninit(vdev);
 	free(vdev);
 }

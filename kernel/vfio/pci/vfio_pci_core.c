@@ -124,6 +124,8 @@ static void vfio_pci_close_device(struct vfio_device *core_vdev)
 	mutex_unlock(&vdev->igate);
 	vfio_pci_pm_release(vdev);
 	disable(vdev);
+	if (vdev->closed)
+		vdev->closed(vdev);
 	vfio_pci_config_free(vdev);
 	vfio_pci_dev_set_try_reset(vdev);
 }
@@ -452,4 +454,29 @@ void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev)
 	mutex_destroy(&vdev->igate);
 	mutex_destroy(&vdev->config_lock);
 	mutex_destroy(&vdev->memory_lock);
+}
+
+/* Devices that one reset hits form a set: the bus behind a bridge.  On the root bus each is alone. */
+static void *dev_set_id(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *bridge = vdev->pdev->bridge;
+
+	return bridge ? (void *)bridge : (void *)vdev;
+}
+
+int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
+{
+	int ret;
+
+	vdev->pdev->dev.driver_data = vdev;
+	ret = vfio_register_group_dev(&vdev->vdev, &vdev->pdev->dev, &vfio_pci_ops, dev_set_id(vdev));
+	if (ret)
+		vdev->pdev->dev.driver_data = NULL;
+	return ret;
+}
+
+void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
+{
+	vfio_unregister_group_dev(&vdev->vdev);
+	vdev->pdev->dev.driver_data = NULL;
 }

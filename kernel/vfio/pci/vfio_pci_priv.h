@@ -72,6 +72,7 @@ struct vfio_pci_config {
 struct vfio_pci_core_device {
 	struct vfio_device vdev; /* first: the core's */
 	struct pci_dev *pdev; /* immutable */
+	void (*closed)(struct vfio_pci_core_device *vdev); /* a variant driver's, at the end of the last close; NULL */
 
 	/* Found out when it is opened; immutable while open. */
 	bool reset_works;
@@ -132,6 +133,12 @@ extern const struct vfio_device_ops vfio_pci_ops;
 /** vfio_pci_core_init, vfio_pci_core_uninit - around the registration with the VFIO core; memory zeroed. */
 void vfio_pci_core_init(struct vfio_pci_core_device *vdev, struct pci_dev *pdev);
 void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev);
+/**
+ * vfio_pci_core_register_device - between the two: the device is VFIO's; driver_data is @vdev from then on
+ * vfio_pci_core_unregister_device - undo it; waits until it is not in use.  Tree lock held.
+ */
+int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev);
 /** vfio_pci_get_irq_count - vectors of one SET_IRQS index; 0 absent. */
 unsigned vfio_pci_get_irq_count(struct vfio_pci_core_device *vdev, unsigned index);
 

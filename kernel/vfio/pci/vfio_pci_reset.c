@@ -313,6 +313,8 @@ static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices
 		ret = bus_reset_and_wait(bus);
 	for (unsigned i = 0; i < saved; i++)
 		pci_restore_state(bus->devs[i], &states[i]);
+	for (unsigned i = 0; i < bus->count && !ret; i++)
+		pci_reset_notify_done(bus->devs[i]);
 	for (unsigned i = 0; i < bus->count; i++)
 		mark(set_find(vdev, bus->devs[i]), false);
 	free(states);
