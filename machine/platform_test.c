@@ -137,7 +137,7 @@ static void test_refused(void **state)
 	fails(cfg, "platdev,driver=vfio-pci", "platdev takes vfio-platform, platdev, none");
 	fails(cfg, "platdev,bus=1", "it knows name, stream, group, driver, inject, reset");
 	fails(cfg, "edu,name=x", "edu has no key name");
-	fails(cfg, "edu,driver=vfio-platform", "edu takes vfio-pci, edu, none");
+	fails(cfg, "edu,driver=vfio-platform", "edu takes vfio-pci, soft_vfio_pci, edu, none");
 	explain_begin();
 	assert_int_equal(machine_config_add_param(cfg, "vfio_platform.reset_required"), -EINVAL);
 	why = explain_take();
