@@ -25,6 +25,11 @@ static const struct pci_device_id port_ids[] = {
 	{0},
 };
 
+static const struct amba_id pl330_ids[] = {
+	{.id = 0x00041330, .mask = 0x000fffff}, /* any revision */
+	{0},
+};
+
 static const struct {
 	const char *name;
 	const struct hw_model *model;
@@ -34,6 +39,7 @@ static const struct {
 	{"edu", &edu_model, edu_ids},
 	{"nvme", &nvme_model, nvme_ids},
 	{"pcieport", &root_port_model, port_ids},
+	{"dma-pl330", &pl330_model, .amba_ids = pl330_ids},
 	{"platdev", &platdev_model},
 };
 
