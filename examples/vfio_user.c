@@ -25,9 +25,16 @@ void die(const char *what)
 
 /* ---- by group ---- */
 
-static void device_path(char *path, size_t size, const char *bdf, const char *name)
+/* What sysfs keeps of a device, whatever bus it is on. */
+static void device_path(char *path, size_t size, const char *device, const char *name)
 {
-	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", bdf, name);
+	static const char *const buses[] = { "platform", "amba", "pci" };
+
+	for (unsigned i = 0; i < sizeof(buses) / sizeof(buses[0]); i++) {
+		snprintf(path, size, "/sys/bus/%s/devices/%s/%s", buses[i], device, name);
+		if (!access(path, F_OK))
+			return;
+	}
 }
 
 /* A group that no IOMMU is behind says so in a file "name". */
@@ -47,13 +54,13 @@ static int has_no_iommu(const char *group)
 }
 
 /* The group's number is the last name of the link that sysfs keeps beside the device. */
-static void open_group(struct vfio_dev *dev, const char *bdf)
+static void open_group(struct vfio_dev *dev, const char *name)
 {
 	char path[PATH_MAX], link[PATH_MAX];
 	const char *group;
 	ssize_t n;
 
-	device_path(path, sizeof(path), bdf, "iommu_group");
+	device_path(path, sizeof(path), name, "iommu_group");
 	n = readlink(path, link, sizeof(link) - 1);
 	if (n < 0)
 		die(path);
@@ -68,14 +75,19 @@ static void open_group(struct vfio_dev *dev, const char *bdf)
 
 static void get_regions(struct vfio_dev *dev)
 {
-	for (unsigned i = 0; i < VFIO_PCI_VGA_REGION_INDEX; i++) {
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+
+	if (ioctl(dev->device, VFIO_DEVICE_GET_INFO, &info))
+		die("DEVICE_GET_INFO");
+	dev->flags = info.flags;
+	for (unsigned i = 0; i < info.num_regions && i < VFIO_PCI_VGA_REGION_INDEX; i++) {
 		dev->regions[i] = (struct vfio_region_info){ .argsz = sizeof(dev->regions[i]), .index = i };
 		if (ioctl(dev->device, VFIO_DEVICE_GET_REGION_INFO, &dev->regions[i]))
 			die("GET_REGION_INFO");
 	}
 }
 
-void vfio_open(struct vfio_dev *dev, const char *bdf)
+void vfio_open(struct vfio_dev *dev, const char *name)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	int type;
@@ -84,7 +96,7 @@ void vfio_open(struct vfio_dev *dev, const char *bdf)
 	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (dev->container < 0)
 		die("/dev/vfio/vfio");
-	open_group(dev, bdf);
+	open_group(dev, name);
 	type = dev->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
 	if (ioctl(dev->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION ||
 	    !ioctl(dev->container, VFIO_CHECK_EXTENSION, type))
@@ -98,7 +110,7 @@ void vfio_open(struct vfio_dev *dev, const char *bdf)
 		die("GROUP_SET_CONTAINER");
 	if (ioctl(dev->container, VFIO_SET_IOMMU, type))
 		die("SET_IOMMU");
-	dev->device = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, bdf);
+	dev->device = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, name);
 	if (dev->device < 0)
 		die("GROUP_GET_DEVICE_FD");
 	get_regions(dev);
@@ -107,14 +119,14 @@ void vfio_open(struct vfio_dev *dev, const char *bdf)
 /* ---- by iommufd ---- */
 
 /* The node has the name of the one directory in vfio-dev beside the device. */
-static int open_node(const char *bdf)
+static int open_node(const char *name)
 {
 	char path[PATH_MAX];
 	struct dirent *entry;
 	DIR *dir;
 	int fd = -1;
 
-	device_path(path, sizeof(path), bdf, "vfio-dev");
+	device_path(path, sizeof(path), name, "vfio-dev");
 	dir = opendir(path);
 	if (!dir)
 		die(path);
@@ -130,7 +142,7 @@ static int open_node(const char *bdf)
 	return fd;
 }
 
-void vfio_open_iommufd(struct vfio_dev *dev, const char *bdf)
+void vfio_open_iommufd(struct vfio_dev *dev, const char *name)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
@@ -140,7 +152,7 @@ void vfio_open_iommufd(struct vfio_dev *dev, const char *bdf)
 	dev->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	if (dev->iommufd < 0)
 		die("/dev/iommu");
-	dev->device = open_node(bdf);
+	dev->device = open_node(name);
 	bind.iommufd = dev->iommufd;
 	if (ioctl(dev->device, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		die("DEVICE_BIND_IOMMUFD");
@@ -305,7 +317,8 @@ void vfio_dma_free(struct vfio_dev *dev, void *mem, size_t size, uint64_t addr)
 volatile void *vfio_bar(struct vfio_dev *dev, unsigned index)
 {
 	const struct vfio_region_info *r = &dev->regions[index];
-	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->device, r->offset);
+	const int prot = r->flags & VFIO_REGION_INFO_FLAG_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *p = mmap(NULL, r->size, prot, MAP_SHARED, dev->device, r->offset);
 
 	if (p == MAP_FAILED)
 		die("mmap of a BAR");
@@ -335,5 +348,14 @@ void vfio_irq_eventfd(struct vfio_dev *dev, unsigned index, int efd)
 	set->count = 1;
 	memcpy(set->data, &efd, sizeof(efd));
 	if (ioctl(dev->device, VFIO_DEVICE_SET_IRQS, set))
+		die("DEVICE_SET_IRQS");
+}
+
+void vfio_irq_unmask(struct vfio_dev *dev, unsigned index)
+{
+	struct vfio_irq_set set = { .argsz = sizeof(set), .index = index, .count = 1,
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK };
+
+	if (ioctl(dev->device, VFIO_DEVICE_SET_IRQS, &set))
 		die("DEVICE_SET_IRQS");
 }

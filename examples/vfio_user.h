@@ -22,13 +22,14 @@ struct vfio_dev {
 	int iommufd;			/* -1 by group */
 	uint32_t ioas;			/* of the iommufd */
 	int noiommu;
+	uint32_t flags;			/* VFIO_DEVICE_FLAGS_ */
 	struct vfio_region_info regions[VFIO_PCI_NUM_REGIONS];
 };
 
-/** vfio_open - open @bdf ("0000:01:00.0") through its group, with a type1v2 IOMMU or none. */
-void vfio_open(struct vfio_dev *dev, const char *bdf);
+/** vfio_open - open @name ("0000:01:00.0", "platdev.0") through its group, with a type1v2 IOMMU or none. */
+void vfio_open(struct vfio_dev *dev, const char *name);
 /** vfio_open_iommufd - open it by its own node, in an address space of its own. */
-void vfio_open_iommufd(struct vfio_dev *dev, const char *bdf);
+void vfio_open_iommufd(struct vfio_dev *dev, const char *name);
 void vfio_close(struct vfio_dev *dev);
 /** vfio_map - let the device read and write [mem, mem+size) at @iova. */
 void vfio_map(struct vfio_dev *dev, void *mem, uint64_t iova, size_t size);
@@ -40,12 +41,14 @@ void vfio_unmap(struct vfio_dev *dev, uint64_t iova, size_t size);
  */
 void *vfio_dma_alloc(struct vfio_dev *dev, size_t size, uint64_t iova, uint64_t max, uint64_t *ret_addr);
 void vfio_dma_free(struct vfio_dev *dev, void *mem, size_t size, uint64_t addr);
-/** vfio_bar - map a BAR. */
+/** vfio_bar - map a BAR, or a region of a platform device. */
 volatile void *vfio_bar(struct vfio_dev *dev, unsigned index);
 /** vfio_enable_master - switch on memory decoding and bus mastering. */
 void vfio_enable_master(struct vfio_dev *dev);
 /** vfio_irq_eventfd - @index (VFIO_PCI_MSI_IRQ_INDEX...) vector 0 signals @efd; -1 takes it off. */
 void vfio_irq_eventfd(struct vfio_dev *dev, unsigned index, int efd);
+/** vfio_irq_unmask - after a level interrupt was served. */
+void vfio_irq_unmask(struct vfio_dev *dev, unsigned index);
 /** die - print "what: why" and exit with 1. */
 void die(const char *what) __attribute__((noreturn));
 

@@ -83,6 +83,7 @@ struct file *file_alloc(const struct file_operations *ops, void *private_data, c
 	file->f_flags = f_flags;
 	file->mode = 0;
 	file->rdev = 0;
+	file->numbered = false;
 	atomic_store_explicit(&file->f_pos, 0, memory_order_relaxed);
 	file->backing_fd = -1;
 	/* Release: whoever takes a reference sees all of the above. */

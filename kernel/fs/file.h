@@ -57,6 +57,7 @@ struct file {
 	unsigned int f_flags;	/* O_ACCMODE, O_NONBLOCK..., as open() was given */
 	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
+	bool numbered;		/* a device whose regions and interrupts have numbers, not PCI's names (--trace) */
 	_Atomic u64 f_pos;
 	/*
 	 * >= 0: a real descriptor to hand out dups of (group lock file, attribute); closed at the last put;

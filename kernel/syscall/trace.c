@@ -80,6 +80,7 @@ static void line_print(struct trace_line *line, s64 ret)
 void trace_begin(struct trace_line *line, const char *name, int fd, const struct file *file)
 {
 	line->len = 0;
+	line->numbered = file->numbered;
 	line_add(line, "%s(%d<%s>", name, fd, file->path);
 }
 
@@ -178,7 +179,8 @@ static void field_add(struct trace_line *line, const struct trace_field *field, 
 		trace_flags(line, value, field->names);
 		return;
 	case TRACE_ENUM:
-		name = trace_name_of(value, field->names);
+	case TRACE_INDEX:
+		name = field->format == TRACE_INDEX && line->numbered ? NULL : trace_name_of(value, field->names);
 		if (name)
 			line_add(line, "%s", name);
 		else

@@ -9,6 +9,7 @@
 /* Text under construction; what does not fit is cut, and the line says so. */
 struct trace_line {
 	size_t len;
+	bool numbered; /* as the file */
 	char text[4000];
 };
 
@@ -51,7 +52,7 @@ struct trace_name {
 	const char *name; /* NULL ends a list */
 };
 
-enum trace_format { TRACE_DEC, TRACE_SIGNED, TRACE_HEX, TRACE_FLAGS, TRACE_ENUM };
+enum trace_format { TRACE_DEC, TRACE_SIGNED, TRACE_HEX, TRACE_FLAGS, TRACE_ENUM, TRACE_INDEX }; /* INDEX: ENUM for PCI */
 enum trace_dir { TRACE_IN = 1, TRACE_OUT = 2, TRACE_INOUT = 3 };
 
 struct trace_field {

@@ -272,6 +272,30 @@ static void groups(void **state)
 			       "xxx\"...) = -1 ENODEV (No such device)"));
 }
 
+/* A platform device has a region 0 and an interrupt 1, not a BAR0 and MSI. */
+static void numbered_devices(void **state)
+{
+	struct vfio_irq_info irq = { sizeof(irq), 0, 1 }, irq_after = { sizeof(irq), 7, 1, 1 };
+	struct vfio_irq_set set = { sizeof(set), VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, 1, 0, 1 };
+	struct vfio_region_info region = { .argsz = sizeof(region) };
+	struct file *file = file_of(FILE_VFIO_DEVICE);
+
+	file->numbered = true;
+	next.ret = 0;
+	next.to = &irq;
+	next.bytes = &irq_after;
+	next.len = sizeof(irq);
+	assert_int_equal(do_ioctl(5, file, VFIO_DEVICE_GET_IRQ_INFO, (unsigned long)&irq), 0);
+	assert_string_equal(printed(NULL), "ioctl(5<anon_inode:[vfio-device]>, VFIO_DEVICE_GET_IRQ_INFO, {argsz=16, "
+			    "index=1} => {flags=EVENTFD|MASKABLE|AUTOMASKED, count=1}) = 0");
+	next.to = NULL;
+	assert_int_equal(do_ioctl(5, file, VFIO_DEVICE_SET_IRQS, (unsigned long)&set), 0);
+	assert_non_null(strstr(printed(NULL), "flags=DATA_NONE|ACTION_UNMASK, index=1, start=0"));
+	assert_int_equal(do_ioctl(5, file, VFIO_DEVICE_GET_REGION_INFO, (unsigned long)&region), 0);
+	assert_non_null(strstr(printed(NULL), "{argsz=32, index=0}"));
+	fput(file);
+}
+
 static void devices(void **state)
 {
 	struct vfio_device_info info = { sizeof(info) }, info_after = { sizeof(info), 3, 9, 5 };
@@ -599,6 +623,7 @@ int main(void)
 		GUARDED_TEST(chains_that_run_in_circles_end),
 		GUARDED_TEST(groups),
 		GUARDED_TEST(devices),
+		GUARDED_TEST(numbered_devices),
 		GUARDED_TEST(regions),
 		GUARDED_TEST(set_irqs),
 		GUARDED_TEST(hot_reset),

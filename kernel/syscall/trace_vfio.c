@@ -286,7 +286,7 @@ static const struct trace_name region_flags[] = {
 static const struct trace_field region_info[] = {
 	F(vfio_region_info, argsz, DEC, INOUT),
 	N(vfio_region_info, flags, FLAGS, OUT, region_flags),
-	N(vfio_region_info, index, ENUM, IN, region_indexes),
+	N(vfio_region_info, index, INDEX, IN, region_indexes),
 	F(vfio_region_info, size, HEX, OUT),
 	F(vfio_region_info, offset, HEX, OUT),
 	END,
@@ -306,7 +306,7 @@ static const struct trace_name irq_info_flags[] = {
 static const struct trace_field irq_info[] = {
 	F(vfio_irq_info, argsz, DEC, IN),
 	N(vfio_irq_info, flags, FLAGS, OUT, irq_info_flags),
-	N(vfio_irq_info, index, ENUM, IN, irq_indexes),
+	N(vfio_irq_info, index, INDEX, IN, irq_indexes),
 	F(vfio_irq_info, count, DEC, OUT),
 	END,
 };
@@ -320,7 +320,7 @@ static const struct trace_name irq_set_flags[] = {
 static const struct trace_field irq_set[] = {
 	F(vfio_irq_set, argsz, DEC, IN),
 	N(vfio_irq_set, flags, FLAGS, IN, irq_set_flags),
-	N(vfio_irq_set, index, ENUM, IN, irq_indexes),
+	N(vfio_irq_set, index, INDEX, IN, irq_indexes),
 	F(vfio_irq_set, start, DEC, IN),
 	F(vfio_irq_set, count, DEC, IN),
 	END,

@@ -272,6 +272,7 @@ static struct file *make_file(struct vfio_device *vdev, struct file *group_file)
 		return NULL;
 	}
 	file->mode = S_IRUSR | S_IWUSR; /* an anonymous inode has no type */
+	file->numbered = vdev->ops->numbered;
 	return file;
 }
 

@@ -33,6 +33,7 @@ struct vm_area;
 
 struct vfio_device_ops {
 	const char *name;
+	bool numbered; /* regions and interrupts have numbers, not PCI's names */
 	/** open_device - first open: enable the device.  close_device - last close.  Under the device set's lock. */
 	int (*open_device)(struct vfio_device *vdev);
 	void (*close_device)(struct vfio_device *vdev);

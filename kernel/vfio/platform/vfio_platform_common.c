@@ -378,6 +378,7 @@ static int vfio_platform_mmap(struct vfio_device *core_vdev, struct vm_area *vma
 
 static const struct vfio_device_ops vfio_platform_ops = {
 	.name = "vfio-platform",
+	.numbered = true,
 	.open_device = vfio_platform_open_device,
 	.close_device = vfio_platform_close_device,
 	.read = vfio_platform_read,
