@@ -1245,6 +1245,56 @@ int iopt_rw(struct io_pagetable *iopt, u64 iova, void *data, u64 length, bool wr
 	return ret;
 }
 
+/* ---- another process takes over ---- */
+
+static void restore_until(struct io_pagetable *iopt, const struct iopt_area *end, struct mm *mm)
+{
+	struct iopt_area *area;
+
+	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+		if (area == end)
+			break;
+		iopt_pages_restore_account(area->pages, mm);
+	}
+}
+
+static int change_process_locked(struct io_pagetable *iopt, struct mm *mm)
+{
+	struct iopt_area *area;
+	int ret;
+
+	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+		if (area->pages->type != IOPT_ADDRESS_FILE)
+			return fail(-EINVAL, "the mapping " RANGE " is of a process' memory, not of a file: it stays "
+				    "with that process", RANGE_ARGS(area->iova, area->last));
+	}
+	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+		ret = iopt_pages_change_account(area->pages, mm);
+		if (ret) {
+			restore_until(iopt, area, mm);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+int iopt_change_process(struct io_pagetable *iopt, struct mm *mm)
+{
+	int ret;
+
+	mutex_lock(&iopt->lock);
+	ret = change_process_locked(iopt, mm);
+	mutex_unlock(&iopt->lock);
+	return ret;
+}
+
+void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm)
+{
+	mutex_lock(&iopt->lock);
+	restore_until(iopt, NULL, mm);
+	mutex_unlock(&iopt->lock);
+}
+
 /* ---- making ---- */
 
 void iopt_init_table(struct io_pagetable *iopt)

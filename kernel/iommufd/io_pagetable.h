@@ -27,8 +27,10 @@
 #include "kernel/fs/dma-buf.h"
 #include "kernel/lib/mutex.h"
 #include "kernel/lib/types.h"
+#include "kernel/mm/locked_vm.h"
 
 struct device;
+struct io_pagetable;
 struct iommu_domain;
 struct iommufd_ctx;
 struct mm;
@@ -51,6 +53,7 @@ struct iopt_pages {
 	bool writable;			/* mapped with the right to write: a COPY gets no more */
 	u64 npages;
 	struct mm *source_mm;		/* whose memory it is */
+	enum locked_vm_mode account;	/* on which what is pinned stands */
 	u64 uva;			/* USER: address of the first page */
 	int fd;				/* FILE: a private descriptor */
 	u64 file_off;			/* FILE: of the first page */
@@ -58,6 +61,8 @@ struct iopt_pages {
 	u64 dmabuf_off;			/* DMABUF: of the first page */
 	struct dma_buf_attachment attachment;
 	struct mutex lock;		/* LOCK_IOPT_PAGES: all below */
+	struct mm *account_mm;		/* whose account; source_mm until a process takes over files */
+	struct mm *account_before;	/* while a change is under way */
 	bool revoked;			/* DMABUF: the memory is gone, for us */
 	phys_addr_t dmabuf_phys;	/* DMABUF: of the first page, unless revoked */
 	TAILQ_HEAD(, iopt_fill) fills;	/* DMABUF: what is in which domain */
@@ -70,12 +75,13 @@ struct iopt_pages {
  * iopt_alloc_user_pages - note addresses of the calling program; nothing is touched
  * Return: with one reference; ERR_PTR(-EOVERFLOW) past 64 bits; -ENOMEM.
  */
-struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable);
+struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable, enum locked_vm_mode account);
 /**
  * iopt_alloc_file_pages - note a piece of a file
  * @fd: the program's; it may close it.  Return: ERR_PTR(-EBADF); -EOVERFLOW; -ENOMEM; -EMFILE.
  */
-struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool writable);
+struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool writable,
+					 enum locked_vm_mode account);
 /**
  * iopt_alloc_dmabuf_pages - note a piece of a device's memory
  * @buf: takes over the reference, also on failure
@@ -91,6 +97,13 @@ void iopt_put_pages(struct iopt_pages *pages);
  */
 int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last);
 void iopt_pages_unpin(struct iopt_pages *pages, u64 first, u64 last);
+/**
+ * iopt_pages_change_account - what is pinned goes on the account of @mm
+ * pages->lock not held.  Return: 0; -ENOMEM the limit, nothing changed.
+ */
+int iopt_pages_change_account(struct iopt_pages *pages, struct mm *mm);
+/** iopt_pages_restore_account - undo the last change, if it was one to @mm. */
+void iopt_pages_restore_account(struct iopt_pages *pages, struct mm *mm);
 /**
  * iopt_pages_phys - where byte @off of pinned memory is; pages->lock held
  * @len_bytes: in: how many are wanted, all pinned; out: how many are contiguous there
@@ -247,6 +260,14 @@ int iopt_pin_pages(struct io_pagetable *iopt, u64 iova, u64 length, phys_addr_t 
 void iopt_unpin_pages(struct io_pagetable *iopt, u64 iova, u64 length, bool lock);
 /** iopt_rw - see iommufd_access_rw(). */
 int iopt_rw(struct io_pagetable *iopt, u64 iova, void *data, u64 length, bool write);
+
+/**
+ * iopt_change_process - all that is mapped, files only, goes on the account of @mm
+ * Return: 0; -EINVAL something else is mapped; -ENOMEM the limit.  Then nothing has changed.
+ */
+int iopt_change_process(struct io_pagetable *iopt, struct mm *mm);
+/** iopt_restore_process - undo it: another address space could not follow. */
+void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm);
 
 RB_PROTOTYPE(iopt_area_tree, iopt_area, node, iopt_area_cmp)
 int iopt_area_cmp(const struct iopt_area *a, const struct iopt_area *b);

@@ -230,7 +230,8 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-	pages = iopt_alloc_user_pages(cmd->user_va, cmd->length, cmd->flags & IOMMU_IOAS_MAP_WRITEABLE);
+	pages = iopt_alloc_user_pages(cmd->user_va, cmd->length, cmd->flags & IOMMU_IOAS_MAP_WRITEABLE,
+				      iommufd_account_mode(ucmd->ictx));
 	if (IS_ERR(pages))
 		ret = PTR_ERR(pages);
 	else
@@ -242,7 +243,7 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 }
 
 /* A dma-buf, or a file that turns out to be a memfd when it is pinned. */
-static struct iopt_pages *file_pages(const struct iommu_ioas_map_file *cmd)
+static struct iopt_pages *file_pages(const struct iommufd_ctx *ictx, const struct iommu_ioas_map_file *cmd)
 {
 	const bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
 	struct file *file = cmd->fd < 0 ? NULL : fget(cmd->fd);
@@ -251,7 +252,7 @@ static struct iopt_pages *file_pages(const struct iommu_ioas_map_file *cmd)
 	fput(file);
 	if (file && !IS_ERR(buf))
 		return iopt_alloc_dmabuf_pages(buf, cmd->start, cmd->length, writable);
-	return iopt_alloc_file_pages(cmd->fd, cmd->start, cmd->length, writable);
+	return iopt_alloc_file_pages(cmd->fd, cmd->start, cmd->length, writable, iommufd_account_mode(ictx));
 }
 
 int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
@@ -267,7 +268,7 @@ int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd)
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-	pages = file_pages(cmd);
+	pages = file_pages(ucmd->ictx, cmd);
 	if (IS_ERR(pages))
 		ret = PTR_ERR(pages);
 	else
@@ -348,6 +349,46 @@ int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd)
 		return ret;
 	cmd->length = bytes;
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+}
+
+/* ---- another process takes over ---- */
+
+/* The next IOAS behind *@id, with a shortterm reference; NULL. */
+static struct iommufd_ioas *next_ioas(struct iommufd_ctx *ictx, u32 *id)
+{
+	struct iommufd_object *obj = iommufd_next_object(ictx, *id, IOMMUFD_OBJ_IOAS);
+
+	if (!obj)
+		return NULL;
+	*id = obj->id;
+	return to_ioas(obj);
+}
+
+int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd)
+{
+	const struct iommu_ioas_change_process *cmd = ucmd->cmd;
+	struct iommufd_ctx *ictx = ucmd->ictx;
+	struct mm *mm = current_mm();
+	struct iommufd_ioas *ioas;
+	u32 id = 0, failed_id;
+	int ret = 0;
+
+	if (cmd->__reserved)
+		return fail(-EOPNOTSUPP, "__reserved is %#x, not 0", cmd->__reserved);
+	while (!ret && (ioas = next_ioas(ictx, &id))) {
+		ret = iopt_change_process(&ioas->iopt, mm);
+		iommufd_put_object(ictx, &ioas->obj);
+	}
+	if (!ret)
+		return 0;
+	failed_id = id;
+	id = 0;
+	while ((ioas = next_ioas(ictx, &id))) {
+		if (id < failed_id)
+			iopt_restore_process(&ioas->iopt, mm);
+		iommufd_put_object(ictx, &ioas->obj);
+	}
+	return ret;
 }
 
 /* ---- options ---- */

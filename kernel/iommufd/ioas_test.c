@@ -635,6 +635,75 @@ static void cuts(void **state)
 	t_close(w.fd);
 }
 
+/* ---- accounts ---- */
+
+static void accounts(void **state)
+{
+	int by_process = (int)t_works(t_open());
+	struct world w = begin();
+	struct iommu_domain *a = real_domain(), *b = real_domain();
+	struct mm *mm = mm_self();
+	u64 pinned = pinned_vm_pages(mm), locked = locked_vm_pages(mm);
+	u32 as;
+
+	/* The user's account: pinned once, counted once; unattached, not at all. */
+	t_works(t_map(w.fd, w.as, T_FIXED | T_RW, mem, 4 * PG, 0x100000));
+	t_works(t_copy(w.fd, T_FIXED | T_RW, w.as, 0x200000, w.as, 0x100000, 4 * PG));
+	assert_int_equal(pinned_vm_pages(mm), pinned);
+	t_works(iopt_table_add_domain(w.iopt, a));
+	assert_int_equal(pinned_vm_pages(mm), pinned + 4);
+	assert_int_equal(locked_vm_pages(mm), locked);
+	/* ... and limited. */
+	locked_vm_set_limit(8 * PG);
+	t_fails(t_map(w.fd, w.as, T_FIXED | T_RW, mem, 5 * PG, 0x300000), ENOMEM);
+	t_works(t_map(w.fd, w.as, T_FIXED | T_RW, mem, 4 * PG, 0x300000));
+	t_works(t_unmap(w.fd, w.as, 0x300000, 4 * PG));
+
+	/* The process' account is another. */
+	t_works(t_option(by_process, IOMMU_OPTION_RLIMIT_MODE, IOMMU_OPTION_OP_SET, 0, 1));
+	as = (u32)t_works(t_ioas_alloc(by_process));
+	t_works(t_map(by_process, as, T_FIXED | T_RW, mem, 8 * PG, 0x100000));
+	t_works(iopt_table_add_domain(t_iopt(by_process, as), b));
+	assert_int_equal(locked_vm_pages(mm), locked + 8);
+	assert_int_equal(pinned_vm_pages(mm), pinned + 12);
+	locked_vm_set_limit(LOCKED_VM_UNLIMITED);
+	iopt_table_remove_domain(w.iopt, a);
+	iopt_table_remove_domain(t_iopt(by_process, as), b);
+	assert_int_equal(locked_vm_pages(mm), locked);
+	assert_int_equal(pinned_vm_pages(mm), pinned);
+	iommu_domain_free(a);
+	iommu_domain_free(b);
+	t_close(w.fd);
+	t_close(by_process);
+}
+
+static void change_process(void **state)
+{
+	struct iommu_ioas_change_process cmd = { .size = sizeof(cmd), .__reserved = 1 };
+	int memfd = memfd_create("x", 0);
+	struct world w = begin();
+	struct iommu_domain *flat = t_flat();
+	u32 as2 = (u32)t_works(t_ioas_alloc(w.fd));
+	u64 pinned = pinned_vm_pages(mm_self());
+
+	assert_int_equal(ftruncate(memfd, 4 * PG), 0);
+	t_fails(t_ioctl(w.fd, IOMMU_IOAS_CHANGE_PROCESS, &cmd), EOPNOTSUPP);
+	cmd.__reserved = 0;
+	t_works(t_ioctl(w.fd, IOMMU_IOAS_CHANGE_PROCESS, &cmd));
+	t_works(iopt_table_add_domain(w.iopt, flat));
+	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RW, memfd, 0, 4 * PG, T_FLAT_START));
+	t_works(t_ioctl(w.fd, IOMMU_IOAS_CHANGE_PROCESS, &cmd));
+	assert_int_equal(pinned_vm_pages(mm_self()), pinned + 4);
+	t_works(t_map(w.fd, as2, T_FIXED | T_RW, mem, PG, 0x100000));
+	t_fails(t_ioctl(w.fd, IOMMU_IOAS_CHANGE_PROCESS, &cmd), EINVAL);
+	assert_int_equal(pinned_vm_pages(mm_self()), pinned + 4);
+	iopt_table_remove_domain(w.iopt, flat);
+	assert_int_equal(pinned_vm_pages(mm_self()), pinned);
+	iommu_domain_free(flat);
+	close(memfd);
+	t_close(w.fd);
+}
+
 /* ---- accesses ---- */
 
 struct pinner {
@@ -858,6 +927,8 @@ int main(void)
 		T_TEST(files_with_page_table),
 		T_TEST(no_bars),
 		T_TEST(cuts),
+		T_TEST(accounts),
+		T_TEST(change_process),
 		T_TEST(accesses_pin),
 		T_TEST(accesses_read_and_write),
 		T_TEST(dma_bufs),

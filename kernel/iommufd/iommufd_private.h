@@ -90,7 +90,7 @@ struct iommufd_ctx {
 	TAILQ_HEAD(, iommufd_mmap) mmaps; /* by offset */
 	struct iommufd_ioas *vfio_ioas; /* the compatibility IOAS; NULL; forgotten when it is destroyed */
 	bool no_iommu_mode;		/* groups without an IOMMU have joined: there is no compatibility IOAS */
-	bool process_accounting;	/* IOMMU_OPTION_RLIMIT_MODE */
+	atomic_bool process_accounting;	/* IOMMU_OPTION_RLIMIT_MODE; fixed with the first object */
 	_Atomic u32 shortterm_seq;	/* futex of the waiters */
 };
 
@@ -116,6 +116,8 @@ void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_o
  * Return: the object; ERR_PTR(-ENOENT) there is none, or it is not of @type (IOMMUFD_OBJ_ANY: any will do).
  */
 struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id, enum iommufd_object_type type);
+/** iommufd_next_object - the first of @type with a number above @id, with a shortterm reference; NULL. */
+struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx, u32 id, enum iommufd_object_type type);
 /** iommufd_put_object - give the shortterm reference back. */
 void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /** iommufd_object_hold, iommufd_object_drop - a lasting use begins (the caller has a reference), ends. */
@@ -147,6 +149,12 @@ void iommufd_object_destroy_user(struct iommufd_ctx *ictx, struct iommufd_object
 void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_object *obj);
 /** iommufd_object_name - "an IOAS", for reasons. */
 const char *iommufd_object_name(enum iommufd_object_type type);
+
+/** iommufd_account_mode - on whose account what is mapped goes. */
+static inline enum locked_vm_mode iommufd_account_mode(const struct iommufd_ctx *ictx)
+{
+	return ictx->process_accounting ? LOCKED_VM_PROCESS : LOCKED_VM_USER;
+}
 
 /* ---- how an ioctl comes in (main.c) ---- */
 
@@ -212,6 +220,7 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd);
 int iommufd_ioas_map_file(struct iommufd_ucmd *ucmd);
 int iommufd_ioas_copy(struct iommufd_ucmd *ucmd);
 int iommufd_ioas_unmap(struct iommufd_ucmd *ucmd);
+int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd);
 int iommufd_option(struct iommufd_ucmd *ucmd);
 
 /* ---- the calls of a VFIO container (vfio_compat.c) ---- */

@@ -196,6 +196,22 @@ struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id, enum
 	return ERR_PTR(fail(-ENOENT, "there is no object %u", id));
 }
 
+struct iommufd_object *iommufd_next_object(struct iommufd_ctx *ictx, u32 id, enum iommufd_object_type type)
+{
+	struct iommufd_object *obj = NULL;
+
+	mutex_lock(&ictx->objects_lock);
+	for (; id < ictx->nr_slots && !obj; id++) {
+		obj = ictx->slots[id];
+		if (obj == OBJECT_RESERVED || (obj && obj->type != type))
+			obj = NULL;
+	}
+	if (obj)
+		obj->shortterm++;
+	mutex_unlock(&ictx->objects_lock);
+	return obj;
+}
+
 void iommufd_put_object(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 {
 	bool wake;
@@ -522,6 +538,8 @@ static const struct iommufd_ioctl ioctls[] = {
 	IOCTL_OP(IOMMU_HW_QUEUE_ALLOC, iommufd_hw_queue_alloc_ioctl, struct iommu_hw_queue_alloc, length),
 	IOCTL_OP(IOMMU_IOAS_ALLOC, iommufd_ioas_alloc_ioctl, struct iommu_ioas_alloc, out_ioas_id),
 	IOCTL_OP(IOMMU_IOAS_ALLOW_IOVAS, iommufd_ioas_allow_iovas, struct iommu_ioas_allow_iovas, allowed_iovas),
+	IOCTL_OP(IOMMU_IOAS_CHANGE_PROCESS, iommufd_ioas_change_process, struct iommu_ioas_change_process,
+		 __reserved),
 	IOCTL_OP(IOMMU_IOAS_COPY, iommufd_ioas_copy, struct iommu_ioas_copy, src_iova),
 	IOCTL_OP(IOMMU_IOAS_IOVA_RANGES, iommufd_ioas_iova_ranges, struct iommu_ioas_iova_ranges,
 		 out_iova_alignment),

@@ -26,6 +26,7 @@ static const struct call {
 	CALL(IOMMU_OPTION, iommu_option, val64),
 	CALL(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, iova),
 	CALL(IOMMU_VFIO_IOAS, iommu_vfio_ioas, __reserved),
+	CALL(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved),
 };
 
 /* ---- the node ---- */
@@ -57,7 +58,7 @@ static void sizes_of_the_header(void **state)
 		{ IOMMU_DESTROY, 8, 8 }, { IOMMU_IOAS_ALLOC, 12, 12 }, { IOMMU_IOAS_ALLOW_IOVAS, 24, 24 },
 		{ IOMMU_IOAS_COPY, 40, 40 }, { IOMMU_IOAS_IOVA_RANGES, 32, 32 }, { IOMMU_IOAS_MAP, 40, 40 },
 		{ IOMMU_IOAS_UNMAP, 24, 24 }, { IOMMU_OPTION, 24, 24 }, { IOMMU_IOAS_MAP_FILE, 40, 40 },
-		{ IOMMU_VFIO_IOAS, 12, 12 },
+		{ IOMMU_VFIO_IOAS, 12, 12 }, { IOMMU_IOAS_CHANGE_PROCESS, 8, 8 },
 	};
 
 	assert_int_equal(ARRAY_SIZE(known), ARRAY_SIZE(calls));

@@ -62,6 +62,7 @@ static struct iopt_pages *pages_alloc(u64 start, u64 len_bytes, bool writable)
 		.source_mm = current_mm(),
 		.fd = -1,
 	};
+	pages->account_mm = pages->source_mm;
 	atomic_init(&pages->refs, 1);
 	mutex_init(&pages->lock, LOCK_IOPT_PAGES);
 	RB_INIT(&pages->pins);
@@ -69,7 +70,7 @@ static struct iopt_pages *pages_alloc(u64 start, u64 len_bytes, bool writable)
 	return pages;
 }
 
-struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable)
+struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable, enum locked_vm_mode account)
 {
 	struct iopt_pages *pages;
 	u64 end;
@@ -80,12 +81,14 @@ struct iopt_pages *iopt_alloc_user_pages(u64 uva, u64 len_bytes, bool writable)
 	pages = pages_alloc(uva, len_bytes, writable);
 	if (!IS_ERR(pages)) {
 		pages->type = IOPT_ADDRESS_USER;
+		pages->account = account;
 		pages->uva = uva & PAGE_MASK;
 	}
 	return pages;
 }
 
-struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool writable)
+struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool writable,
+					 enum locked_vm_mode account)
 {
 	struct iopt_pages *pages;
 	u64 end;
@@ -103,6 +106,7 @@ struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool 
 		return pages;
 	}
 	pages->type = IOPT_ADDRESS_FILE;
+	pages->account = account;
 	pages->fd = own;
 	pages->file_off = start & PAGE_MASK;
 	return pages;
@@ -301,6 +305,20 @@ static int refuse_bar(struct iopt_pages *pages, u64 uva, u64 len)
 		    "mapped as dma-buf (VFIO_DEVICE_FEATURE_DMA_BUF)", HEX(uva), HEX(last));
 }
 
+static int charge_and_pin(struct iopt_pages *pages, u64 uva, u64 len, phys_addr_t *ret_phys)
+{
+	int ret = locked_vm_charge(pages->account_mm, pages->account, len >> PAGE_SHIFT);
+
+	if (ret)
+		return ret;
+	ret = mm_pin(pages->source_mm, uva, len, pages->writable, ret_phys);
+	if (!ret)
+		return 0;
+	locked_vm_uncharge(pages->account_mm, pages->account, len >> PAGE_SHIFT);
+	return fail(ret, "memory at %#llx cannot be pinned for a device that may %s", HEX(uva),
+		    pages->writable ? "write" : "read");
+}
+
 /* Pin what no pin covers yet. */
 static int pin_hole(struct iopt_pages *pages, u64 first, u64 last)
 {
@@ -323,11 +341,10 @@ static int pin_hole(struct iopt_pages *pages, u64 first, u64 last)
 	pin = pin_alloc(pages);
 	if (!pin)
 		return -ENOMEM;
-	ret = mm_pin(pages->source_mm, uva, len, pages->writable, &pin->phys);
+	ret = charge_and_pin(pages, uva, len, &pin->phys);
 	if (ret) {
 		pin_free(pages, pin);
-		return fail(ret, "memory at %#llx cannot be pinned for a device that may %s", HEX(uva),
-			    pages->writable ? "write" : "read");
+		return ret;
 	}
 	pin->first = first;
 	pin->last = last;
@@ -340,6 +357,7 @@ static void drop_pin(struct iopt_pages *pages, struct iopt_pin *pin)
 {
 	RB_REMOVE(iopt_pin_tree, &pages->pins, pin);
 	mm_unpin(pages->source_mm, pin->phys, pin_bytes(pin));
+	locked_vm_uncharge(pages->account_mm, pages->account, pin_bytes(pin) >> PAGE_SHIFT);
 	pin_free(pages, pin);
 }
 
@@ -454,6 +472,60 @@ phys_addr_t iopt_pages_phys(struct iopt_pages *pages, u64 off, u64 *len_bytes)
 	}
 	*len_bytes = min(*len_bytes, have - begin);
 	return phys;
+}
+
+/* ---- whose account ---- */
+
+static u64 pinned_pages(struct iopt_pages *pages)
+{
+	struct iopt_pin *pin;
+	u64 sum = 0;
+
+	RB_FOREACH(pin, iopt_pin_tree, &pages->pins)
+		sum += pin->last - pin->first + 1;
+	return sum;
+}
+
+static int change_account_locked(struct iopt_pages *pages, struct mm *mm)
+{
+	u64 count = pinned_pages(pages);
+	int ret = locked_vm_charge(mm, pages->account, count);
+
+	if (ret)
+		return ret;
+	locked_vm_uncharge(pages->account_mm, pages->account, count);
+	pages->account_before = pages->account_mm;
+	pages->account_mm = mm;
+	return 0;
+}
+
+int iopt_pages_change_account(struct iopt_pages *pages, struct mm *mm)
+{
+	int ret = 0;
+
+	mutex_lock(&pages->lock);
+	pages->account_before = NULL;
+	if (pages->account_mm != mm)
+		ret = change_account_locked(pages, mm);
+	mutex_unlock(&pages->lock);
+	return ret;
+}
+
+void iopt_pages_restore_account(struct iopt_pages *pages, struct mm *mm)
+{
+	u64 count;
+
+	mutex_lock(&pages->lock);
+	if (pages->account_before && pages->account_mm == mm) {
+		/* It was there a moment ago.  If another charge came in between, it stays where it is. */
+		count = pinned_pages(pages);
+		if (!locked_vm_charge(pages->account_before, pages->account, count)) {
+			locked_vm_uncharge(mm, pages->account, count);
+			pages->account_mm = pages->account_before;
+		}
+		pages->account_before = NULL;
+	}
+	mutex_unlock(&pages->lock);
 }
 
 /* ---- into domains and out of them ---- */

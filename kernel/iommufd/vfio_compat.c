@@ -146,7 +146,7 @@ static int map_dma(struct iommufd_ctx *ictx, void __user *arg)
 	if (map.flags & VFIO_DMA_MAP_FLAG_WRITE)
 		prot |= IOMMU_WRITE;
 	iova = map.iova;
-	pages = iopt_alloc_user_pages(map.vaddr, map.size, prot & IOMMU_WRITE);
+	pages = iopt_alloc_user_pages(map.vaddr, map.size, prot & IOMMU_WRITE, iommufd_account_mode(ictx));
 	if (IS_ERR(pages))
 		ret = PTR_ERR(pages);
 	else

@@ -20,6 +20,7 @@ struct mm {
 	 * every copy from and to a program asks this first.
 	 */
 	_Atomic u64 vma_lowest, vma_highest;
+	_Atomic u64 locked_vm, pinned_vm; /* pages; see locked_vm.h */
 };
 
 /* May [start, last] touch an area?  A hint: a program that maps and uses memory at once races with itself. */

@@ -196,8 +196,6 @@ void vfio_exit(void);
 /** vfio_set_unsafe_noiommu_mode - as a kernel's command line sets the module's parameter.  0; -errno. */
 int vfio_set_unsafe_noiommu_mode(bool on);
 int vfio_iommu_type1_init(void);
-/** vfio_iommu_type1_set_lock_limit - what one container may pin, as RLIMIT_MEMLOCK; UINT64_MAX: any. */
-void vfio_iommu_type1_set_lock_limit(u64 bytes);
 void vfio_iommu_type1_exit(void);
 int vfio_pci_init(void);	/* registers the pci_driver "vfio-pci" */
 void vfio_pci_exit(void);

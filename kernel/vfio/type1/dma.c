@@ -17,6 +17,7 @@
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/mm/locked_vm.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
 #include "kernel/vfio/vfio.h"
@@ -24,14 +25,6 @@
 #define RANGE "[%#llx-%#llx]"
 #define RANGE_ARGS(first, last) (unsigned long long)(first), (unsigned long long)(last)
 #define HEX(x) (unsigned long long)(x)
-
-#define NO_LIMIT UINT64_MAX
-static u64 lock_limit_pages = NO_LIMIT;
-
-void vfio_iommu_type1_set_lock_limit(u64 bytes)
-{
-	lock_limit_pages = bytes == UINT64_MAX ? NO_LIMIT : bytes >> PAGE_SHIFT;
-}
 
 /* ---- the tree ---- */
 
@@ -204,17 +197,6 @@ static int set_vaddr(struct vfio_iommu *iommu, struct vfio_dma *dma,
 	return 0;
 }
 
-static int account(struct vfio_iommu *iommu, u64 pages)
-{
-	if (lock_limit_pages != NO_LIMIT &&
-	    (pages > lock_limit_pages || iommu->locked_pages > lock_limit_pages - pages))
-		return fail(-ENOMEM,
-			    "locking %llu KiB more than the %llu KiB there are would pass the limit of %llu KiB",
-			    HEX(pages << 2), HEX(iommu->locked_pages << 2), HEX(lock_limit_pages << 2));
-	iommu->locked_pages += pages;
-	return 0;
-}
-
 static int pin(struct vfio_dma *dma)
 {
 	const bool write = dma->prot & IOMMU_WRITE;
@@ -246,7 +228,7 @@ static struct vfio_dma *new_dma(const struct vfio_iommu_type1_dma_map *map)
 /* Pin and map what is in the tree already. */
 static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
-	int ret = account(iommu, dma->size >> PAGE_SHIFT);
+	int ret = locked_vm_charge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
 
 	if (ret)
 		return ret;
@@ -261,7 +243,7 @@ static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 err_unpin:
 	mm_unpin(dma->mm, dma->phys, dma->size);
 err_unaccount:
-	iommu->locked_pages -= dma->size >> PAGE_SHIFT;
+	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
 	return ret;
 }
 
@@ -322,7 +304,7 @@ static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	mm_unpin(dma->mm, dma->phys, dma->size);
 	RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
 	iommu->dma_avail++;
-	iommu->locked_pages -= dma->size >> PAGE_SHIFT;
+	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid_count--;
 	free(dma);

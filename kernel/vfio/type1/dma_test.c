@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "kernel/mm/locked_vm.h"
 #include "kernel/vfio/type1/type1.h"
 
 #define PAGES 48 /* of IOVA that the random walk plays with */
@@ -48,7 +49,7 @@ static void end_iommu(struct vfio_iommu *iommu)
 {
 	vfio_dma_remove_all(iommu);
 	assert_int_equal(iommu->dma_avail, iommu->dma_limit);
-	assert_int_equal(iommu->locked_pages, 0);
+	assert_int_equal(locked_vm_pages(mm_self()), 0);
 	assert_int_equal(iommu->vaddr_invalid_count, 0);
 	iommu_detach_group(domain.domain, group.iommu_group);
 	iommu_domain_free(domain.domain);
@@ -289,7 +290,7 @@ static void map_unwinds(void **state)
 	t_fails(real_map(&iommu, 3, 0, 4, 0), EEXIST);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(iommu_iova_to_phys(domain.domain, i * PAGE_SIZE), 0);
-	assert_int_equal(iommu.locked_pages, 0);
+	assert_int_equal(locked_vm_pages(mm_self()), 0);
 	assert_int_equal(iommu.dma_avail, iommu.dma_limit);
 	iommu_unmap(other, 2 * PAGE_SIZE, PAGE_SIZE);
 	assert_int_equal(real_map(&iommu, 3, 0, 4, 0), 0);

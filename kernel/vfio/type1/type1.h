@@ -71,7 +71,6 @@ struct vfio_iommu {
 	unsigned dma_avail;	/* mappings that may still be made */
 	unsigned dma_limit;
 	unsigned vaddr_invalid_count;
-	u64 locked_pages;	/* each mapping counts its own, also of shared memory */
 	struct vfio_info_blob *info; /* NULL: stale */
 };
 

@@ -3,6 +3,7 @@
  * vfio_iommu_type1_test.c - each ioctl of a type1 container, with what a real Linux 7.2 with an AMD
  * IOMMU answered to the same calls.
  */
+#include "kernel/mm/locked_vm.h"
 #include "kernel/vfio/vfio_test.h"
 
 #define PG PAGE_SIZE
@@ -337,14 +338,14 @@ static void lock_limit(void **state)
 	struct t_ctx x = t_setup("vfio/2", VFIO_TYPE1v2_IOMMU);
 
 	(void)state;
-	vfio_iommu_type1_set_lock_limit(64 << 10);
+	locked_vm_set_limit(64 << 10);
 	t_fails(t_map(x.c, RW, mem, 0x100000, 128 << 10), ENOMEM);
 	t_works(t_map(x.c, RW, mem, 0x100000, 32 << 10));
 	t_works(t_map(x.c, RW, mem, 0x200000, 32 << 10)); /* the same memory counts again */
 	t_fails(t_map(x.c, RW, mem, 0x300000, PG), ENOMEM);
 	unmaps(64 << 10, t_unmap(x.c, ALL, 0, 0));
 	t_works(t_map(x.c, RW, mem, 0x300000, PG));
-	vfio_iommu_type1_set_lock_limit(UINT64_MAX);
+	locked_vm_set_limit(UINT64_MAX);
 	t_works(t_map(x.c, RW, mem, 0x400000, 128 << 10));
 	t_teardown(x);
 }
