@@ -12,6 +12,7 @@
  *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has the test ioctl
  *	SOFTVFIO_TRACE		a file to append traces to, or the number of a descriptor
  *	SOFTVFIO_STATS		a file to which each process appends its totals when it ends
+ *	SOFTVFIO_MEMLOCK	how many bytes may be pinned, or "rlimit"
  */
 #include <elf.h>
 #include <errno.h>
@@ -37,6 +38,7 @@ struct run_options {
 	const char *iommu;	/* NULL: as the machine file says, else amd */
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
+	char memlock[24];	/* bytes, or "rlimit"; empty: no limit */
 	bool explain, stats, iommufd_test;
 	char **program;
 };
@@ -51,6 +53,7 @@ static const struct option long_options[] = {
 	{ "trace", optional_argument, NULL, 't' },
 	{ "stats", no_argument, NULL, 's' },
 	{ "iommufd-test", no_argument, NULL, 'T' },
+	{ "memlock", optional_argument, NULL, 'l' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -72,6 +75,29 @@ static char *absolute(const char *path)
 		abs = NULL;
 	free(cwd);
 	return abs;
+}
+
+/* "64M": a number of bytes, perhaps with K, M or G behind it. */
+static int take_memlock(struct run_options *o, const char *text)
+{
+	static const char units[] = "KMG";
+	unsigned long long bytes;
+	const char *unit;
+	char *end;
+
+	if (!text) {
+		strcpy(o->memlock, "rlimit");
+		return 0;
+	}
+	errno = 0;
+	bytes = strtoull(text, &end, 0);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (*text < '0' || *text > '9' || errno || (*end && (!unit || end[1])))
+		return cli_error("--memlock=%s: a size is a number, perhaps with K, M or G behind it", text);
+	if (unit && __builtin_mul_overflow(bytes, 1ull << (10 * (unit - units + 1)), &bytes))
+		return cli_error("--memlock=%s: more than 64 bits", text);
+	snprintf(o->memlock, sizeof(o->memlock), "%llu", bytes);
+	return 0;
 }
 
 /* One option.  Return: 0 or an exit status. */
@@ -109,6 +135,8 @@ static int take_option(struct run_options *o, int c, char **argv)
 	case 't':
 		o->trace = optarg ? optarg : "2";
 		return 0;
+	case 'l':
+		return take_memlock(o, optarg);
 	case 's':
 		o->stats = true;
 		return 0;
@@ -230,6 +258,8 @@ static int set_environment(const struct run_options *o, const char *dir, const c
 		setenv("SOFTVFIO_EXPLAIN", "1", 1);
 	if (o->iommufd_test)
 		setenv("SOFTVFIO_IOMMUFD_TEST", "1", 1);
+	if (o->memlock[0])
+		setenv("SOFTVFIO_MEMLOCK", o->memlock, 1);
 	if (o->trace) {
 		char *file = strcmp(o->trace, "2") ? absolute(o->trace) : strdup("2");
 

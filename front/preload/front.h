@@ -165,4 +165,9 @@ bool front_kvm_ioctl(int fd, unsigned long request, unsigned long arg, long *ret
 /** front_open - open() for all its names; @flags and @mode as there.  Return: descriptor; -1 and errno. */
 int front_open(int dir_fd, const char *path, int flags, mode_t mode);
 
+/* ---- status.c ---- */
+
+/** front_open_status - the program's own /proc/self/status.  A descriptor; -errno; -ENOENT: the host's will do. */
+int front_open_status(const char *path, int flags);
+
 #endif

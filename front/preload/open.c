@@ -170,7 +170,7 @@ static int open_proc(const char *path, int flags)
 
 	if ((uintptr_t)path < PAGE_SIZE || path[0] != '/' || (path[1] != 'p' && path[1] != 'd') || !*path_machine())
 		return -ENOENT;
-	fd = open_pagemap(path, flags);
+	fd = path_is_status(path) ? front_open_status(path, flags) : open_pagemap(path, flags);
 	if (fd != -ENOENT || !front_fd_count())
 		return fd;
 	fd = open_fdinfo(path, flags);

@@ -183,6 +183,13 @@ bool path_is_pagemap(const char *path)
 	return p && !strcmp(p, "pagemap");
 }
 
+bool path_is_status(const char *path)
+{
+	const char *p = below_proc_self(path);
+
+	return p && !strcmp(p, "status");
+}
+
 int path_self_fd(const char *path, const char *what)
 {
 	size_t len = strlen(what);

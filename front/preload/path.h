@@ -60,5 +60,7 @@ ssize_t path_of_memory(int fd, char *buf, size_t size);
 int path_self_fd(const char *path, const char *what);
 /** path_is_pagemap - is it "/proc/self/pagemap", also by PID or "thread-self"? */
 bool path_is_pagemap(const char *path);
+/** path_is_status - the same of "/proc/self/status". */
+bool path_is_status(const char *path);
 
 #endif

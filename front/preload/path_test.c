@@ -231,6 +231,9 @@ static void test_self_fd(void **state)
 	assert_int_equal(path_self_fd("/dev/fdx/7", "fd"), -1);
 	snprintf(own, sizeof(own), "/proc/%d/pagemap", getpid());
 	assert_true(path_is_pagemap(own));
+	assert_true(path_is_status("/proc/self/status"));
+	assert_false(path_is_status("/proc/self/stat"));
+	assert_false(path_is_status("/proc/1/status"));
 	assert_true(path_is_pagemap("/proc/self/pagemap"));
 	assert_true(path_is_pagemap("/proc/thread-self/pagemap"));
 	assert_false(path_is_pagemap("/proc/self/pagemaps"));

@@ -10,6 +10,7 @@
  *	SOFTVFIO_EXPLAIN	1: print why calls fail
  *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has its private test ioctl
  *	SOFTVFIO_TRACE		a file to append a line per call to, or the number of an open descriptor
+ *	SOFTVFIO_MEMLOCK	how many bytes may be pinned; "rlimit": as RLIMIT_MEMLOCK is at the time
  *	SOFTVFIO_STATS		a file to which a process that built the machine adds its totals when it ends
  */
 #include <stdatomic.h>
@@ -20,6 +21,7 @@
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
+#include "kernel/mm/locked_vm.h"
 #include "kernel/syscall/syscall.h"
 #include "machine/machine.h"
 
@@ -84,6 +86,9 @@ void front_start(void)
 	value = getenv("SOFTVFIO_IOMMUFD_TEST");
 	if (value && !strcmp(value, "1"))
 		machine_iommufd_test_enable();
+	value = getenv("SOFTVFIO_MEMLOCK");
+	if (value)
+		locked_vm_set_limit(!strcmp(value, "rlimit") ? LOCKED_VM_RLIMIT : strtoull(value, NULL, 10));
 	machine_attach_lazy(path_machine());
 }
 

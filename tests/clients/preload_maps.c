@@ -226,6 +226,48 @@ static void string_functions(struct edu *e)
 	ok(bar[0] == EDU_ID);
 }
 
+/* What is pinned shows in the program's own /proc/self/status, read by stdio or not. */
+static long status_kb(const char *name)
+{
+	char text[8192], path[64];
+	ssize_t len;
+	char *at;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", getpid());
+	fd = open(path, O_RDONLY);
+	len = read(fd, text, sizeof(text) - 1);
+	ok(len > 0 && !close(fd));
+	text[len] = '\0';
+	at = strstr(text, name);
+	ok(at && strstr(text, "nonvoluntary_ctxt_switches:"));
+	return atol(at + strlen(name));
+}
+
+static void counts(struct edu *e)
+{
+	static char memory[16 * 4096] __attribute__((aligned(4096)));
+	struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = 3, .vaddr = (uintptr_t)memory,
+						.iova = 0x100000, .size = sizeof(memory) };
+	struct vfio_iommu_type1_dma_unmap unmap = { .argsz = sizeof(unmap), .iova = 0x100000,
+						    .size = sizeof(memory) };
+	long pinned = status_kb("VmPin:"), locked = status_kb("VmLck:");
+	char line[256];
+	FILE *f;
+
+	ok(!ioctl(e->container, VFIO_IOMMU_MAP_DMA, &map));
+	ok(status_kb("VmPin:") == pinned + 64);
+	ok(status_kb("VmLck:") == locked + 64);
+	f = fopen("/proc/self/status", "r");
+	ok(f);
+	while (fgets(line, sizeof(line), f) && strncmp(line, "VmPin:", 6))
+		;
+	ok(atol(line + 6) == pinned + 64 && strstr(line, " kB\n"));
+	fclose(f);
+	ok(!ioctl(e->container, VFIO_IOMMU_UNMAP_DMA, &unmap));
+	ok(status_kb("VmPin:") == pinned && status_kb("VmLck:") == locked);
+}
+
 int main(void)
 {
 	struct edu e;
@@ -243,6 +285,7 @@ int main(void)
 	moves(&e);
 	decoding(&e);
 	as_buffers(&e);
+	counts(&e);
 	edu_close(&e);
 	outlives_descriptors();
 	return 0;
