@@ -32,10 +32,13 @@
 #include "kernel/lib/explain.h"
 #include "machine/machine.h"
 
+#define MAX_IOMMUS 16 /* more than there can be */
+
 struct run_options {
 	struct machine_config *config;
 	bool has_devices, has_params;
-	const char *iommu;	/* NULL: as the machine file says, else amd */
+	const char *iommus[MAX_IOMMUS]; /* none: as the machine file says, else amd */
+	unsigned nr_iommus;
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
 	char memlock[24];	/* bytes, or "rlimit"; empty: no limit */
@@ -120,7 +123,9 @@ static int take_option(struct run_options *o, int c, char **argv)
 		o->keep_dir = optarg;
 		return 0;
 	case 'i':
-		o->iommu = optarg;
+		if (o->nr_iommus == MAX_IOMMUS)
+			return cli_error("run: --iommu is given more than %d times", MAX_IOMMUS);
+		o->iommus[o->nr_iommus++] = optarg;
 		return 0;
 	case 'p':
 		explain_begin();
@@ -162,8 +167,11 @@ static int parse(struct run_options *o, int argc, char **argv)
 	}
 	/* After all files, which may name one too: the command line decides. */
 	explain_begin();
-	if (o->iommu && (err = machine_config_set_iommu(o->config, o->iommu)))
-		return cli_error("--iommu %s: %s", o->iommu, reason_or(err));
+	for (unsigned i = 0; i < o->nr_iommus; i++) {
+		err = machine_config_set_iommu(o->config, o->iommus[i]);
+		if (err)
+			return cli_error("--iommu %s: %s", o->iommus[i], reason_or(err));
+	}
 	if (optind == argc)
 		return cli_error("run: which program?");
 	o->program = argv + optind;
@@ -404,7 +412,7 @@ static int run_on_kept_machine(const struct run_options *o)
 	if (!dir)
 		return cli_error("%s", strerror(ENOMEM));
 	if (is_machine(dir)) {
-		if (o->has_devices || o->has_params || o->iommu)
+		if (o->has_devices || o->has_params || o->nr_iommus)
 			return cli_error("--machine %s is already built: -d, -m, --iommu and --param are for a new one", dir);
 		status = check_kept(dir);
 		if (status)

@@ -56,6 +56,7 @@ struct machine_config *machine_config_new(void)
 		free(cfg);
 		return NULL;
 	}
+	cfg->nr_iommus = 1;
 	return cfg;
 }
 
@@ -90,7 +91,7 @@ struct device_config *machine_config_append(struct machine_config *cfg, const st
 		return NULL;
 	}
 	dev = &cfg->devices[cfg->nr_devices++];
-	*dev = (struct device_config){.model = model, .devid = -1, .group = -1, .bus = -1};
+	*dev = (struct device_config){.model = model, .devid = -1, .group = -1, .bus = -1, .iommu = -1};
 	return dev;
 }
 
@@ -202,7 +203,8 @@ static int set_inject(struct device_config *dev, const char *text)
 static int refuse_key(const struct device_config *dev, const char *key)
 {
 	char known[512];
-	size_t len = (size_t)snprintf(known, sizeof(known), "%s, group, driver, inject", dev->model->platform ? "name, stream" : "addr");
+	size_t len = (size_t)snprintf(known, sizeof(known), "%s, group, driver, iommu, inject",
+			       dev->model->platform ? "name, stream" : "addr");
 
 	if (device_config_is_port(dev))
 		len += (size_t)snprintf(known + len, sizeof(known) - len, ", bus");
@@ -251,7 +253,8 @@ static int set_option(struct device_config *dev, const char *key, const char *va
 
 static bool is_our_key(const struct device_config *dev, const char *key)
 {
-	static const char *const ours[] = {"model", "addr", "group", "driver", "inject"}, *const platform[] = {"name", "stream"};
+	static const char *const ours[] = {"model", "addr", "group", "driver", "inject", "iommu"};
+	static const char *const platform[] = {"name", "stream"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcmp(ours[i], key))
@@ -296,6 +299,8 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 		return 0;
 	if (!strcmp(kv->key, "group"))
 		return parse_uint("group", kv->value, 0, MACHINE_MAX_GROUP, &dev->group);
+	if (!strcmp(kv->key, "iommu"))
+		return parse_uint("iommu", kv->value, 0, MACHINE_MAX_IOMMUS - 1, &dev->iommu);
 	if (!strcmp(kv->key, "driver"))
 		return set_driver(dev, kv->value);
 	if (!strcmp(kv->key, "inject"))
@@ -324,11 +329,11 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 static int iommu_set_kind(struct iommu_config *iommu, const char *value)
 {
 	if (!strcmp(value, "amd"))
-		*iommu = (struct iommu_config){MACHINE_IOMMU_AMD, 0};
+		*iommu = (struct iommu_config){MACHINE_IOMMU_AMD, 0, IOMMU_BASIC};
 	else if (!strcmp(value, "intel"))
-		*iommu = (struct iommu_config){MACHINE_IOMMU_INTEL, DEFAULT_AW_BITS};
+		*iommu = (struct iommu_config){MACHINE_IOMMU_INTEL, DEFAULT_AW_BITS, IOMMU_BASIC};
 	else if (!strcmp(value, "none"))
-		*iommu = (struct iommu_config){MACHINE_IOMMU_NONE, 0};
+		*iommu = (struct iommu_config){MACHINE_IOMMU_NONE, 0, IOMMU_BASIC};
 	else
 		return fail(-EINVAL, "iommu=%s: there are amd, intel and none", value);
 	return 0;
@@ -345,23 +350,65 @@ static int iommu_set_aw_bits(struct iommu_config *iommu, const char *value)
 	return 0;
 }
 
+static int iommu_set_features(struct iommu_config *iommu, const char *value)
+{
+	if (strcmp(value, "basic") && strcmp(value, "full"))
+		return fail(-EINVAL, "features=%s: there are basic and full", value);
+	if (iommu->kind == MACHINE_IOMMU_NONE)
+		return fail(-EINVAL, "features=%s: there is no IOMMU to have them", value);
+	iommu->features = !strcmp(value, "full") ? IOMMU_FULL : IOMMU_BASIC;
+	return 0;
+}
+
+static int iommu_set_key(struct iommu_config *iommu, const char *key, const char *value)
+{
+	if (!strcmp(key, "kind"))
+		return iommu_set_kind(iommu, value);
+	if (!strcmp(key, "aw-bits"))
+		return iommu_set_aw_bits(iommu, value);
+	if (!strcmp(key, "features"))
+		return iommu_set_features(iommu, value);
+	return fail(-EINVAL, "\"%s\" is no key of an IOMMU; there are aw-bits=39, 48 or 57 (of intel) and "
+		    "features=basic or full", key);
+}
+
+/* One "key=value" of @len bytes. */
+static int iommu_set_text(struct iommu_config *iommu, const char *text, size_t len)
+{
+	char word[64], *value;
+
+	if (len >= sizeof(word))
+		return fail(-EINVAL, "\"%.40s...\" is no key of an IOMMU", text);
+	memcpy(word, text, len);
+	word[len] = '\0';
+	value = strchr(word, '=');
+	if (!value)
+		return fail(-EINVAL, "\"%s\" is not key=value", word);
+	*value = '\0';
+	return iommu_set_key(iommu, word, value + 1);
+}
+
 int machine_config_set_iommu(struct machine_config *cfg, const char *text)
 {
-	size_t kind_len = strcspn(text, ",");
-	const char *rest = text + kind_len, *key = ",aw-bits=";
+	size_t len = strcspn(text, ",");
 	struct iommu_config iommu;
 	char kind[16];
 	int err;
 
-	snprintf(kind, sizeof(kind), "%.*s", (int)min(kind_len, sizeof(kind) - 1), text);
+	if (cfg->nr_said == MACHINE_MAX_IOMMUS)
+		return fail(-EINVAL, "a machine has at most %u IOMMUs", MACHINE_MAX_IOMMUS);
+	snprintf(kind, sizeof(kind), "%.*s", (int)min(len, sizeof(kind) - 1), text);
 	err = iommu_set_kind(&iommu, kind);
-	if (!err && *rest && strncmp(rest, key, strlen(key)))
-		err = fail(-EINVAL, "\"%s\" is no key of an IOMMU; intel knows aw-bits=39, 48 or 57", rest + 1);
-	else if (!err && *rest)
-		err = iommu_set_aw_bits(&iommu, rest + strlen(key));
-	if (!err)
-		cfg->iommu = iommu;
-	return err;
+	for (text += len; !err && *text; text += len) {
+		text++; /* the comma */
+		len = strcspn(text, ",");
+		err = iommu_set_text(&iommu, text, len);
+	}
+	if (err)
+		return err;
+	cfg->iommus[cfg->nr_said++] = iommu;
+	cfg->nr_iommus = max(cfg->nr_iommus, cfg->nr_said);
+	return 0;
 }
 
 int machine_config_set_param(struct machine_config *cfg, const char *name, const char *value)
@@ -393,10 +440,10 @@ static int set_machine_key(struct machine_config *cfg, const char *name, const c
 	if (strchr(name, '.'))
 		return machine_config_set_param(cfg, name, value);
 	if (!strcmp(name, "iommu"))
-		return iommu_set_kind(&cfg->iommu, value);
-	if (!strcmp(name, "aw-bits"))
-		return iommu_set_aw_bits(&cfg->iommu, value);
-	return fail(-EINVAL, "[machine] has no key %s; it knows iommu and aw-bits", name);
+		return iommu_set_kind(&cfg->iommus[0], value);
+	if (!strcmp(name, "aw-bits") || !strcmp(name, "features"))
+		return iommu_set_key(&cfg->iommus[0], name, value);
+	return fail(-EINVAL, "[machine] has no key %s; it knows iommu, aw-bits and features", name);
 }
 
 /* ---- words to a device ----------------------------------------------------------------------- */
@@ -566,6 +613,7 @@ struct parse {
 	const char *text; /* what is not read yet */
 	int line;
 	bool in_device;	  /* a section [device ...] is under way: words are its keys */
+	struct iommu_config *iommu; /* a section [iommu N] is; NULL: none */
 	int section_line; /* where the section under way began; it is under way from its first key on */
 	int header_line;  /* the last line that began with '[' */
 	bool header_device; /* and it was of a device */
@@ -593,6 +641,7 @@ static void section_end(struct parse *p)
 	}
 	words_clear(&p->words);
 	p->in_device = false;
+	p->iommu = NULL;
 }
 
 /* A section without a key never comes to parse_key(); of a device that is a mistake. */
@@ -627,6 +676,21 @@ static char *parse_next_line(char *buf, int size, void *stream)
 	return buf;
 }
 
+/* The next unit, or one that is there already. */
+static int iommu_begin(struct parse *p, const char *number)
+{
+	int n, err = parse_uint("[iommu N], N", number, 0, MACHINE_MAX_IOMMUS - 1, &n);
+
+	if (err)
+		return err;
+	if ((unsigned)n > p->cfg->nr_iommus)
+		return fail(-EINVAL, "[iommu %d]: units are numbered without a gap, the next one is %u", n,
+			    p->cfg->nr_iommus);
+	p->cfg->nr_iommus = max(p->cfg->nr_iommus, (unsigned)n + 1);
+	p->iommu = &p->cfg->iommus[n];
+	return 0;
+}
+
 static int section_begin(struct parse *p, const char *section)
 {
 	const char *addr = section + strlen("device");
@@ -635,8 +699,10 @@ static int section_begin(struct parse *p, const char *section)
 	p->section_line = p->header_line;
 	if (!strcmp(section, "machine"))
 		return 0;
+	if (!strncmp(section, "iommu ", strlen("iommu ")))
+		return iommu_begin(p, section + strlen("iommu "));
 	if (strncmp(section, "device", strlen("device")) || (*addr && *addr != ' '))
-		return fail(-EINVAL, "section [%s]: there are [machine] and [device ADDRESS]", section);
+		return fail(-EINVAL, "section [%s]: there are [machine], [iommu N] and [device ADDRESS]", section);
 	p->in_device = true;
 	addr += strspn(addr, " ");
 	return *addr ? words_add(&p->words, "addr", 4, addr, strlen(addr), p->section_line) : 0;
@@ -655,6 +721,8 @@ static int parse_key(void *user, const char *section, const char *name, const ch
 		err = section_begin(p, section);
 	if (!err && !p->err && p->in_device)
 		err = words_add(&p->words, name, strlen(name), value, strlen(value), p->line);
+	else if (!err && !p->err && p->iommu)
+		err = iommu_set_key(p->iommu, name, value);
 	else if (!err && !p->err)
 		err = set_machine_key(p->cfg, name, value);
 	if (err)
@@ -710,7 +778,7 @@ int machine_config_load(struct machine_config *cfg, const char *file)
 {
 	struct parse p = {.cfg = cfg};
 	char *text = read_file(file);
-	struct iommu_config iommu_before = cfg->iommu;
+	const struct machine_config iommus_before = *cfg;
 	unsigned before = cfg->nr_devices;
 	int bad_line;
 
@@ -731,7 +799,8 @@ int machine_config_load(struct machine_config *cfg, const char *file)
 		return 0;
 	while (cfg->nr_devices > before)
 		device_config_clear(&cfg->devices[--cfg->nr_devices]);
-	cfg->iommu = iommu_before;
+	memcpy(cfg->iommus, iommus_before.iommus, sizeof(cfg->iommus));
+	cfg->nr_iommus = iommus_before.nr_iommus;
 	return fail_at(p.err, file, p.err_line);
 }
 
@@ -753,6 +822,8 @@ static void print_device(FILE *out, const struct device_config *dev)
 		fprintf(out, "group = %d\n", dev->group);
 	if (dev->bus >= 0)
 		fprintf(out, "bus = %d\n", dev->bus);
+	if (dev->iommu > 0)
+		fprintf(out, "iommu = %d\n", dev->iommu);
 	if (dev->model->platform && dev->devid >= 0)
 		fprintf(out, "stream = 0x%04x\n", (unsigned)dev->devid);
 	if (dev->inject)
@@ -784,6 +855,20 @@ static int write_file(const char *dir, const char *name, const char *text, size_
 	return n < 0 ? fail((int)n, "%s: %s", path, strerror(-(int)n)) : 0;
 }
 
+/* Behind the name of the key that has its kind. */
+static void print_iommu(FILE *out, const struct iommu_config *iommu)
+{
+	static const char *const names[] = {
+		[MACHINE_IOMMU_AMD] = "amd", [MACHINE_IOMMU_INTEL] = "intel", [MACHINE_IOMMU_NONE] = "none",
+	};
+
+	fprintf(out, " = %s\n", names[iommu->kind]);
+	if (iommu->aw_bits)
+		fprintf(out, "aw-bits = %u\n", iommu->aw_bits);
+	if (iommu->features == IOMMU_FULL)
+		fprintf(out, "features = full\n");
+}
+
 int machine_config_save(const struct machine_config *cfg, const char *dir)
 {
 	char *text = NULL;
@@ -793,12 +878,14 @@ int machine_config_save(const struct machine_config *cfg, const char *dir)
 
 	if (!out)
 		return -ENOMEM;
-	if (cfg->iommu.kind == MACHINE_IOMMU_INTEL)
-		fprintf(out, "[machine]\niommu = intel\naw-bits = %u\n", cfg->iommu.aw_bits);
-	else
-		fprintf(out, "[machine]\niommu = %s\n", cfg->iommu.kind == MACHINE_IOMMU_AMD ? "amd" : "none");
+	fprintf(out, "[machine]\niommu");
+	print_iommu(out, &cfg->iommus[0]);
 	if (cfg->reset_not_required)
 		fprintf(out, "vfio_platform.reset_required = N\n");
+	for (unsigned i = 1; i < cfg->nr_iommus; i++) {
+		fprintf(out, "\n[iommu %u]\nkind", i);
+		print_iommu(out, &cfg->iommus[i]);
+	}
 	for (unsigned i = 0; i < cfg->nr_devices; i++)
 		print_device(out, &cfg->devices[i]);
 	err = ferror(out);

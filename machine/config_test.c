@@ -121,7 +121,7 @@ static void test_bad_device_text(void **state)
 	add_fails(cfg, "foo", "no device model \"foo\"; there are edu, nvme, pl330, platdev, root-port");
 	add_fails(cfg, "edu,inject=flood", "there is no fault \"flood\"");
 	add_fails(cfg, "/dev/null,x=y", "is no regular file");
-	add_fails(cfg, "edu,foo=1", "edu has no key foo; it knows addr, group, driver, inject, dma_mask, delay_us");
+	add_fails(cfg, "edu,foo=1", "edu has no key foo; it knows addr, group, driver, iommu, inject, dma_mask, delay_us");
 	add_fails(cfg, "edu,", "is not key=value");
 	add_fails(cfg, "edu,,group=1", "is not key=value");
 	add_fails(cfg, "edu,group", "\"group\" is not key=value");
@@ -268,7 +268,7 @@ static void test_bad_files(void **state)
 	load_fails(cfg, "[machine]\n\n[device]\n", 3, "needs a model");
 	load_fails(cfg, "[device]\nmodel = edu\nnonsense\n", 3, "neither a [section] nor key = value");
 	load_fails(cfg, "[device\nmodel = edu\n", 1, "neither a [section]");
-	load_fails(cfg, "[devices]\nmodel = edu\n", 2, "there are [machine] and [device ADDRESS]");
+	load_fails(cfg, "[devices]\nmodel = edu\n", 2, "there are [machine], [iommu N] and [device ADDRESS]");
 	load_fails(cfg, "model = edu\n", 1, "before any section");
 	load_fails(cfg, "[machine]\niommu = smmu\n", 2, "iommu=smmu: there are amd, intel and none");
 	load_fails(cfg, "[machine]\niommu = intel\naw-bits = 40\n", 3, "39, 48 or 57 bits");
@@ -282,41 +282,113 @@ static void test_bad_files(void **state)
 
 static void iommu_fails(struct machine_config *cfg, const char *text, const char *why)
 {
-	struct iommu_config before = cfg->iommu;
+	struct iommu_config before = cfg->iommus[0];
 
 	explain_begin();
+	cfg->nr_said = 0;
 	assert_int_equal(machine_config_set_iommu(cfg, text), -EINVAL);
 	assert_non_null(strstr(explain_take(), why));
-	assert_memory_equal(&cfg->iommu, &before, sizeof(before));
+	assert_memory_equal(&cfg->iommus[0], &before, sizeof(before));
+}
+
+/* As if it were the first time. */
+static int set_iommu(struct machine_config *cfg, const char *text)
+{
+	cfg->nr_said = 0;
+	return machine_config_set_iommu(cfg, text);
 }
 
 static void test_iommu(void **state)
 {
 	struct machine_config *cfg = *state;
 
-	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_AMD);
-	assert_int_equal(machine_config_set_iommu(cfg, "intel"), 0);
-	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_INTEL);
-	assert_int_equal(cfg->iommu.aw_bits, 48);
-	assert_int_equal(machine_config_set_iommu(cfg, "intel,aw-bits=57"), 0);
-	assert_int_equal(cfg->iommu.aw_bits, 57);
-	assert_int_equal(machine_config_set_iommu(cfg, "none"), 0);
-	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_NONE);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_AMD);
+	assert_int_equal(set_iommu(cfg, "intel"), 0);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_INTEL);
+	assert_int_equal(cfg->iommus[0].aw_bits, 48);
+	assert_int_equal(set_iommu(cfg, "intel,aw-bits=57"), 0);
+	assert_int_equal(cfg->iommus[0].aw_bits, 57);
+	assert_int_equal(set_iommu(cfg, "none"), 0);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_NONE);
 	iommu_fails(cfg, "none,aw-bits=48", "only iommu=intel has that choice");
 	iommu_fails(cfg, "", "there are amd, intel and none");
 	iommu_fails(cfg, "intelligent", "there are amd, intel and none");
 	iommu_fails(cfg, "a-name-that-is-longer-than-any", "there are amd, intel and none");
-	iommu_fails(cfg, "intel,", "no key of an IOMMU");
+	iommu_fails(cfg, "intel,", "is not key=value");
 	iommu_fails(cfg, "intel,bits=39", "no key of an IOMMU");
 	iommu_fails(cfg, "intel,aw-bits=", "39, 48 or 57 bits");
 	iommu_fails(cfg, "intel,aw-bits=64", "39, 48 or 57 bits");
 	iommu_fails(cfg, "amd,aw-bits=48", "only iommu=intel has that choice");
 	load_ok(cfg, "[machine]\niommu = intel\naw-bits = 39\n");
-	assert_int_equal(cfg->iommu.aw_bits, 39);
+	assert_int_equal(cfg->iommus[0].aw_bits, 39);
 	load_fails(cfg, "[machine]\niommu = amd\n[device]\nmodel = what\n", 4, "no device model");
-	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_INTEL); /* a bad file changes nothing */
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_INTEL); /* a bad file changes nothing */
 	load_ok(cfg, "[machine]\niommu = amd\n");
-	assert_int_equal(cfg->iommu.kind, MACHINE_IOMMU_AMD);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_AMD);
+	assert_int_equal(cfg->iommus[0].features, IOMMU_BASIC);
+	assert_int_equal(set_iommu(cfg, "intel,features=full,aw-bits=57"), 0);
+	assert_int_equal(cfg->iommus[0].features, IOMMU_FULL);
+	assert_int_equal(cfg->iommus[0].aw_bits, 57);
+	iommu_fails(cfg, "amd,features=some", "there are basic and full");
+	iommu_fails(cfg, "none,features=full", "there is no IOMMU");
+}
+
+static void completes_not(struct machine_config *cfg, const char *why)
+{
+	explain_begin();
+	assert_int_equal(machine_config_complete(cfg), -EINVAL);
+	assert_non_null(strstr(explain_take(), why));
+}
+
+static void test_iommus(void **state)
+{
+	struct machine_config *cfg = *state;
+
+	load_ok(cfg, "[machine]\niommu = amd\n[iommu 1]\nkind = intel\naw-bits = 39\nfeatures = full\n"
+		"[device 0000:01:00.0]\nmodel = edu\n[device 0000:02:00.0]\nmodel = edu\niommu = 1\n");
+	assert_int_equal(cfg->nr_iommus, 2);
+	assert_int_equal(cfg->iommus[1].kind, MACHINE_IOMMU_INTEL);
+	assert_int_equal(cfg->iommus[1].aw_bits, 39);
+	assert_int_equal(cfg->iommus[1].features, IOMMU_FULL);
+	assert_int_equal(machine_config_complete(cfg), 0);
+	assert_int_equal(machine_config_find(cfg, 0x100)->iommu, 0);
+	assert_int_equal(machine_config_find(cfg, 0x200)->iommu, 1);
+	assert_int_equal(machine_config_find(cfg, 0x10)->iommu, 1); /* the port of bus 2 */
+	/* the command line decides, unit by unit */
+	assert_int_equal(machine_config_set_iommu(cfg, "intel"), 0);
+	assert_int_equal(machine_config_set_iommu(cfg, "amd"), 0);
+	assert_int_equal(machine_config_set_iommu(cfg, "amd,features=full"), 0);
+	assert_int_equal(cfg->nr_iommus, 3);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_INTEL);
+	assert_int_equal(cfg->iommus[1].kind, MACHINE_IOMMU_AMD);
+	assert_int_equal(cfg->iommus[2].features, IOMMU_FULL);
+	for (unsigned i = 3; i < MACHINE_MAX_IOMMUS; i++)
+		assert_int_equal(machine_config_set_iommu(cfg, "amd"), 0);
+	assert_int_equal(machine_config_set_iommu(cfg, "amd"), -EINVAL);
+}
+
+static void test_iommus_refused(void **state)
+{
+	struct machine_config *cfg = *state;
+
+	load_fails(cfg, "[iommu 2]\nkind = amd\n", 2, "the next one is 1");
+	load_fails(cfg, "[iommu 9]\nkind = amd\n", 2, "not a number in [0, 7]");
+	load_fails(cfg, "[iommu 1]\nkind = amd\naw-bits = 39\n", 3, "only iommu=intel");
+	load_fails(cfg, "[iommu 1]\niommu = amd\n", 2, "no key of an IOMMU");
+	assert_int_equal(cfg->nr_iommus, 1); /* bad files change nothing */
+	load_fails(cfg, "[device]\nmodel = edu\niommu = 8\n", 3, "not a number in [0, 7]");
+	assert_int_equal(machine_config_add(cfg, "edu,iommu=1,group=5"), 0);
+	completes_not(cfg, "iommu=1: the machine has 1 unit");
+	load_ok(cfg, "[iommu 1]\nkind = amd\n[device]\nmodel = edu\ngroup = 5\n");
+	completes_not(cfg, "group 5 has devices behind IOMMU 1 and 0");
+}
+
+static void test_none_stands_alone(void **state)
+{
+	struct machine_config *cfg = *state;
+
+	load_ok(cfg, "[machine]\niommu = none\n[iommu 1]\nkind = amd\n");
+	completes_not(cfg, "iommu none is for a machine without any");
 }
 
 static void test_no_file(void **state)
@@ -466,6 +538,9 @@ int main(void)
 		T(test_file),
 		T(test_bad_files),
 		T(test_iommu),
+		T(test_iommus),
+		T(test_iommus_refused),
+		T(test_none_stands_alone),
 		T(test_no_file),
 		T(test_save_and_load),
 		T(test_random_files),

@@ -55,9 +55,9 @@ static unsigned pages_to_mapped(struct iotlb *iotlb, u64 page, bool below)
 	return 0;
 }
 
-static void nearest_fact(struct machine *m, const struct hw_iommu_fault *fault, char *buf, size_t size)
+static void nearest_fact(struct hw_iommu *hw, const struct hw_iommu_fault *fault, char *buf, size_t size)
 {
-	struct iotlb *iotlb = iotlb_create(m->hw_iommu, fault->devid);
+	struct iotlb *iotlb = iotlb_create_pasid(hw, fault->devid, fault->pasid);
 	u64 page = fault->iova & PAGE_MASK;
 	unsigned below, above, n;
 
@@ -104,22 +104,22 @@ static void put_name(const char *name, const struct hw_iommu_fault *fault, char 
 	snprintf(at, size - (size_t)(at - what), "device %s%s", name, rest);
 }
 
-void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault)
+void machine_fault_handler(void *arg, const struct hw_iommu_fault *fault)
 {
-	struct machine *m = machine;
+	struct machine_unit *unit = arg;
 	char what[256], fact[128] = "", name[80];
 
 	if (!explain_enabled || said_before(fault))
 		return;
-	device_name(m, fault->devid, name, sizeof(name));
-	if (!m->iommu) {
+	device_name(unit->machine, fault->devid, name, sizeof(name));
+	if (!unit->iommu) {
 		explain_event("DMA without an IOMMU: device %s %s physical address 0x%llx: no memory of this "
 			      "program is there, or not so (its physical addresses are its virtual ones)",
 			      name, fault->write ? "writes" : "reads", (unsigned long long)fault->iova);
 		return;
 	}
 	if (fault->reason == HW_IOMMU_FAULT_NOT_PRESENT)
-		nearest_fact(m, fault, fact, sizeof(fact));
+		nearest_fact(unit->hw, fault, fact, sizeof(fact));
 	hw_iommu_fault_describe(fault, what, sizeof(what));
 	put_name(name, fault, what, sizeof(what));
 	explain_event("%s%s", what, fact);

@@ -234,21 +234,57 @@ const struct hw_bus_ops machine_bus_ops = {
 	.resolve = resolve,
 };
 
-/* Pinned pages move: no DMA meanwhile. */
-static void stop_dma(void *hw_iommu)
+/* Pinned pages move: no DMA meanwhile, of no unit. */
+static void stop_dma(void *machine)
 {
-	hw_iommu_hold(hw_iommu);
+	struct machine *m = machine;
+
+	for (unsigned i = 0; i < m->nr_units; i++)
+		hw_iommu_hold(m->units[i].hw);
 }
 
-static void resume_dma(void *hw_iommu)
+static void resume_dma(void *machine)
 {
-	hw_iommu_let_go(hw_iommu);
+	struct machine *m = machine;
+
+	for (unsigned i = m->nr_units; i > 0; i--)
+		hw_iommu_let_go(m->units[i - 1].hw);
 }
 
 const struct mmu_notifier_ops machine_mmu_notifier_ops = {
 	.invalidate_start = stop_dma,
 	.invalidate_end = resume_dma,
 };
+
+/* ---- page requests -------------------------------------------------------------------------- */
+
+static struct device *device_of(struct machine_unit *unit, u16 devid)
+{
+	struct machine *m = unit->machine;
+
+	for (unsigned i = 0; i < m->nr_devices; i++) {
+		struct machine_device *md = &m->devices[i];
+
+		if (md->config->devid == devid && &m->units[md->config->iommu] == unit)
+			return md->config->model->platform ? &md->plat.dev : &md->pdev.dev;
+	}
+	return NULL;
+}
+
+int machine_page_request(void *unit, const struct hw_page_request *from)
+{
+	struct device *dev = device_of(unit, from->devid);
+	struct iommu_page_request request = {
+		.flags = (from->pasid == HW_NO_PASID ? 0 : IOMMU_FAULT_PASID_VALID) |
+			 (from->last ? IOMMU_FAULT_LAST_PAGE : 0),
+		.pasid = from->pasid,
+		.grpid = from->grpid,
+		.perm = from->write ? IOMMU_FAULT_PERM_WRITE : IOMMU_FAULT_PERM_READ,
+		.addr = from->iova,
+	};
+
+	return dev ? iommu_report_page_request(dev, &request) : -ENODEV;
+}
 
 /* ---- bus addresses: who answers? ------------------------------------------------------------- */
 

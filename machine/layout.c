@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * layout.c - addresses, root ports and groups for what the user left open.
+ * layout.c - addresses, root ports, groups and IOMMUs for what the user left open.
  *
  *	address	the first bus from 1 on that nothing is on: 0000:01:00.0, 0000:02:00.0, ...
  *	port	each bus but the root bus has one, on the root bus at the slot with the bus's number if
  *		that is free; two devices on one bus share it
  *	name	and stream id of platform devices: platform.c
  *	group	the lowest numbers that nobody asked for: first the user's devices, then ports
+ *	iommu	unit 0; a port is behind the unit of the first device behind it
  *
  * A machine that was completed once has nothing open any more, so completing it again changes nothing.
  */
@@ -136,6 +137,50 @@ static void give_groups(struct machine_config *cfg, bool ports)
 	}
 }
 
+/* ---- IOMMUs ---- */
+
+static int iommu_behind(const struct machine_config *cfg, const struct device_config *port)
+{
+	for (unsigned i = 0; i < cfg->nr_devices; i++) {
+		const struct device_config *dev = &cfg->devices[i];
+
+		if (!device_config_is_port(dev) && !dev->model->platform && DEVID_BUS(dev->devid) == port->bus)
+			return dev->iommu;
+	}
+	return 0;
+}
+
+static int check_iommu(const struct machine_config *cfg, const struct device_config *dev)
+{
+	if ((unsigned)dev->iommu >= cfg->nr_iommus)
+		return fail(-EINVAL, "iommu=%d: the machine has %u unit%s, from 0 on", dev->iommu, cfg->nr_iommus,
+			    cfg->nr_iommus > 1 ? "s" : "");
+	for (unsigned i = 0; i < cfg->nr_devices; i++)
+		if (cfg->devices[i].group == dev->group && cfg->devices[i].iommu != dev->iommu)
+			return fail(-EINVAL, "group %d has devices behind IOMMU %d and %d: a group is behind one",
+				    dev->group, dev->iommu, cfg->devices[i].iommu);
+	return 0;
+}
+
+static int give_iommus(struct machine_config *cfg)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < cfg->nr_devices; i++)
+		if (cfg->devices[i].iommu < 0 && !device_config_is_port(&cfg->devices[i]))
+			cfg->devices[i].iommu = 0;
+	for (unsigned i = 0; i < cfg->nr_devices; i++)
+		if (cfg->devices[i].iommu < 0)
+			cfg->devices[i].iommu = iommu_behind(cfg, &cfg->devices[i]);
+	for (unsigned i = 0; i < cfg->nr_devices && !err; i++)
+		err = check_iommu(cfg, &cfg->devices[i]);
+	for (unsigned i = 0; i < cfg->nr_iommus && !err && cfg->nr_iommus > 1; i++)
+		if (cfg->iommus[i].kind == MACHINE_IOMMU_NONE)
+			err = fail(-EINVAL, "iommu none is for a machine without any, not for unit %u of %u", i,
+				   cfg->nr_iommus);
+	return err;
+}
+
 int machine_config_complete(struct machine_config *cfg)
 {
 	int err = give_addresses(cfg);
@@ -150,5 +195,5 @@ int machine_config_complete(struct machine_config *cfg)
 		return err;
 	give_groups(cfg, false);
 	give_groups(cfg, true);
-	return 0;
+	return give_iommus(cfg);
 }

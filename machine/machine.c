@@ -14,6 +14,7 @@
  */
 #include "machine/machine.h"
 
+#include <linux/pci_regs.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,19 +38,29 @@ static atomic_bool attached;
 
 /* ---- modules: kernel code that exists once ------------------------------------------------------ */
 
+static int probe_behind(struct device *dev, const struct device_config *config)
+{
+	return iommu_probe_device(machine.units[config->iommu].iommu, dev, (u16)config->devid,
+				  (unsigned)config->group);
+}
+
 static int iommu_probe(struct pci_dev *pdev)
 {
 	struct machine_device *md = container_of(pdev, struct machine_device, pdev);
+	unsigned cap = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID);
+	int err = probe_behind(&pdev->dev, md->config);
+	u16 pasid = 0;
 
-	return iommu_probe_device(machine.iommu, &pdev->dev, (u16)md->config->devid,
-				  (unsigned)md->config->group);
+	if (!err && cap && !pci_read_config_word(pdev, cap + PCI_PASID_CAP, &pasid))
+		iommu_device_set_pasid_bits(&pdev->dev, pasid >> 8 & 0x1f);
+	return err;
 }
 
 static int platform_probe(struct platform_device *plat)
 {
 	struct machine_device *md = container_of(plat, struct machine_device, plat);
 
-	return iommu_probe_device(machine.iommu, &plat->dev, (u16)md->config->devid, (unsigned)md->config->group);
+	return probe_behind(&plat->dev, md->config);
 }
 
 /* What Linux does at boot, in its order.  @exit NULL: nothing to undo.  Tree lock held. */
@@ -99,16 +110,25 @@ static const struct hw_iommu_format *const formats[] = {
 	[MACHINE_IOMMU_NONE] = &hw_iommu_direct,
 };
 
-/* The driver of the unit that the configuration names; NULL without one. */
-static struct iommu_device *iommu_init(struct machine *m, unsigned last_bus)
+/* As Linux numbers them: each kind from 0 on. */
+static void unit_name(struct machine *m, struct machine_unit *unit, const struct iommu_config *config)
 {
-	switch (m->config->iommu.kind) {
+	unsigned number = 0;
+
+	for (const struct iommu_config *c = m->config->iommus; c < config; c++)
+		number += c->kind == config->kind;
+	snprintf(unit->name, sizeof(unit->name), "%s%u", config->kind == MACHINE_IOMMU_AMD ? "ivhd" : "dmar", number);
+}
+
+/* The driver of the unit that the configuration names; NULL without one. */
+static struct iommu_device *iommu_init(struct machine_unit *unit, const struct iommu_config *config, unsigned last_bus)
+{
+	switch (config->kind) {
 	case MACHINE_IOMMU_INTEL:
-		return intel_iommu_init("dmar0", &machine_iommu_hw_ops, m->hw_iommu, m->config->iommu.aw_bits,
-					IOMMU_BASIC);
+		return intel_iommu_init(unit->name, &machine_iommu_hw_ops, unit->hw, config->aw_bits, config->features);
 	case MACHINE_IOMMU_AMD:
-		return amd_iommu_init("ivhd0", &machine_iommu_hw_ops, m->hw_iommu, (last_bus + 1) * 256,
-				      IOMMU_BASIC);
+		return amd_iommu_init(unit->name, &machine_iommu_hw_ops, unit->hw, (last_bus + 1) * 256,
+				      config->features);
 	case MACHINE_IOMMU_NONE:
 		break;
 	}
@@ -117,11 +137,39 @@ static struct iommu_device *iommu_init(struct machine *m, unsigned last_bus)
 
 static void iommu_exit(struct machine *m)
 {
-	if (m->config->iommu.kind == MACHINE_IOMMU_INTEL)
-		intel_iommu_exit(m->iommu);
-	else
-		amd_iommu_exit(m->iommu);
-	m->iommu = NULL;
+	while (m->nr_units) {
+		struct machine_unit *unit = &m->units[--m->nr_units];
+
+		if (m->config->iommus[m->nr_units].kind == MACHINE_IOMMU_INTEL)
+			intel_iommu_exit(unit->iommu);
+		else
+			amd_iommu_exit(unit->iommu);
+		hw_iommu_destroy(unit->hw);
+		memset(unit, 0, sizeof(*unit));
+	}
+}
+
+static int unit_build(struct machine *m, unsigned number, unsigned last_bus)
+{
+	const struct iommu_config *config = &m->config->iommus[number];
+	struct machine_unit *unit = &m->units[number];
+
+	unit->machine = m;
+	unit_name(m, unit, config);
+	unit->hw = hw_iommu_create(&machine_bus_ops, formats[config->kind]);
+	m->nr_units++; /* from here on iommu_exit() cleans up */
+	if (!unit->hw)
+		return fail(-ENOMEM, "no memory for the IOMMU");
+	unit->iommu = iommu_init(unit, config, last_bus);
+	if (IS_ERR(unit->iommu)) {
+		int err = (int)PTR_ERR(unit->iommu);
+
+		unit->iommu = NULL;
+		return err;
+	}
+	hw_iommu_set_fault_handler(unit->hw, machine_fault_handler, unit);
+	hw_iommu_set_page_request_handler(unit->hw, machine_page_request, unit);
+	return 0;
 }
 
 static int iommu_build(struct machine *m)
@@ -130,20 +178,15 @@ static int iommu_build(struct machine *m)
 
 	for (unsigned i = 0; i < m->config->nr_devices; i++)
 		last_bus = max(last_bus, (unsigned)DEVID_BUS(m->config->devices[i].devid));
-	m->hw_iommu = hw_iommu_create(&machine_bus_ops, formats[m->config->iommu.kind]);
-	if (!m->hw_iommu)
-		return fail(-ENOMEM, "no memory for the IOMMU");
-	m->iommu = iommu_init(m, last_bus);
-	if (IS_ERR(m->iommu)) {
-		int err = (int)PTR_ERR(m->iommu);
+	for (unsigned i = 0; i < m->config->nr_iommus; i++) {
+		int err = unit_build(m, i, last_bus);
 
-		m->iommu = NULL;
-		return err;
+		if (err)
+			return err;
 	}
-	hw_iommu_set_fault_handler(m->hw_iommu, machine_fault_handler, m);
-	mmu_notifier_register(&machine_mmu_notifier_ops, m->hw_iommu);
+	mmu_notifier_register(&machine_mmu_notifier_ops, m);
 	phys_slot_register(PHYS_SLOT_MMIO, &machine_mmio_ops, m);
-	if (m->iommu) {
+	if (m->units[0].iommu) {
 		pci_iommu_probe = iommu_probe;
 		platform_iommu_probe = platform_probe;
 	}
@@ -153,7 +196,7 @@ static int iommu_build(struct machine *m)
 /* A new machine without an IOMMU boots as with vfio.enable_unsafe_noiommu_mode=1: else no device were any use. */
 static int allow_noiommu(struct machine *m)
 {
-	return !m->iommu && kernfs_creating() ? vfio_set_unsafe_noiommu_mode(true) : 0;
+	return !m->units[0].iommu && kernfs_creating() ? vfio_set_unsafe_noiommu_mode(true) : 0;
 }
 
 /* As said on a kernel's command line: before any device is there. */
@@ -184,8 +227,8 @@ static int build_devices(struct machine *m, bool ports)
 			continue;
 		md->config = dev;
 		m->nr_devices++;
-		err = dev->model->platform ? platform_device_build(md, m->config, m->hw_iommu)
-					   : machine_device_build(md, bridge_of(m, dev), m->hw_iommu);
+		err = dev->model->platform ? platform_device_build(md, m->config, m->units[dev->iommu].hw)
+					   : machine_device_build(md, bridge_of(m, dev), m->units[dev->iommu].hw);
 		if (err)
 			return err;
 	}
@@ -221,12 +264,8 @@ static void unbuild(struct machine *m)
 	modules_exit();
 	pci_iommu_probe = NULL;
 	platform_iommu_probe = NULL;
-	if (m->iommu)
-		iommu_exit(m);
 	mmu_notifier_register(NULL, NULL);
-	if (m->hw_iommu)
-		hw_iommu_destroy(m->hw_iommu);
-	m->hw_iommu = NULL;
+	iommu_exit(m);
 	free(m->devices);
 	m->devices = NULL;
 }
@@ -417,7 +456,7 @@ bool machine_bar_at(u64 addr)
 
 bool machine_has_iommu(void)
 {
-	return atomic_load_explicit(&attached, memory_order_acquire) && machine.iommu;
+	return atomic_load_explicit(&attached, memory_order_acquire) && machine.units[0].iommu;
 }
 
 const char *machine_dir(void)

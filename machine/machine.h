@@ -12,11 +12,15 @@
  *	[machine]
  *	iommu = amd		; or intel, or none
  *	aw-bits = 48		; of intel: the width of its addresses, 39, 48 or 57
+ *	features = full		; of amd and intel: dirty bits, PASIDs, nesting; or basic, the default
  *	vfio_platform.reset_required = N	; a module's parameter
+ *	[iommu 1]		; one more unit; those of [machine] are unit 0's
+ *	kind = intel		; and aw-bits, features
  *	[device 0000:01:00.0]	; addresses are given at creation if the user gave none
  *	model = nvme
  *	driver = vfio-pci	; or none, or a host driver's name
  *	group = 0
+ *	iommu = 1		; the unit that it is behind; 0 if not said
  *	inject = lose-irq@3	; orders of faults (hw/core/inject.c)
  *	size = 64M		; every other key is the model's
  *	[device 0000:00:01.0]
@@ -42,7 +46,10 @@ void machine_config_free(struct machine_config *cfg);
 int machine_config_load(struct machine_config *cfg, const char *file);
 /** machine_config_add - "-d" text: MODEL[,key=value...].  0; -EINVAL with reason. */
 int machine_config_add(struct machine_config *cfg, const char *text);
-/** machine_config_set_iommu - "amd", "intel[,aw-bits=N]" or "none".  0; -EINVAL with reason. */
+/**
+ * machine_config_set_iommu - "amd", "intel" or "none", and ",key=value" of it
+ * The first call is for unit 0, the next for unit 1, and so on, whatever files said.  0; -EINVAL with reason.
+ */
 int machine_config_set_iommu(struct machine_config *cfg, const char *text);
 /** machine_config_add_param - "vfio_platform.reset_required=N", as on the kernel's command line.  0; -EINVAL. */
 int machine_config_add_param(struct machine_config *cfg, const char *text);

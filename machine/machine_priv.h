@@ -26,6 +26,7 @@
 
 #define MACHINE_MAX_DEVICES 256u
 #define MACHINE_MAX_GROUP 65535u
+#define MACHINE_MAX_IOMMUS 8u
 #define ADDR_BYTES sizeof("0000:00:00.0")
 
 /* An address in domain 0: bus << 8 | slot << 3 | function, which is the IOMMU's device id too. */
@@ -38,6 +39,7 @@ struct device_config {
 	char *name;		/* of a platform device; NULL: not given yet, or a PCI device */
 	int group;		/* -1: not given yet */
 	int bus;		/* of a root port: the bus behind it; -1: not given yet or no root port */
+	int iommu;		/* number of the unit that it is behind; -1: not given yet */
 	char *driver;		/* NULL: the default */
 	char *inject;		/* orders of faults (hw/core/inject.c); NULL none */
 	struct hw_option_kv *options; /* the model's, ended by a NULL key; key is the model's own string */
@@ -49,10 +51,13 @@ enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL, MACHINE_IOMMU_NONE 
 struct iommu_config {
 	enum machine_iommu kind;
 	unsigned aw_bits; /* of intel; 0: amd has no such choice */
+	enum iommu_features features;
 };
 
 struct machine_config {
-	struct iommu_config iommu;
+	struct iommu_config iommus[MACHINE_MAX_IOMMUS];
+	unsigned nr_iommus;	/* at least 1 */
+	unsigned nr_said;	/* of them, by machine_config_set_iommu() */
 	struct device_config *devices; /* MACHINE_MAX_DEVICES of them */
 	unsigned nr_devices;
 	bool reset_not_required; /* the machine boots with vfio_platform.reset_required=N */
@@ -128,15 +133,24 @@ extern const struct pci_hw_ops machine_pci_hw_ops;
 extern const struct hw_host_ops machine_host_ops;
 extern const struct iommu_hw_ops machine_iommu_hw_ops;
 extern const struct hw_bus_ops machine_bus_ops;
-extern const struct mmu_notifier_ops machine_mmu_notifier_ops; /* ctx: struct hw_iommu */
+extern const struct mmu_notifier_ops machine_mmu_notifier_ops; /* ctx: struct machine */
+/** machine_page_request - a device of @unit, a struct machine_unit, asks for a page.  0; -ENODEV. */
+int machine_page_request(void *unit, const struct hw_page_request *request);
 extern const struct phys_slot_ops machine_mmio_ops; /* ctx: struct machine */
 
 /* machine.c */
+struct machine;
+struct machine_unit {
+	struct machine *machine;
+	struct hw_iommu *hw;
+	struct iommu_device *iommu;	/* NULL: no IOMMU, the bus alone */
+	char name[16];			/* "ivhd0", "dmar1" */
+};
 struct machine {
 	char *dir;			/* absolute; set once */
 	struct machine_config *config;
-	struct hw_iommu *hw_iommu;
-	struct iommu_device *iommu;	/* NULL: the machine has none */
+	struct machine_unit units[MACHINE_MAX_IOMMUS];
+	unsigned nr_units;
 	struct machine_device *devices; /* config->nr_devices of them, ports first */
 	unsigned nr_devices;
 };
@@ -147,6 +161,7 @@ struct machine {
 bool machine_bar_at(u64 addr);
 
 /* fault.c */
-void machine_fault_handler(void *machine, const struct hw_iommu_fault *fault);
+/** machine_fault_handler - @unit is a struct machine_unit. */
+void machine_fault_handler(void *unit, const struct hw_iommu_fault *fault);
 
 #endif

@@ -135,7 +135,7 @@ static void test_refused(void **state)
 	fails(cfg, "platdev,stream=65536", "not a number in [0, 65535]");
 	fails(cfg, "platdev,addr=0000:02:00.0", "it takes name=");
 	fails(cfg, "platdev,driver=vfio-pci", "platdev takes vfio-platform, platdev, none");
-	fails(cfg, "platdev,bus=1", "it knows name, stream, group, driver, inject, reset");
+	fails(cfg, "platdev,bus=1", "it knows name, stream, group, driver, iommu, inject, reset");
 	fails(cfg, "edu,name=x", "edu has no key name");
 	fails(cfg, "edu,driver=vfio-platform", "edu takes vfio-pci, soft_vfio_pci, edu, none");
 	explain_begin();

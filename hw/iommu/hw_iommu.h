@@ -128,7 +128,8 @@ void hw_iommu_invalidate_first_stage(void *iommu, u16 domid, u32 pasid, u64 iova
 /**
  * hw_iommu_hold - stop all transfers to plain memory: on return none is under way, and none begins until
  * hw_iommu_let_go(), by the same thread.  What host_ptr() answers may change in between.
- * Takes LOCK_HW_IOMMU and keeps it: no other call of this unit in between.
+ * Takes LOCK_HW_IOMMU and keeps it: no other call of this unit in between.  Several units may be held, by one
+ * thread at a time.
  */
 void hw_iommu_hold(struct hw_iommu *iommu);
 void hw_iommu_let_go(struct hw_iommu *iommu);

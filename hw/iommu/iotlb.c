@@ -424,7 +424,7 @@ void iotlbs_invalidate_all(struct hw_iommu *iommu)
  */
 void hw_iommu_hold(struct hw_iommu *iommu)
 {
-	mutex_lock(&iommu->lock);
+	mutex_lock_nested(&iommu->lock);
 	for (struct iotlb *t = atomic_load(&iommu->iotlbs); t; t = t->next)
 		seq_hold(t);
 }

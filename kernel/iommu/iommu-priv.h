@@ -61,7 +61,10 @@ static inline struct group_device *to_group_device(const struct device *dev)
 /* The unit of devices that are behind none (noiommu.c): attaching succeeds and does nothing. */
 extern struct iommu_device iommu_none;
 
-/** iommu_group_set_default_type - as writing to "type".  0; -EPERM somebody uses it; or of attaching. */
+/**
+ * iommu_group_set_default_type - as writing to "type"
+ * 0; -EPERM somebody uses it, unless it goes from DMA to DMA-FQ; or of attaching.
+ */
 int iommu_group_set_default_type(struct iommu_group *group, enum iommu_default_type type);
 
 /* ---- io-pgfault.c ---- */

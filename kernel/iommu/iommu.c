@@ -384,7 +384,8 @@ int iommu_group_set_default_type(struct iommu_group *group, enum iommu_default_t
 
 	mutex_lock(&group->mutex);
 	old = group->default_type;
-	if (group->owner_cnt)
+	/* From DMA to DMA-FQ only when something is flushed changes: that may be at any time. */
+	if (group->owner_cnt && !(old == IOMMU_DEFAULT_DMA && type == IOMMU_DEFAULT_DMA_FQ))
 		err = fail(-EPERM, "group %u is in use: its default domain cannot change now", group->id);
 	else
 		group->default_type = type;

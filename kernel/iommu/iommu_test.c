@@ -316,6 +316,7 @@ static void test_default_type(void **state)
 	assert_int_equal(iommu_group_claim_dma_owner(devices[1].iommu_group, &owner), 0);
 	must_say(BLOCKED);
 	assert_int_equal(write_attr(path, "DMA"), -EPERM);
+	assert_int_equal(write_attr(path, "DMA-FQ"), -EPERM);
 	iommu_group_release_dma_owner(devices[1].iommu_group);
 	must_say(IDENTITY);
 	assert_int_equal(write_attr(path, "xx\n"), -EINVAL);
@@ -327,6 +328,10 @@ static void test_default_type(void **state)
 	must_read(path, "DMA\n");
 	assert_int_equal(iommu_device_use_default_domain(&devices[2]), 0);
 	assert_int_equal(write_attr(path, "identity"), -EPERM);
+	assert_int_equal(write_attr(path, "DMA-FQ\n"), 7); /* only when is flushed changes: at any time */
+	must_read(path, "DMA-FQ\n");
+	assert_int_equal(write_attr(path, "DMA-FQ\n"), -EPERM); /* as Linux: that was from DMA only */
+	assert_int_equal(write_attr(path, "DMA"), -EPERM);
 	iommu_device_unuse_default_domain(&devices[2]);
 }
 

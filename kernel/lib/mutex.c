@@ -34,7 +34,7 @@ static const char *rank_name(enum lock_rank rank)
 		NAME(LOCK_VFIO_CONTAINER), NAME(LOCK_VFIO_DEVICE_SET),
 		NAME(LOCK_VFIO_PCI_IGATE), NAME(LOCK_VFIO_PCI_MEMORY), NAME(LOCK_VFIO_PCI_CONFIG),
 		NAME(LOCK_VIRQFD), NAME(LOCK_VFIO_PCI_INTX), NAME(LOCK_IOMMU_GROUP), NAME(LOCK_IOMMU_DOMAIN),
-		NAME(LOCK_HW_MODEL), NAME(LOCK_HW_MODEL_QUEUE), NAME(LOCK_HW_CONFIG), NAME(LOCK_HW_IRQ),
+		NAME(LOCK_IOPF), NAME(LOCK_HW_MODEL), NAME(LOCK_HW_MODEL_QUEUE), NAME(LOCK_HW_CONFIG), NAME(LOCK_HW_IRQ),
 		NAME(LOCK_HW_IOMMU), NAME(LOCK_HW_IOTLB), NAME(LOCK_PCI_MSI), NAME(LOCK_VFIO_PCI_TRIGGER),
 		NAME(LOCK_VMA), NAME(LOCK_KERNFS), NAME(LOCK_FDTABLE), NAME(LOCK_LOG),
 	};
@@ -56,10 +56,10 @@ lockdep_abort(const char *what, enum lock_rank rank, enum lock_rank other)
 	abort();
 }
 
-static void held_check(const struct mutex *lock)
+static void held_check(const struct mutex *lock, bool nested)
 {
 	for (unsigned i = 0; i < held.count; i++)
-		if (lock->rank <= held.locks[i]->rank)
+		if (lock->rank < held.locks[i]->rank + !nested)
 			lockdep_abort("taken out of order", lock->rank, held.locks[i]->rank);
 }
 
@@ -101,7 +101,14 @@ void mutex_destroy(struct mutex *lock)
 
 void mutex_lock(struct mutex *lock)
 {
-	held_check(lock);
+	held_check(lock, false);
+	pthread_mutex_lock(&lock->m);
+	held_push(lock);
+}
+
+void mutex_lock_nested(struct mutex *lock)
+{
+	held_check(lock, true);
 	pthread_mutex_lock(&lock->m);
 	held_push(lock);
 }

@@ -76,6 +76,8 @@ void mutex_destroy(struct mutex *lock);
 void mutex_lock(struct mutex *lock);
 bool mutex_trylock(struct mutex *lock);
 void mutex_unlock(struct mutex *lock);
+/** mutex_lock_nested - one more of a rank that this thread holds already; who calls says in which order. */
+void mutex_lock_nested(struct mutex *lock);
 void lockdep_assert_held(struct mutex *lock);
 #else
 #define MUTEX_INITIALIZER(rank_) { .m = PTHREAD_MUTEX_INITIALIZER }
@@ -86,6 +88,7 @@ static inline void mutex_init(struct mutex *lock, enum lock_rank rank)
 }
 static inline void mutex_destroy(struct mutex *lock) { pthread_mutex_destroy(&lock->m); }
 static inline void mutex_lock(struct mutex *lock) { pthread_mutex_lock(&lock->m); }
+static inline void mutex_lock_nested(struct mutex *lock) { pthread_mutex_lock(&lock->m); }
 static inline bool mutex_trylock(struct mutex *lock) { return pthread_mutex_trylock(&lock->m) == 0; }
 static inline void mutex_unlock(struct mutex *lock) { pthread_mutex_unlock(&lock->m); }
 static inline void lockdep_assert_held(struct mutex *lock) { (void)lock; }
