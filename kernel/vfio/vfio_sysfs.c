@@ -191,6 +191,7 @@ static const struct module_file {
 	{ PARAM_PATH("vfio_pci", "disable_denylist"), 0444, "N\n" },
 	{ "sys/module/vfio_platform/version", 0444, "0.10\n" },
 	{ PARAM_PATH("vfio_platform", "reset_required"), 0444, "Y\n" },
+	{ "sys/module/vfio_platform_base/version", 0444, "0.10\n" },
 	{ "sys/module/vfio_amba/version", 0444, "0.10\n" },
 };
 

@@ -13,10 +13,12 @@
  * Source: <linux/vfio.h>; Linux Documentation/driver-api/vfio.rst.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/mm/mm.h"
@@ -387,6 +389,15 @@ static const struct vfio_device_ops vfio_platform_ops = {
 	.mmap = vfio_platform_mmap,
 };
 
+/* The driver does runtime power management, so to speak: its device sleeps until it is opened. */
+static void show_power(struct platform_device *pdev, const char *status)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), "%s/power/runtime_status", pdev->dev.path);
+	kernfs_write(path, status, strlen(status));
+}
+
 static void vfio_platform_free(struct vfio_platform_device *vdev)
 {
 	vdev->pdev->dev.driver_data = NULL;
@@ -414,6 +425,8 @@ int vfio_platform_probe_common(struct platform_device *pdev, u32 flags, bool res
 	ret = vfio_register_group_dev(&vdev->vdev, &pdev->dev, &vfio_platform_ops, vdev);
 	if (ret)
 		vfio_platform_free(vdev);
+	else
+		show_power(pdev, "suspended\n");
 	return ret;
 }
 
@@ -422,6 +435,7 @@ void vfio_platform_remove_common(struct platform_device *pdev)
 	struct vfio_platform_device *vdev = pdev->dev.driver_data;
 
 	vfio_unregister_group_dev(&vdev->vdev);
+	show_power(pdev, "unsupported\n");
 	vfio_platform_free(vdev);
 }
 
