@@ -19,6 +19,7 @@
 #include "kernel/lib/sys.h"
 
 #define BAR_MAX_BYTES (1ull << 44)
+#define VGA_BYTES 0xc0000u /* up to the end of its memory; I/O addresses are below it */
 #define ROM_MIN_BYTES 2048u /* the address register has no lower bits */
 #define ROM_MAX_BYTES (16u << 20)
 
@@ -63,6 +64,14 @@ int hw_bar_add(struct hw_device *hw, unsigned bar, uint64_t size_bytes, unsigned
 	if (flags & HW_BAR_MEM64)
 		hw->bars[bar + 1].upper = true;
 	hw_config_bar_layout(hw, bar);
+	return 0;
+}
+
+int hw_vga_add(struct hw_device *hw)
+{
+	if (!hw->creating)
+		return fail(-EINVAL, "legacy VGA can be added in create() only");
+	hw->bars[HW_VGA_BAR].size_bytes = VGA_BYTES;
 	return 0;
 }
 
@@ -283,7 +292,7 @@ static void write_piece(struct hw_device *hw, unsigned bar, u64 off, unsigned le
 
 static bool access_ok(const struct hw_device *hw, unsigned bar, u64 off, unsigned len)
 {
-	return bar <= HW_ROM_BAR && len >= 1 && len <= 8 && off < hw->bars[bar].size_bytes &&
+	return bar <= HW_VGA_BAR && len >= 1 && len <= 8 && off < hw->bars[bar].size_bytes &&
 	       hw->bars[bar].size_bytes - off >= len;
 }
 
@@ -307,7 +316,7 @@ u64 hw_bar_read(void *opaque, unsigned bar, u64 off, unsigned len)
 	atomic_fetch_add_explicit(&hw->bar_reads, 1, memory_order_relaxed);
 	if (unlikely(hw_orders(hw)))
 		hw_inject_access(hw, hw_orders(hw));
-	if (hw_down(hw))
+	if (!hw_answers(hw))
 		return all_ones(len);
 	for (unsigned done = 0, n; done < len; done += n) {
 		n = piece_len(off + done, len - done);
@@ -325,7 +334,7 @@ void hw_bar_write(void *opaque, unsigned bar, u64 off, unsigned len, u64 val)
 	atomic_fetch_add_explicit(&hw->bar_writes, 1, memory_order_relaxed);
 	if (unlikely(hw_orders(hw)))
 		hw_inject_access(hw, hw_orders(hw));
-	if (hw_down(hw))
+	if (!hw_answers(hw))
 		return;
 	for (unsigned done = 0, n; done < len; done += n) {
 		n = piece_len(off + done, len - done);

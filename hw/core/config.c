@@ -69,12 +69,16 @@ void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id)
 	hw_cfg_put16(cfg + PCI_DEVICE_ID, id->device);
 	hw_cfg_put32(cfg + PCI_CLASS_REVISION, id->class_code << 8 | id->revision);
 	cfg[PCI_HEADER_TYPE] = id->bridge ? PCI_HEADER_TYPE_BRIDGE : PCI_HEADER_TYPE_NORMAL;
-	cfg[PCI_INTERRUPT_PIN] = id->intx_pin <= 4 ? id->intx_pin : 0;
+	cfg[PCI_INTERRUPT_PIN] = id->intx_pin <= 4 && !hw->physfn ? id->intx_pin : 0;
 	hw_cfg_put16(hw->wmask + PCI_COMMAND, HW_CMD_IO | HW_CMD_MEMORY | HW_CMD_MASTER | PCI_COMMAND_SERR |
 						      HW_CMD_INTX_DISABLE);
 	hw_cfg_put16(hw->w1c + PCI_STATUS, 0xf900);
 	hw->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 	hw->wmask[PCI_INTERRUPT_LINE] = 0xff;
+	if (hw->physfn) { /* software takes ids and BARs from the physical function */
+		hw_cfg_put32(cfg + PCI_VENDOR_ID, ~0u);
+		hw_cfg_put16(hw->wmask + PCI_COMMAND, HW_CMD_MASTER);
+	}
 	hw->bridge = id->bridge;
 	hw->express = id->express;
 	hw->pin = cfg[PCI_INTERRUPT_PIN];
@@ -94,6 +98,8 @@ void hw_config_bar_layout(struct hw_device *hw, unsigned bar)
 	unsigned reg = HW_CFG_BAR0 + 4 * bar;
 	u32 low = 0;
 
+	if (hw->physfn)
+		return;
 	if (bar == HW_ROM_BAR) {
 		reg = hw->bridge ? BAR_ROM_TYPE1 : BAR_ROM_TYPE0;
 		hw_cfg_put32(hw->wmask + reg, (u32)(mask & PCI_ROM_ADDRESS_MASK) | PCI_ROM_ADDRESS_ENABLE);
@@ -242,6 +248,7 @@ void hw_config_sync_locked(struct hw_device *hw)
 
 	lockdep_assert_held(&hw->cfg_lock);
 	atomic_store(&hw->mastering, master && pm_state(hw) != HW_PM_D3HOT);
+	hw_sriov_sync_locked(hw);
 	hw_irq_config_locked(hw);
 }
 

@@ -62,6 +62,7 @@ static void device_free(struct hw_device *hw)
 {
 	hw_bar_free(hw);
 	hw_irq_free(hw);
+	hw_sriov_free(hw);
 	free(hw->vpd);
 	hw_inject_free(hw);
 	for (unsigned i = 0; i < hw->nr_options; i++)
@@ -73,9 +74,10 @@ static void device_free(struct hw_device *hw)
 	free(hw);
 }
 
-struct hw_device *hw_device_create(const struct hw_model *model, const char *name,
-				   const struct hw_option_kv *options, const struct hw_host_ops *host_ops,
-				   void *host, struct hw_iommu *iommu, u16 devid)
+static struct hw_device *create(const struct hw_model *model, const char *name,
+				const struct hw_option_kv *options, const struct hw_host_ops *host_ops,
+				void *host, struct hw_iommu *iommu, u16 devid, struct hw_device *physfn,
+				unsigned vf_index)
 {
 	struct hw_device *hw = calloc(1, sizeof(*hw));
 	int err;
@@ -91,6 +93,8 @@ struct hw_device *hw_device_create(const struct hw_model *model, const char *nam
 	hw->host = host;
 	hw->iommu = iommu;
 	hw->devid = devid;
+	hw->physfn = physfn;
+	hw->vf_index = vf_index;
 	hw->mem_fd = -1;
 	hw->cfg_size = HW_CONFIG_BYTES_PCI;
 	hw->next_cap = 0x40;
@@ -118,6 +122,43 @@ err_free:
 	device_free(hw);
 	return ERR_PTR(err);
 }
+
+struct hw_device *hw_device_create(const struct hw_model *model, const char *name,
+				   const struct hw_option_kv *options, const struct hw_host_ops *host_ops,
+				   void *host, struct hw_iommu *iommu, u16 devid)
+{
+	return create(model, name, options, host_ops, host, iommu, devid, NULL, 0);
+}
+
+static bool same_bars(const struct hw_device *vf)
+{
+	const struct hw_sriov *sriov = &vf->physfn->sriov;
+
+	for (unsigned i = 0; i < HW_BARS; i++)
+		if (vf->bars[i].size_bytes != sriov->bar_bytes[i] ||
+		    (vf->bars[i].size_bytes && vf->bars[i].flags != sriov->bar_flags[i]))
+			return false;
+	return true;
+}
+
+struct hw_device *hw_device_create_vf(struct hw_device *physfn, unsigned index, const char *name,
+				      const struct hw_host_ops *host_ops, void *host, struct hw_iommu *iommu,
+				      u16 devid)
+{
+	const struct hw_model *model = physfn->sriov.vf_model;
+	struct hw_device *hw = create(model, name, NULL, host_ops, host, iommu, devid, physfn, index);
+
+	if (IS_ERR(hw))
+		return hw;
+	physfn->vfs[index] = hw;
+	if (same_bars(hw))
+		return hw;
+	hw_device_destroy(hw);
+	return ERR_PTR(fail(-EINVAL, "%s: the virtual functions have other BARs than %s announces", model->name,
+			    physfn->name));
+}
+
+const struct hw_model *hw_device_model(const struct hw_device *hw) { return hw->model; }
 
 void hw_device_destroy(struct hw_device *hw)
 {

@@ -9,6 +9,7 @@
  *	caps.c		capabilities that are registers and little more
  *	vpd.c		vital product data
  *	aer.c		advanced error reporting
+ *	sriov.c		physical and virtual functions
  *	dma.c		bus mastering
  *	dirty.c		the log of what DMA wrote
  *	migrate.c	the device's state as a stream of bytes; stream.c what models see of that
@@ -98,16 +99,19 @@ struct hw_device {
 	u8 pin;
 	unsigned cfg_size, next_cap, last_cap, next_ext_cap, last_ext_cap;
 	u8 msi_cap, msix_cap, pm_cap, pcie_cap, af_cap, vpd_cap;
-	u16 aer_cap;
+	u16 aer_cap, sriov_cap;
+	struct hw_sriov sriov; /* of a physical function */
+	struct hw_device *physfn; /* of a virtual one */
+	unsigned vf_index;
 	bool msi_64, msi_maskable, no_soft_reset, flr;
 	unsigned msi_vectors, msix_vectors, msix_bar;
 	u32 msix_table_off, msix_pba_off;
 	unsigned nr_regions, nr_wires; /* of a platform device */
 	u16 level_wires;	       /* a bit set for each that is level triggered */
 	bool resettable;
-	struct hw_bar bars[HW_BARS + 1]; /* or regions */
 	u8 *rom; /* content of the ROM BAR, all of it; NULL: the model answers */
 	unsigned vpd_bytes, vpd_rw_off;
+	struct hw_bar bars[HW_BARS + 2]; /* and ROM, legacy VGA; or regions */
 	int mem_fd; /* backs direct and read-direct pages of all BARs; -1 none */
 	u64 mem_bytes;
 
@@ -126,6 +130,8 @@ struct hw_device {
 	_Atomic(struct hw_dma_log *) log;
 	atomic_uint log_users;
 
+	struct hw_device **vfs; /* sriov.total_vfs of them; NULL: not there.  Changes only as they come and go */
+	atomic_bool vf_memory; /* virtual functions answer; written under cfg_lock */
 	atomic_bool mastering;	/* bus master bit set, and not in D3hot; written under cfg_lock */
 	atomic_flag resetting;
 	_Atomic(struct hw_inject *) inject; /* inject.c: NULL until the first order; then it stays */
@@ -179,6 +185,10 @@ int hw_irq_load(struct hw_device *hw, struct hw_stream *in);
 /** hw_log_mark - [iova, +len) was written to by DMA; after the write.  Any thread, no lock held. */
 void hw_log_mark(struct hw_device *hw, u64 iova, u64 len);
 
+/* sriov.c */
+void hw_sriov_free(struct hw_device *hw);
+/** hw_sriov_sync_locked - take over what the SR-IOV control register says.  cfg_lock held. */
+void hw_sriov_sync_locked(struct hw_device *hw);
 /* vpd.c */
 /** hw_vpd_written_locked - the address register was written: move four bytes.  cfg_lock held. */
 void hw_vpd_written_locked(struct hw_device *hw);
@@ -218,6 +228,12 @@ static inline struct hw_inject *hw_orders(struct hw_device *hw)
 static inline bool hw_down(const struct hw_device *hw)
 {
 	return unlikely(atomic_load_explicit(&hw->down, memory_order_relaxed));
+}
+/** hw_answers - is it there, and does its physical function let it answer? */
+static inline bool hw_answers(const struct hw_device *hw)
+{
+	return !hw_down(hw) &&
+	       (likely(!hw->physfn) || (atomic_load(&hw->physfn->vf_memory) && !hw_down(hw->physfn)));
 }
 
 /* dma.c */

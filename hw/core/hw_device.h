@@ -54,6 +54,16 @@ struct hw_option_kv { const char *key, *value; };
 struct hw_device *hw_device_create(const struct hw_model *model, const char *name,
 				   const struct hw_option_kv *options, const struct hw_host_ops *host_ops,
 				   void *host, struct hw_iommu *iommu, u16 devid);
+/** hw_sriov_total_vfs - how many virtual functions it can have, and where they are; 0 none. */
+unsigned hw_sriov_total_vfs(const struct hw_device *hw, unsigned *ret_offset, unsigned *ret_stride);
+/**
+ * hw_device_create_vf - build virtual function @index of @physfn, which must outlive it
+ * Return: as hw_device_create(); -EINVAL also if its BARs are not those that @physfn announced.
+ */
+struct hw_device *hw_device_create_vf(struct hw_device *physfn, unsigned index, const char *name,
+				      const struct hw_host_ops *host_ops, void *host, struct hw_iommu *iommu,
+				      u16 devid);
+const struct hw_model *hw_device_model(const struct hw_device *hw);
 void hw_device_destroy(struct hw_device *hw);
 
 /* These have the shape of struct pci_hw_ops; @hw is a struct hw_device. */

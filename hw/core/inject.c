@@ -266,6 +266,13 @@ void hw_set_down(struct hw_device *hw, unsigned why, bool down)
 		hw->host_ops->link_changed(hw->host, !(after & HW_DOWN_LINK));
 }
 
+void hw_unplug(struct hw_device *hw)
+{
+	hw_set_down(hw, HW_DOWN_LINK, true);
+	if (hw->host_ops->removed)
+		hw->host_ops->removed(hw->host);
+}
+
 static void spurious_irq(struct hw_device *hw, unsigned vector)
 {
 	if (hw->nr_wires && hw->host_ops->wire)
@@ -303,9 +310,7 @@ static void strike(struct hw_device *hw, const struct order *o, u64 seen)
 		break;
 	case FAULT_REMOVE:
 		told(hw, o, seen, "the device is pulled out: reads are all ones, its driver is told to let go");
-		hw_set_down(hw, HW_DOWN_LINK, true);
-		if (hw->host_ops->removed)
-			hw->host_ops->removed(hw->host);
+		hw_unplug(hw);
 		break;
 	case FAULT_AER_CORRECTABLE:
 		aer(hw, o, seen, false, PCI_ERR_COR_RCVR, "a receiver error, which is correctable");

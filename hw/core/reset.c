@@ -37,4 +37,7 @@ void hw_reset(void *opaque, bool bus)
 	if (unlikely(hw_orders(hw)) && hw_inject_reset(hw, hw_orders(hw)))
 		hw_set_down(hw, HW_DOWN_HUNG, true);
 	atomic_flag_clear(&hw->resetting);
+	for (unsigned i = 0; hw->vfs && i < hw->sriov.total_vfs; i++)
+		if (hw->vfs[i])
+			hw_reset(hw->vfs[i], bus);
 }

@@ -52,6 +52,7 @@ extern "C" {
 
 #define HW_BARS 6
 #define HW_ROM_BAR 6
+#define HW_VGA_BAR 7		     /* no BAR: the legacy addresses of a VGA device */
 #define HW_PAGE_BYTES 4096u
 #define HW_CONFIG_BYTES 4096u	     /* PCI Express */
 #define HW_CONFIG_BYTES_PCI 256u     /* conventional PCI */
@@ -303,6 +304,45 @@ int hw_ext_cap_add_ari(struct hw_device *hw, uint8_t next) HW_API(hw_ext_cap_add
 int hw_ext_cap_add_acs(struct hw_device *hw) HW_API(hw_ext_cap_add_acs);
 int hw_ext_cap_add_ltr(struct hw_device *hw) HW_API(hw_ext_cap_add_ltr);
 
+/**
+ * struct hw_sriov - what a physical function says of its virtual functions
+ * @total_vfs: 1 to HW_VFS_MAX; @vf_device: their device id; the vendor is the physical function's
+ * @offset: how far behind the physical function's number the first one's is; @stride: and each next
+ * @bar_bytes, @bar_flags: the BARs that each of them has, as hw_bar_add() takes them
+ * @vf_model: its create() runs for each of them, with no options and hw_physfn() set; it must add the
+ *	same BARs, and PCI Express with function level reset.  It has no key and stands in no list.
+ */
+#define HW_VFS_MAX 64u
+struct hw_sriov {
+	unsigned total_vfs, offset, stride;
+	uint16_t vf_device;
+	uint64_t bar_bytes[HW_BARS];
+	unsigned bar_flags[HW_BARS];
+	const struct hw_model *vf_model;
+};
+/**
+ * hw_ext_cap_add_sriov - single root I/O virtualisation; the core and the machine do the rest
+ * @sriov: copied
+ *
+ * A virtual function is a device of its own: it has no pin, its BARs are where the physical function's
+ * SR-IOV capability says, and it answers only while that has memory space enabled.  A reset of the
+ * physical function is one of all of them.
+ * Return: offset; -EINVAL for numbers that cannot be; -ENOSPC.  Source: SR-IOV 1.1, chapter 3.
+ */
+int hw_ext_cap_add_sriov(struct hw_device *hw, const struct hw_sriov *sriov) HW_API(hw_ext_cap_add_sriov);
+/** hw_physfn - the physical function of a virtual one; NULL for all others.  Any thread. */
+struct hw_device *hw_physfn(const struct hw_device *hw) HW_API(hw_physfn);
+/** hw_vf_index - which of its virtual functions it is, from 0 on. */
+unsigned hw_vf_index(const struct hw_device *hw) HW_API(hw_vf_index);
+
+/**
+ * hw_vga_add - legacy VGA: accesses of memory 0xa0000 to 0xbffff and I/O 0x3b0 to 0x3df reach
+ * bar_read and bar_write as HW_VGA_BAR, with that address as offset
+ *
+ * In create() only; for class 0x0300xx.  Return: 0; -EINVAL.
+ */
+int hw_vga_add(struct hw_device *hw) HW_API(hw_vga_add);
+
 /** hw_rom_load - a ROM BAR with the content of a file, at most 16 MiB.  0; -errno with reason. */
 int hw_rom_load(struct hw_device *hw, const char *path) HW_API(hw_rom_load);
 
@@ -441,6 +481,13 @@ int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bo
 bool hw_msi(struct hw_device *hw, unsigned vector) HW_API(hw_msi);
 /** hw_intx - set the level of the interrupt pin.  Any thread.  No effect on the line while MSI or MSI-X is on. */
 void hw_intx(struct hw_device *hw, bool asserted) HW_API(hw_intx);
+/**
+ * hw_unplug - the device is gone, as if pulled out of its slot, for good
+ *
+ * From now on config space and BARs read as all ones, writes are lost, and neither DMA nor interrupts
+ * leave it; its driver is told to let go.  Any thread, also inside bar_write.
+ */
+void hw_unplug(struct hw_device *hw) HW_API(hw_unplug);
 /** hw_msi_enabled - is MSI or MSI-X switched on?  Any thread. */
 bool hw_msi_enabled(const struct hw_device *hw) HW_API(hw_msi_enabled);
 /**
