@@ -47,6 +47,14 @@ int machine_device_inject(struct machine_device *md)
 	return md->config->inject && !kernfs_creating() ? hw_inject(md->hw, md->config->inject, false) : 0;
 }
 
+static void set_hw(struct machine_device *md, struct hw_device *hw)
+{
+	md->hw = hw;
+	md->pdev.hw_ops = &machine_pci_hw_ops;
+	md->pdev.hw = hw;
+	md->pdev.cfg_size = hw_config_size(hw);
+}
+
 int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu)
 {
 	bool no_driver = kernfs_creating() && !strcmp(device_config_driver(md->config), "none");
@@ -59,10 +67,8 @@ int machine_device_build(struct machine_device *md, struct pci_dev *bridge, stru
 			      md, hw_iommu, (u16)md->config->devid);
 	if (IS_ERR(hw))
 		return (int)PTR_ERR(hw);
-	md->hw = hw;
-	md->pdev.hw_ops = &machine_pci_hw_ops;
-	md->pdev.hw = hw;
-	md->pdev.cfg_size = hw_config_size(hw);
+	set_hw(md, hw);
+	md->pdev.packed = md->config->packed;
 	err = set_override(md);
 	if (!err)
 		err = machine_device_inject(md);
@@ -83,6 +89,29 @@ void machine_device_settle(struct machine_device *md)
 	if (md->has_remover)
 		pthread_join(md->remover, NULL);
 	md->has_remover = false;
+}
+
+int machine_device_build_vf(struct machine_device *md, struct machine_device *pf, unsigned index, int devid,
+			    int group, struct hw_iommu *hw_iommu)
+{
+	struct hw_device *hw;
+	int err;
+
+	md->vf_config = (struct device_config){.model = hw_device_model(pf->hw), .devid = devid, .group = group,
+					       .bus = -1, .iommu = pf->config->iommu};
+	md->config = &md->vf_config;
+	err = set_names(md, pf->pdev.bridge);
+	if (err)
+		return err;
+	md->pdev.physfn = &pf->pdev;
+	md->pdev.vf_index = index;
+	hw = hw_device_create_vf(pf->hw, index, md->pdev.dev.name, &machine_host_ops, md, hw_iommu, (u16)devid);
+	if (IS_ERR(hw))
+		return (int)PTR_ERR(hw);
+	set_hw(md, hw);
+	err = pci_device_add(&md->pdev, false);
+	md->added = !err;
+	return err;
 }
 
 void machine_device_destroy(struct machine_device *md)

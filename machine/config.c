@@ -7,7 +7,7 @@
  *
  * A model is one of ours by its name, or a plugin by a path; machine.ini has its absolute path.
  *
- * The machine's own keys are model, addr, driver, group, inject, and bus for a root port; a platform device has
+ * The machine's own keys are model, addr, driver, group, inject, packed, and bus for a root port; a platform device has
  * name and stream instead of addr.  All others are the model's, which checks their values when the device is
  * made.  A model's key that has the name of
  * one of ours is written with the model's name before it ("nvme.model"); in "-d nvme,model=X", where
@@ -210,7 +210,7 @@ static int refuse_key(const struct device_config *dev, const char *key)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, ", bus");
 	for (const struct hw_key *k = dev->model->keys; k && k->name && len < sizeof(known); k++)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, ", %s", k->name);
-	return fail(-EINVAL, "%s has no key %s; it knows %s", dev->model->name, key, known);
+	return fail(-EINVAL, "%s has no key %s; it knows %s, packed", dev->model->name, key, known);
 }
 
 static bool names_a_file(const struct hw_key *key)
@@ -253,7 +253,7 @@ static int set_option(struct device_config *dev, const char *key, const char *va
 
 static bool is_our_key(const struct device_config *dev, const char *key)
 {
-	static const char *const ours[] = {"model", "addr", "group", "driver", "inject", "iommu"};
+	static const char *const ours[] = {"model", "addr", "group", "driver", "inject", "iommu", "packed"};
 	static const char *const platform[] = {"name", "stream"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
@@ -305,6 +305,8 @@ static int set_key(struct machine_config *cfg, struct device_config *dev, const 
 		return set_driver(dev, kv->value);
 	if (!strcmp(kv->key, "inject"))
 		return set_inject(dev, kv->value);
+	if (!strcmp(kv->key, "packed"))
+		return parse_uint("packed", kv->value, 0, 1, &dev->packed);
 	if (!strcmp(kv->key, "bus"))
 		return parse_uint("bus", kv->value, 1, 255, &dev->bus);
 	if (!strcmp(kv->key, "stream"))
@@ -820,6 +822,8 @@ static void print_device(FILE *out, const struct device_config *dev)
 	fprintf(out, "model = %s\ndriver = %s\n", plugin ? plugin : dev->model->name, device_config_driver(dev));
 	if (dev->group >= 0)
 		fprintf(out, "group = %d\n", dev->group);
+	if (dev->packed)
+		fprintf(out, "packed = 1\n");
 	if (dev->bus >= 0)
 		fprintf(out, "bus = %d\n", dev->bus);
 	if (dev->iommu > 0)

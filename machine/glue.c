@@ -24,7 +24,7 @@ _Static_assert((int)HW_PAGE_TRAPPED == (int)PCI_PAGE_TRAPPED && (int)HW_PAGE_DIR
 _Static_assert((int)HW_AER_CORRECTABLE == (int)PCI_AER_CORRECTABLE &&
 		       (int)HW_AER_NONFATAL == (int)PCI_AER_NONFATAL && (int)HW_AER_FATAL == (int)PCI_AER_FATAL,
 	       "and how bad errors are");
-_Static_assert(HW_ROM_BAR == PCI_ROM_RESOURCE, "so is the index of the ROM");
+_Static_assert(HW_ROM_BAR == PCI_ROM_RESOURCE && HW_VGA_BAR == PCI_LEGACY_VGA, "so are the indices of ROM and VGA");
 
 /* ---- a device as the PCI bus sees it --------------------------------------------------------- */
 
@@ -296,6 +296,9 @@ static bool bar_address(struct machine_device *md, unsigned bar, u64 *ret)
 
 	if (!res->size_bytes || !(res->flags & IORESOURCE_MEM))
 		return false;
+	*ret = res->start;
+	if (md->pdev.physfn)
+		return md->pdev.present; /* it has no such register; hardware asks its physical function */
 	*ret = hw_config_read(md->hw, reg, 4) & (u32)PCI_BASE_ADDRESS_MEM_MASK;
 	if (res->flags & IORESOURCE_MEM_64)
 		*ret |= (u64)hw_config_read(md->hw, reg + 4, 4) << 32;
@@ -308,7 +311,7 @@ static bool device_answers(struct machine_device *md, u64 addr, unsigned *ret_ba
 
 	if (md->config->model->platform)
 		return platform_device_answers(md, addr, ret_bar, ret_off);
-	if (!(hw_config_read(md->hw, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+	if (!md->pdev.physfn && !(hw_config_read(md->hw, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
 		return false;
 	for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
 		if (!bar_address(md, bar, &start) || addr < start ||

@@ -235,11 +235,55 @@ static int build_devices(struct machine *m, bool ports)
 	return 0;
 }
 
+static int first_free_group(const struct machine *m)
+{
+	int group = 0;
+
+	for (unsigned i = 0; i < m->nr_devices; i++)
+		group = max(group, m->devices[i].config->group + 1);
+	return group;
+}
+
+static int build_vfs_of(struct machine *m, struct machine_device *pf)
+{
+	unsigned offset, stride;
+	const unsigned total = hw_sriov_total_vfs(pf->hw, &offset, &stride);
+	const int group = first_free_group(m);
+
+	for (unsigned i = 0; i < total; i++) {
+		const int devid = pf->config->devid + (int)(offset + i * stride);
+		char addr[ADDR_BYTES];
+		int err;
+
+		if (machine_config_find(m->config, devid))
+			return fail(-EINVAL, "%s is where virtual function %u of %s comes: give one of them another addr",
+				    devid_print(devid, addr), i, pf->pdev.dev.name);
+		if (m->nr_devices == m->config->nr_devices + MACHINE_MAX_VFS)
+			return fail(-EINVAL, "a machine has at most %u virtual functions", MACHINE_MAX_VFS);
+		err = machine_device_build_vf(&m->devices[m->nr_devices++], pf, i, devid, group + (int)i,
+					      m->units[pf->config->iommu].hw);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Those that a device could have, with the numbers of their groups: all processes must agree on these. */
+static int build_vfs(struct machine *m)
+{
+	const unsigned physical = m->nr_devices;
+	int err = 0;
+
+	for (unsigned i = 0; i < physical && !err; i++)
+		err = build_vfs_of(m, &m->devices[i]);
+	return err;
+}
+
 static int build(struct machine *m)
 {
 	int err;
 
-	m->devices = calloc(m->config->nr_devices + 1, sizeof(*m->devices));
+	m->devices = calloc(m->config->nr_devices + MACHINE_MAX_VFS, sizeof(*m->devices));
 	if (!m->devices)
 		return -ENOMEM;
 	err = iommu_build(m);
@@ -253,6 +297,8 @@ static int build(struct machine *m)
 		err = build_devices(m, true);
 	if (!err)
 		err = build_devices(m, false);
+	if (!err)
+		err = build_vfs(m);
 	return err;
 }
 

@@ -25,6 +25,7 @@
 #include "machine/machine.h"
 
 #define MACHINE_MAX_DEVICES 256u
+#define MACHINE_MAX_VFS 1024u
 #define MACHINE_MAX_GROUP 65535u
 #define MACHINE_MAX_IOMMUS 8u
 #define ADDR_BYTES sizeof("0000:00:00.0")
@@ -40,6 +41,7 @@ struct device_config {
 	int group;		/* -1: not given yet */
 	int bus;		/* of a root port: the bus behind it; -1: not given yet or no root port */
 	int iommu;		/* number of the unit that it is behind; -1: not given yet */
+	int packed;		/* 1: its small BARs may share a page */
 	char *driver;		/* NULL: the default */
 	char *inject;		/* orders of faults (hw/core/inject.c); NULL none */
 	struct hw_option_kv *options; /* the model's, ended by a NULL key; key is the model's own string */
@@ -111,6 +113,7 @@ struct machine_device {
 	struct platform_device plat;	/* of a platform device */
 	struct hw_device *hw;
 	const struct device_config *config;
+	struct device_config vf_config; /* what config points to, of a virtual function */
 	bool added;	/* its bus knows it */
 	atomic_bool removing;	/* surprise removal is under way; who sets it owns what follows */
 	bool has_remover;	/* until it is joined */
@@ -126,6 +129,13 @@ int machine_device_inject(struct machine_device *md);
 /** machine_device_settle - wait until a removal that is under way has ended.  No lock held. */
 void machine_device_settle(struct machine_device *md);
 /** machine_device_destroy - tree lock held; accepts half-built ones, settled ones only. */
+/**
+ * machine_device_build_vf - virtual function @index of @pf, which was built, at @devid in @group
+ * The PCI bus keeps it aside until a program wants it.  Tree lock held.  Return: as above.
+ */
+int machine_device_build_vf(struct machine_device *md, struct machine_device *pf, unsigned index, int devid,
+			    int group, struct hw_iommu *hw_iommu);
+/** machine_device_destroy - tree lock held; accepts half-built ones. */
 void machine_device_destroy(struct machine_device *md);
 
 /* glue.c */
@@ -151,7 +161,7 @@ struct machine {
 	struct machine_config *config;
 	struct machine_unit units[MACHINE_MAX_IOMMUS];
 	unsigned nr_units;
-	struct machine_device *devices; /* config->nr_devices of them, ports first */
+	struct machine_device *devices; /* config->nr_devices of them, ports first, then virtual functions */
 	unsigned nr_devices;
 };
 /**

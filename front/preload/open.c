@@ -75,6 +75,18 @@ static int open_with_kernel(const struct path *p, int flags)
 	return fd;
 }
 
+/* What the device says now, where this process has it; all other files are as true as they are on disk. */
+static bool is_live(const char *inside)
+{
+	static const char *const names[] = { "/config", "/vpd", "/power_state", "/enable", "/aer_dev_correctable",
+					     "/aer_dev_nonfatal", "/aer_dev_fatal" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (ends_with(inside, names[i]))
+			return true;
+	return false;
+}
+
 static int open_inside(const struct path *p, int flags)
 {
 	bool follow = !(flags & O_NOFOLLOW), reads_only = (flags & O_ACCMODE) == O_RDONLY;
@@ -98,7 +110,7 @@ static int open_inside(const struct path *p, int flags)
 	if (strncmp(p->inside, "/sys/", 5))
 		return open_with_kernel(p, flags);
 	/* A file that nobody may read says so to root too: the kernel's part knows how. */
-	if (reads_only && (st.st_mode & 0444) && !(front_attached() && ends_with(p->inside, "/config")))
+	if (reads_only && (st.st_mode & 0444) && !(front_attached() && is_live(p->inside)))
 		return open_plain(p, flags);
 	return open_with_kernel(p, flags);
 }

@@ -54,6 +54,7 @@ int pci_resource_text(const struct pci_dev *pdev, char *buf, size_t size)
 {
 	static const struct resource none;
 	unsigned lines = pci_is_bridge(pdev) ? BRIDGE_RESOURCE_LINES : RESOURCE_LINES;
+	struct resource iov;
 	int len = 0;
 
 	for (unsigned i = 0; i < lines; i++) {
@@ -61,6 +62,8 @@ int pci_resource_text(const struct pci_dev *pdev, char *buf, size_t size)
 
 		if (i < PCI_NUM_RESOURCES)
 			res = &pdev->resource[i];
+		else if (i < BRIDGE_FIRST_WINDOW)
+			iov = pci_iov_resource(pdev, i - PCI_NUM_RESOURCES), res = &iov;
 		else if (i >= BRIDGE_FIRST_WINDOW && i < BRIDGE_FIRST_WINDOW + PCI_BRIDGE_WINDOWS)
 			res = &pdev->window[i - BRIDGE_FIRST_WINDOW];
 		len += resource_line(res, buf + len, size - (size_t)len);
@@ -175,6 +178,25 @@ static int show_subordinate(struct pci_dev *pdev, char *buf, size_t size)
 	return bus_number(pdev, PCI_SUBORDINATE_BUS, buf, size);
 }
 
+/* A function may have a number above 7 where device and port know alternative routing. */
+static int show_ari(struct pci_dev *pdev, char *buf, size_t size)
+{
+	const bool on = pdev->bridge && pdev->pcie_cap && pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ARI);
+
+	return snprintf(buf, size, "%d\n", on);
+}
+
+static int is_earlier_vga(struct pci_dev *pdev, void *than)
+{
+	return pdev != than && pci_is_vga(pdev);
+}
+
+/* The first that was found is the machine's display. */
+static int show_boot_vga(struct pci_dev *pdev, char *buf, size_t size)
+{
+	return snprintf(buf, size, "%d\n", !pci_for_each_dev(is_earlier_vga, pdev));
+}
+
 static bool is_express(const struct pci_dev *pdev) { return pdev->pcie_cap; }
 
 static const struct {
@@ -194,9 +216,10 @@ static const struct {
 	{"resource", show_resource},
 	{"local_cpus", show_local_cpus},
 	{"local_cpulist", show_local_cpulist},
-	{"ari_enabled", .fixed = "0\n"},
+	{"ari_enabled", show_ari},
 	{"consistent_dma_mask_bits", .fixed = "32\n"},
 	{"dma_mask_bits", .fixed = "32\n"},
+	{"boot_vga", show_boot_vga, .wanted = pci_is_vga},
 	{"max_link_speed", show_max_link_speed, .wanted = is_express},
 	{"max_link_width", show_max_link_width, .wanted = is_express},
 	{"current_link_speed", show_current_link_speed, .wanted = is_express},
@@ -637,6 +660,7 @@ static const struct {
 	u32 mode;
 	const char *content;
 	struct kernfs_ops ops;
+	bool physical; /* not of virtual functions: sriov_numvfs decides about those */
 } live_attrs[] = {
 	{"enable", 0644, NULL, {.show = enable_show, .store = enable_store}},
 	{"power_state", 0444, NULL, {.show = power_state_show}},
@@ -644,8 +668,8 @@ static const struct {
 	{"msi_bus", 0644, "1\n", {.store = msi_bus_store}},
 	{"broken_parity_status", 0644, "0\n", {.store = parity_store}},
 	{"d3cold_allowed", 0644, "0\n", {.store = d3cold_store}},
-	{"remove", 0220, NULL, {.store = remove_store}},
-	{"rescan", 0200, NULL, {.store = rescan_store}},
+	{"remove", 0220, NULL, {.store = remove_store}, true},
+	{"rescan", 0200, NULL, {.store = rescan_store}, true},
 };
 
 static int add_live_attrs(struct pci_dev *pdev)
@@ -656,6 +680,8 @@ static int add_live_attrs(struct pci_dev *pdev)
 	for (size_t i = 0; i < ARRAY_SIZE(live_attrs) && !err; i++) {
 		const char *content = live_attrs[i].content;
 
+		if (pdev->physfn && live_attrs[i].physical)
+			continue;
 		if (pdev->pm_cap && !strcmp(live_attrs[i].name, "d3cold_allowed"))
 			content = "1\n";
 		attr_path(pdev, live_attrs[i].name, path);
@@ -678,6 +704,8 @@ int pci_add_device_attrs(struct device *dev)
 		err = add_reset(pdev);
 	if (!err)
 		err = pci_aer_add_attrs(pdev);
+	if (!err)
+		err = pci_iov_add_attrs(pdev);
 	if (err)
 		return err;
 	if (dev->found) {

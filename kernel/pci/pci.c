@@ -57,7 +57,9 @@ int pci_enable_device(struct pci_dev *pdev)
 	if (atomic_fetch_add(&pdev->enable_cnt, 1))
 		return 0;
 	power_up(pdev);
-	if (decode_bits(pdev))
+	if (pdev->physfn) /* no firmware was at it, and it has no I/O */
+		command_update(pdev, 0, PCI_COMMAND_MEMORY);
+	else if (decode_bits(pdev))
 		command_update(pdev, 0, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	return 0;
 }
@@ -121,6 +123,14 @@ static const struct saved_reg express_regs[] = {
 	{PCI_EXP_DEVCTL, 2}, {PCI_EXP_LNKCTL, 2}, {PCI_EXP_DEVCTL2, 2}, {PCI_EXP_LNKCTL2, 2},
 };
 
+/* Offsets from the SR-IOV capability: what a reset of the physical function forgets; control is last. */
+static const struct saved_reg sriov_regs[] = {
+	{PCI_SRIOV_NUM_VF, 2},	 {PCI_SRIOV_SYS_PGSIZE, 4}, {PCI_SRIOV_BAR, 4},	     {PCI_SRIOV_BAR + 4, 4},
+	{PCI_SRIOV_BAR + 8, 4}, {PCI_SRIOV_BAR + 12, 4},   {PCI_SRIOV_BAR + 16, 4}, {PCI_SRIOV_BAR + 20, 4},
+	{PCI_SRIOV_CTRL, 2},
+};
+#define SAVED_BYTES_MAX (PCI_STD_HEADER_SIZEOF + 16 + 48)
+
 typedef void reg_fn(struct pci_dev *pdev, unsigned off, unsigned len, u8 *bytes);
 
 static void save_reg(struct pci_dev *pdev, unsigned off, unsigned len, u8 *bytes)
@@ -147,6 +157,8 @@ static unsigned each_reg(struct pci_dev *pdev, u8 *bytes, reg_fn *fn)
 
 	for (size_t i = 0; pdev->pcie_cap && i < ARRAY_SIZE(express_regs); used += express_regs[i++].len)
 		fn(pdev, pdev->pcie_cap + express_regs[i].off, express_regs[i].len, bytes + used);
+	for (size_t i = 0; pdev->sriov && i < ARRAY_SIZE(sriov_regs); used += sriov_regs[i++].len)
+		fn(pdev, pdev->sriov->pos + sriov_regs[i].off, sriov_regs[i].len, bytes + used);
 	for (size_t i = 0; i < count; used += regs[i++].len)
 		fn(pdev, regs[i].off, regs[i].len, bytes + used);
 	return used;
@@ -154,7 +166,7 @@ static unsigned each_reg(struct pci_dev *pdev, u8 *bytes, reg_fn *fn)
 
 int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret)
 {
-	ret->bytes = malloc(PCI_STD_HEADER_SIZEOF + 16);
+	ret->bytes = malloc(SAVED_BYTES_MAX);
 	if (!ret->bytes)
 		return fail(-ENOMEM, "no memory to keep the state of %s", pdev->dev.name);
 	ret->len = each_reg(pdev, ret->bytes, save_reg);

@@ -14,11 +14,13 @@
 
 #define PCI_STD_NUM_BARS 6
 #define PCI_ROM_RESOURCE 6
+#define PCI_LEGACY_VGA 7 /* index for bar_read and bar_write: the offset is the legacy address */
 #define PCI_NUM_RESOURCES 7
 #define PCI_BRIDGE_WINDOWS 3 /* I/O, memory, prefetchable memory */
 #define PCI_DEVFN_(slot, func) ((((slot)&0x1f) << 3) | ((func)&7))
 
 struct pci_dev;
+struct pci_sriov;
 
 enum pci_page_kind { PCI_PAGE_TRAPPED, PCI_PAGE_READ_DIRECT, PCI_PAGE_DIRECT }; /* as hw.h */
 
@@ -53,7 +55,7 @@ struct pci_hw_ops {
 	/* 1, 2 or 4 bytes, naturally aligned, inside cfg_size */
 	u32 (*config_read)(void *hw, unsigned off, unsigned len);
 	void (*config_write)(void *hw, unsigned off, unsigned len, u32 val);
-	/* 1, 2, 4 or 8 bytes, naturally aligned, inside the BAR; index PCI_ROM_RESOURCE is the ROM.  Not
+	/* 1, 2, 4 or 8 bytes, naturally aligned, inside the BAR; index PCI_ROM_RESOURCE is the ROM, PCI_LEGACY_VGA no BAR.  Not
 	 * checked against memory decoding: the caller does that. */
 	u64 (*bar_read)(void *hw, unsigned bar, u64 off, unsigned len);
 	void (*bar_write)(void *hw, unsigned bar, u64 off, unsigned len, u64 val);
@@ -99,6 +101,9 @@ struct pci_dev {
 	const struct pci_hw_ops *hw_ops;	/* immutable */
 	void *hw;
 	atomic_int enable_cnt;
+	struct pci_sriov *sriov; /* iov.c: a physical function's; NULL: no SR-IOV */
+	struct pci_dev *physfn;	/* of a virtual function, set before it is added; NULL for all others; immutable */
+	unsigned vf_index;	/* which of them, from 0 on; immutable */
 	struct pci_aer *aer;	/* aer.c: what it reported; NULL without the capability */
 	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled */
 	_Atomic(void (*)(void *arg)) intx_handler; /* msi.c */
@@ -107,6 +112,7 @@ struct pci_dev {
 	struct resource window[PCI_BRIDGE_WINDOWS];	/* bridges: what lies behind; under the tree lock */
 	struct pci_space *space;	/* bridges: free addresses behind; setup-res.c, under the tree lock */
 	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
+	bool packed;		/* small BARs may share a page; set before it is added, immutable */
 	bool present;		/* enlisted; a program may remove it until a rescan; under the tree lock */
 	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; under the tree lock */
 };
@@ -122,6 +128,12 @@ struct pci_driver {
 	struct device_driver driver; /* .id_table: array of pci_device_id ending with vendor 0 */
 	int (*probe)(struct pci_dev *pdev);
 	void (*remove)(struct pci_dev *pdev);
+	/**
+	 * sriov_configure - optional: a program wants @num virtual functions (0: none) where there are none
+	 * (or some).  Return: 0; -errno.  virtfn_added: one is about to get its directory.  Tree lock held.
+	 */
+	int (*sriov_configure)(struct pci_dev *pdev, unsigned num);
+	void (*virtfn_added)(struct pci_dev *pdev, struct pci_dev *vf);
 	/** error_detected - optional: the device reported an uncorrectable error.  Tree lock held. */
 	void (*error_detected)(struct pci_dev *pdev);
 	void (*reset_done)(struct pci_dev *pdev); /* the device was reset, its state restored; optional */
@@ -154,7 +166,8 @@ extern int (*pci_iommu_probe)(struct pci_dev *pdev);
  * dma_mask_bits d3cold_allowed ari_enabled power_state max_link_speed..., reset, reset_method,
  * driver_override, remove, rescan, uevent).  Tree lock held.  @no_probe: leave it without a driver.
  * Bridges before what is behind them.  A device that a program removed from this machine is only
- * remembered, until a rescan.  A driver_override set by the caller (strdup'ed) is taken over: with
+ * remembered, until a rescan; so is a virtual function until a program wants it.  Those come behind their
+ * physical function.  A driver_override set by the caller (strdup'ed) is taken over: with
  * "vfio-pci" the device starts out bound to that.
  * Return: 0; -ENOSPC no addresses left for a BAR; -ENODEV nothing answers in the slot; -ENOMEM.
  */
@@ -196,6 +209,12 @@ int pci_write_config_dword(struct pci_dev *pdev, unsigned off, u32 val);
 unsigned pci_find_capability(struct pci_dev *pdev, u8 id);	/* 0 absent */
 unsigned pci_find_ext_capability(struct pci_dev *pdev, u16 id);
 
+/** pci_is_vga - does it answer at the legacy addresses of a VGA adapter? */
+static inline bool pci_is_vga(const struct pci_dev *pdev)
+{
+	return pdev->class >> 8 == 0x0300 || pdev->class >> 8 == 0x0001; /* VGA of now, and from before classes */
+}
+
 /* ---- device ---- */
 /* Any thread; config space is the state, so callers that race see what hardware would show. */
 int pci_enable_device(struct pci_dev *pdev);	/* counts; switches decoding on at the first */
@@ -221,6 +240,13 @@ void pci_reset_notify_done(struct pci_dev *pdev);
  * restore.
  */
 void pci_bridge_secondary_bus_reset(struct pci_dev *bridge);
+
+/* ---- virtual functions (iov.c): tree lock held ---- */
+/** pci_enable_sriov - have @num of them.  0; -ERANGE; -EBUSY there are some; what adding one says. */
+int pci_enable_sriov(struct pci_dev *pdev, unsigned num);
+/** pci_disable_sriov - take them away; waits for programs that hold one. */
+void pci_disable_sriov(struct pci_dev *pdev);
+unsigned pci_num_vf(const struct pci_dev *pdev);
 
 /* ---- interrupts (msi.c) ---- */
 /**

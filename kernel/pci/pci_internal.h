@@ -23,6 +23,11 @@ static inline bool pci_is_bridge(const struct pci_dev *pdev)
 }
 
 /* ---- probe.c ---- */
+/** pci_size_bar - size and flags of the BAR register at @off.  Return: registers it takes; at most @left. */
+unsigned pci_size_bar(struct pci_dev *pdev, struct resource *res, unsigned off, unsigned left);
+/** pci_enlist_vfs, pci_delist_vfs - as many virtual functions as there shall be, or none.  0; -errno. */
+int pci_enlist_vfs(struct pci_dev *pdev);
+void pci_delist_vfs(struct pci_dev *pdev);
 /** pci_rescan_bus - bring back what programs removed.  0; -errno of the first that failed. */
 int pci_rescan_bus(struct bus_type *bus);
 /** pci_stop_and_remove - a program removed @pdev: it and what is behind it leave the tree.  */
@@ -62,6 +67,32 @@ void pci_aer_exit(struct pci_dev *pdev);
 /** pci_aer_enable - let the device send error messages. */
 void pci_aer_enable(struct pci_dev *pdev);
 int pci_aer_add_attrs(struct pci_dev *pdev);
+
+/* ---- iov.c ---- */
+struct pci_sriov {
+	unsigned pos;
+	u16 total_vfs, offset, stride, vf_device;
+	struct resource res[PCI_SRIOV_NUM_BARS]; /* of the first virtual function; the others' follow */
+	unsigned num_vfs;	/* under the tree lock */
+	bool drivers_autoprobe; /* under the tree lock */
+};
+int pci_iov_init(struct pci_dev *pdev); /* 0; -ENOMEM */
+void pci_iov_exit(struct pci_dev *pdev);
+/** pci_iov_resource - what one BAR of all virtual functions takes; size 0: nothing. */
+struct resource pci_iov_resource(const struct pci_dev *pdev, unsigned bar);
+/** pci_iov_program - write the addresses of their BARs into the capability. */
+void pci_iov_program(struct pci_dev *pdev);
+/** pci_iov_vf_ids - vendor and device of a virtual function.  pci_iov_vf_resources - its BARs. */
+u32 pci_iov_vf_ids(const struct pci_dev *vf);
+void pci_iov_vf_resources(struct pci_dev *vf);
+/** pci_iov_follow - another process may have changed the number. */
+void pci_iov_follow(struct pci_dev *pdev);
+/** pci_iov_vf_exists - does the number say that there is this one? */
+bool pci_iov_vf_exists(const struct pci_dev *vf);
+bool pci_iov_autoprobe(const struct pci_dev *vf);
+int pci_iov_add_links(struct pci_dev *vf);
+void pci_iov_remove_links(struct pci_dev *vf);
+int pci_iov_add_attrs(struct pci_dev *pdev);
 
 /* ---- reset.c ---- */
 /** pci_reset_link - secondary bus reset with the state of all that is behind kept.  Tree lock held. */

@@ -46,11 +46,8 @@ static u64 size_of_mask(u64 mask)
 	return mask & -mask;
 }
 
-/* Return: how many registers the BAR takes. */
-static unsigned size_bar(struct pci_dev *pdev, unsigned index, unsigned count)
+unsigned pci_size_bar(struct pci_dev *pdev, struct resource *res, unsigned off, unsigned left)
 {
-	struct resource *res = &pdev->resource[index];
-	unsigned off = PCI_BASE_ADDRESS_0 + 4 * index;
 	u64 mask = probe_mask(pdev, off, ~0u);
 	u32 low = (u32)mask;
 
@@ -65,7 +62,7 @@ static unsigned size_bar(struct pci_dev *pdev, unsigned index, unsigned count)
 	if (low & PCI_BASE_ADDRESS_MEM_PREFETCH)
 		res->flags |= IORESOURCE_PREFETCH;
 	mask = low & ~0xfull;
-	if ((low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64 && index + 1 < count) {
+	if ((low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64 && left > 1) {
 		res->flags |= IORESOURCE_MEM_64;
 		mask |= (u64)probe_mask(pdev, off + 4, ~0u) << 32;
 	}
@@ -91,8 +88,12 @@ static void size_resources(struct pci_dev *pdev)
 	unsigned count = pci_is_bridge(pdev) ? 2 : PCI_STD_NUM_BARS;
 
 	memset(pdev->resource, 0, sizeof(pdev->resource));
+	if (pdev->physfn) {
+		pci_iov_vf_resources(pdev);
+		return;
+	}
 	for (unsigned i = 0; i < count;)
-		i += size_bar(pdev, i, count);
+		i += pci_size_bar(pdev, &pdev->resource[i], PCI_BASE_ADDRESS_0 + 4 * i, count - i);
 	size_rom(pdev);
 	for (unsigned i = 0; i < PCI_NUM_RESOURCES; i++)
 		if (!pdev->resource[i].size_bytes)
@@ -136,6 +137,8 @@ static int setup_device(struct pci_dev *pdev)
 	int err;
 
 	pci_read_config_dword(pdev, PCI_VENDOR_ID, &ids);
+	if (pdev->physfn)
+		ids = pci_iov_vf_ids(pdev);
 	if (ids == ~0u || ids == 0)
 		return fail(-ENODEV, "nothing answers at %s: its vendor id reads 0x%04x", pdev->dev.name,
 			    ids & 0xffff);
@@ -157,6 +160,8 @@ static int setup_device(struct pci_dev *pdev)
 	pdev->subsystem_device = (u16)(sub >> 16);
 	find_capabilities(pdev);
 	err = pci_aer_init(pdev);
+	if (!err)
+		err = pci_iov_init(pdev);
 	if (err)
 		return err;
 	pci_aer_enable(pdev);
@@ -198,17 +203,30 @@ static int update_siblings_one(struct pci_dev *pdev, void *of)
 
 static void update_siblings(struct pci_dev *pdev)
 {
+	if (pdev->physfn)
+		return; /* Linux looks once, when a device is found */
 	pci_for_each_dev(update_siblings_one, pdev);
+}
+
+/* vfio-pci wants those of a device that it has, too. */
+static void tell_physfn_driver(struct pci_dev *vf)
+{
+	struct device_driver *drv = vf->physfn->dev.driver;
+
+	if (drv && to_pci_driver(drv)->virtfn_added)
+		to_pci_driver(drv)->virtfn_added(vf->physfn, vf);
 }
 
 static int enlist(struct pci_dev *pdev, bool no_probe)
 {
 	int err = setup_device(pdev);
 
-	if (!err)
+	if (!err && !pdev->physfn)
 		err = pci_assign_resources(pdev);
 	if (err)
 		return err;
+	if (pdev->physfn)
+		tell_physfn_driver(pdev);
 	atomic_store(&pdev->enable_cnt, 0);
 	pdev->present = true;
 	pdev->dev.bus = &pci_bus_type;
@@ -216,12 +234,16 @@ static int enlist(struct pci_dev *pdev, bool no_probe)
 	if (err)
 		goto err_absent;
 	number_buses(pdev);
-	if (pci_iommu_probe)
+	if (pdev->physfn)
+		err = pci_iov_add_links(pdev);
+	else if (pdev->dev.found)
+		pci_iov_follow(pdev);
+	if (!err && pci_iommu_probe)
 		err = pci_iommu_probe(pdev);
 	if (err)
 		goto err_unregister;
 	update_siblings(pdev);
-	if (!no_probe)
+	if (!no_probe && (!pdev->physfn || pdev->dev.found || pci_iov_autoprobe(pdev)))
 		device_initial_probe(&pdev->dev);
 	return 0;
 
@@ -235,6 +257,9 @@ err_absent:
 static void delist(struct pci_dev *pdev)
 {
 	device_driver_detach(&pdev->dev);
+	pci_disable_sriov(pdev);
+	if (pdev->physfn)
+		pci_iov_remove_links(pdev);
 	if (pdev->dev.iommu_group)
 		iommu_release_device(&pdev->dev);
 	device_unregister(&pdev->dev);
@@ -256,6 +281,12 @@ static char *device_path(const struct pci_dev *pdev)
 
 static bool is_removed(const char *name);
 
+/* Is it in its slot, but not on the bus? */
+static bool is_absent(const struct pci_dev *pdev)
+{
+	return pdev->physfn ? !pci_iov_vf_exists(pdev) : is_removed(pdev->dev.name);
+}
+
 int pci_device_add(struct pci_dev *pdev, bool no_probe)
 {
 	int err;
@@ -265,11 +296,12 @@ int pci_device_add(struct pci_dev *pdev, bool no_probe)
 	if (!pdev->dev.path)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	TAILQ_INSERT_TAIL(&pci_devices, pdev, all_node);
-	if (is_removed(pdev->dev.name))
+	if (is_absent(pdev))
 		return 0;
 	err = enlist(pdev, no_probe);
 	if (err) {
 		pci_aer_exit(pdev);
+		pci_iov_exit(pdev);
 		TAILQ_REMOVE(&pci_devices, pdev, all_node);
 		free((char *)pdev->dev.path);
 		pdev->dev.path = NULL;
@@ -284,6 +316,7 @@ void pci_device_remove(struct pci_dev *pdev)
 		delist(pdev);
 	TAILQ_REMOVE(&pci_devices, pdev, all_node);
 	pci_aer_exit(pdev);
+	pci_iov_exit(pdev);
 	free(pdev->space);
 	pdev->space = NULL;
 	free((char *)pdev->dev.path);
@@ -320,6 +353,28 @@ bool pci_alone_on_bus(const struct pci_dev *pdev)
 	return !pci_for_each_dev(is_sibling, (void *)pdev);
 }
 
+/* ---- virtual functions ---------------------------------------------------------------------- */
+
+int pci_enlist_vfs(struct pci_dev *pdev)
+{
+	struct pci_dev *vf;
+	int err = 0;
+
+	TAILQ_FOREACH(vf, &pci_devices, all_node)
+		if (vf->physfn == pdev && !vf->present && pci_iov_vf_exists(vf) && !err)
+			err = enlist(vf, false);
+	return err;
+}
+
+void pci_delist_vfs(struct pci_dev *pdev)
+{
+	struct pci_dev *vf;
+
+	TAILQ_FOREACH_REVERSE(vf, &pci_devices, pci_dev_list, all_node)
+		if (vf->physfn == pdev && vf->present)
+			delist(vf);
+}
+
 /* ---- removed by a program ------------------------------------------------------------------ */
 
 static ssize_t read_removed(char *buf, size_t size)
@@ -350,7 +405,7 @@ static void write_removed(void)
 	size_t len = 0;
 
 	TAILQ_FOREACH(pdev, &pci_devices, all_node)
-		if (!pdev->present && len + strlen(pdev->dev.name) + 2 < sizeof(buf))
+		if (!pdev->present && !pdev->physfn && len + strlen(pdev->dev.name) + 2 < sizeof(buf))
 			len += (size_t)snprintf(buf + len, sizeof(buf) - len, "%s\n", pdev->dev.name);
 	kernfs_write_state(REMOVED_FILE, buf, len);
 }
@@ -398,7 +453,7 @@ int pci_rescan_bus(struct bus_type *bus)
 
 	kernfs_assert_locked();
 	TAILQ_FOREACH(pdev, &pci_devices, all_node) {
-		if (pdev->present || (pdev->bridge && !pdev->bridge->present))
+		if (pdev->present || pdev->physfn || (pdev->bridge && !pdev->bridge->present))
 			continue;
 		err = enlist(pdev, false);
 		ret = ret ? ret : err;
@@ -416,8 +471,10 @@ bool pci_follow_removed(void)
 	struct pci_dev *pdev;
 	bool done = true;
 
+	TAILQ_FOREACH(pdev, &pci_devices, all_node)
+		pci_iov_follow(pdev);
 	TAILQ_FOREACH_REVERSE(pdev, &pci_devices, pci_dev_list, all_node) {
-		if (!pdev->present || !is_removed(pdev->dev.name))
+		if (!pdev->present || !is_absent(pdev))
 			continue;
 		if (device_driver_in_use(&pdev->dev))
 			done = false;
@@ -425,7 +482,7 @@ bool pci_follow_removed(void)
 			delist(pdev);
 	}
 	TAILQ_FOREACH(pdev, &pci_devices, all_node)
-		if (!pdev->present && !is_removed(pdev->dev.name) && (!pdev->bridge || pdev->bridge->present))
+		if (!pdev->present && !is_absent(pdev) && (!pdev->bridge || pdev->bridge->present))
 			enlist(pdev, true);
 	return done;
 }

@@ -234,10 +234,10 @@ static int no_way(const struct pci_dev *pdev)
 
 int pci_wait_ready(struct pci_dev *pdev, const char *after)
 {
-	u16 vendor;
+	u32 command; /* and status; the vendor of a virtual function is 0xffff anyway */
 
-	pci_read_config_word(pdev, PCI_VENDOR_ID, &vendor);
-	return vendor != 0xffff ? 0 : fail(-ENOTTY, "%s does not answer after %s: reads of config space are all ones",
+	pci_read_config_dword(pdev, PCI_COMMAND, &command);
+	return command != ~0u ? 0 : fail(-ENOTTY, "%s does not answer after %s: reads of config space are all ones",
 					   pdev->dev.name, after);
 }
 

@@ -9,7 +9,8 @@
  *	memory		16 MiB a bus: 0xfe000000, then downwards to 0xc0000000
  *	large memory	1 TiB a bus from 0x380000000000, for 64-bit BARs above 8 MiB
  *
- * What always holds: two BARs never share a page (a program maps each by itself), no BAR lies in the
+ * What always holds: two BARs never share a page (a program maps each by itself) unless the machine wants a
+ * device's packed, no BAR lies in the
  * interrupt window 0xfee00000, and a chunk belongs to one bus.  All under the tree lock.
  *
  * A process that attaches does not hand out anything: it takes the addresses from the tree, so that
@@ -196,9 +197,9 @@ static unsigned window_for(const struct resource *res)
 										      : PCI_WINDOW_MEM;
 }
 
-static int assign(struct pci_dev *pdev, unsigned index)
+/* @bytes: of all that lies there; @what: for the reason. */
+static int assign(struct pci_dev *pdev, struct resource *res, u64 bytes, const char *what)
 {
-	struct resource *res = &pdev->resource[index];
 	unsigned window = window_for(res);
 	u64 align = res->size_bytes;
 	struct pci_space *space = space_of(pdev->bridge);
@@ -206,18 +207,36 @@ static int assign(struct pci_dev *pdev, unsigned index)
 
 	if (!space)
 		return fail(-ENOMEM, "no memory for the addresses behind %s", pdev->bridge->dev.name);
-	if (window != PCI_WINDOW_IO)
+	if (window != PCI_WINDOW_IO && !pdev->packed)
 		align = max(align, (u64)PAGE_SIZE);
-	if (!range_take(&space->range[window], res->size_bytes, align, &res->start)) {
-		if (!new_chunk(window, max(res->size_bytes, align), &chunk) ||
-		    !range_take(&chunk, res->size_bytes, align, &res->start))
-			return fail(-ENOSPC, "%s: no bus addresses left for BAR %u of %llu bytes",
-				    pdev->dev.name, index, (unsigned long long)res->size_bytes);
+	if (!range_take(&space->range[window], bytes, align, &res->start)) {
+		if (!new_chunk(window, max(bytes, align), &chunk) || !range_take(&chunk, bytes, align, &res->start))
+			return fail(-ENOSPC, "%s: no bus addresses left for %s of %llu bytes", pdev->dev.name,
+				    what, (unsigned long long)bytes);
 		space->range[window] = chunk;
 	}
 	if (pdev->bridge)
-		window_grow(pdev->bridge, window, res->start, res->size_bytes);
+		window_grow(pdev->bridge, window, res->start, bytes);
 	return 0;
+}
+
+static int assign_all(struct pci_dev *pdev)
+{
+	struct pci_sriov *iov = pdev->sriov;
+	char what[32];
+	int err = 0;
+
+	for (unsigned i = 0; i < PCI_NUM_RESOURCES && !err; i++) {
+		snprintf(what, sizeof(what), "BAR %u", i);
+		if (pdev->resource[i].size_bytes)
+			err = assign(pdev, &pdev->resource[i], pdev->resource[i].size_bytes, what);
+	}
+	for (unsigned i = 0; iov && i < PCI_SRIOV_NUM_BARS && !err; i++) {
+		snprintf(what, sizeof(what), "BAR %u of virtual functions", i);
+		if (iov->res[i].size_bytes)
+			err = assign(pdev, &iov->res[i], iov->res[i].size_bytes * iov->total_vfs, what);
+	}
+	return err;
 }
 
 /* ---- from the tree ------------------------------------------------------------------------- */
@@ -231,6 +250,8 @@ static void parse_line(struct pci_dev *pdev, unsigned line, const char *text)
 		return;
 	if (line < PCI_NUM_RESOURCES && pdev->resource[line].size_bytes == last - start + 1)
 		pdev->resource[line].start = start;
+	if (pdev->sriov && line >= PCI_NUM_RESOURCES && line < PCI_NUM_RESOURCES + PCI_SRIOV_NUM_BARS)
+		pdev->sriov->res[line - PCI_NUM_RESOURCES].start = start;
 	if (pci_is_bridge(pdev) && line >= 13 && line < 13 + PCI_BRIDGE_WINDOWS)
 		pdev->window[line - 13] = (struct resource){start, last - start + 1, (u32)flags};
 }
@@ -272,6 +293,7 @@ void pci_program_resources(struct pci_dev *pdev)
 		pci_write_config_dword(pdev, rom, (u32)pdev->resource[PCI_ROM_RESOURCE].start);
 	if (pci_is_bridge(pdev))
 		pci_program_windows(pdev);
+	pci_iov_program(pdev);
 }
 
 int pci_assign_resources(struct pci_dev *pdev)
@@ -279,9 +301,7 @@ int pci_assign_resources(struct pci_dev *pdev)
 	int err = 0;
 
 	if (!take_from_tree(pdev))
-		for (unsigned i = 0; i < PCI_NUM_RESOURCES && !err; i++)
-			if (pdev->resource[i].size_bytes)
-				err = assign(pdev, i);
+		err = assign_all(pdev);
 	if (!err)
 		pci_program_resources(pdev);
 	return err;

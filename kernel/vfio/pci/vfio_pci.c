@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "kernel/fs/kernfs.h"
 #include "kernel/lib/explain.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
+
+#define ENABLE_SRIOV "sys/module/vfio_pci/parameters/enable_sriov"
 
 static int vfio_pci_probe(struct pci_dev *pdev)
 {
@@ -36,6 +40,7 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = pdev->dev.driver_data;
 
+	pci_disable_sriov(pdev);
 	vfio_pci_core_unregister_device(vdev);
 	vfio_pci_core_uninit(vdev);
 	free(vdev);
@@ -46,6 +51,27 @@ static bool vfio_pci_in_use(struct device *dev)
 	struct vfio_pci_core_device *vdev = dev->driver_data;
 
 	return vdev && vfio_device_in_use(&vdev->vdev);
+}
+
+/* Whoever has the physical function can make virtual ones, so an administrator must allow it first. */
+static int vfio_pci_sriov_configure(struct pci_dev *pdev, unsigned num)
+{
+	char allowed = 'N';
+
+	kernfs_read(ENABLE_SRIOV, &allowed, 1);
+	if (allowed != 'Y')
+		return fail(-ENOENT, "vfio-pci has no virtual functions unless 1 is written to /" ENABLE_SRIOV);
+	if (num)
+		return pci_enable_sriov(pdev, num);
+	pci_disable_sriov(pdev);
+	return 0;
+}
+
+/* Or another driver would take what the user of the physical function can read and write. */
+static void vfio_pci_virtfn_added(struct pci_dev *pdev, struct pci_dev *vf)
+{
+	free(vf->dev.driver_override);
+	vf->dev.driver_override = strdup("vfio-pci");
 }
 
 static void vfio_pci_error_detected(struct pci_dev *pdev)
@@ -68,8 +94,15 @@ static struct pci_driver vfio_pci_driver = {
 	},
 	.probe = vfio_pci_probe,
 	.remove = vfio_pci_remove,
+	.sriov_configure = vfio_pci_sriov_configure,
+	.virtfn_added = vfio_pci_virtfn_added,
 	.error_detected = vfio_pci_error_detected,
 };
+
+struct vfio_pci_core_device *vfio_pci_core_of(struct pci_dev *pdev)
+{
+	return pdev->dev.driver == &vfio_pci_driver.driver ? pdev->dev.driver_data : NULL;
+}
 
 int vfio_pci_init(void)
 {

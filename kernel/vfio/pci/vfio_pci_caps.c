@@ -108,16 +108,31 @@ static void header_bars(struct walk *w)
 
 	for (unsigned bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
 		bar_perms(w, PCI_BASE_ADDRESS_0 + 4 * bar, &res[bar], 0);
+		if (w->vdev->pdev->physfn) /* hardware has no such registers: kind, and no address yet */
+			vset(w, PCI_BASE_ADDRESS_0 + 4 * bar, 4, res[bar].flags & 0xf);
 		if (res[bar].size_bytes && res[bar].flags & IORESOURCE_MEM_64)
 			bar++;
 	}
 	bar_perms(w, PCI_ROM_ADDRESS, &res[PCI_ROM_RESOURCE], PCI_ROM_ADDRESS_ENABLE);
 }
 
+/* A virtual function has neither ids nor a switch for memory decoding: the program gets both from us. */
+static void header_virtfn(struct walk *w)
+{
+	const struct pci_dev *pdev = w->vdev->pdev;
+
+	perm(w, PCI_VENDOR_ID, 4, ~0u, 0);
+	vset(w, PCI_VENDOR_ID, 4, pdev->vendor | (u32)pdev->device << 16);
+	perm(w, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE | PCI_COMMAND_MEMORY, 0xffff);
+	w->cfg->vconfig[PCI_COMMAND] |= PCI_COMMAND_MEMORY;
+}
+
 static void header(struct walk *w)
 {
 	claim(w, 0, PCI_STD_HEADER_SIZEOF);
 	perm(w, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, 0xffff);
+	if (w->vdev->pdev->physfn)
+		header_virtfn(w);
 	kind(w, PCI_COMMAND, 2, CONFIG_COMMAND);
 	perm(w, PCI_CACHE_LINE_SIZE, 2, 0, 0xffff); /* and latency timer */
 	header_bars(w);

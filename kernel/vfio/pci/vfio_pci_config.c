@@ -142,7 +142,7 @@ static void af_ctrl_written(struct vfio_pci_core_device *vdev, u8 val)
 /* What must be done before the bits change: nobody may be at a BAR that goes away. */
 static void before_write(struct vfio_pci_core_device *vdev, unsigned pos, unsigned len, u32 val)
 {
-	if (pos <= PCI_COMMAND && pos + len > PCI_COMMAND &&
+	if (!vdev->pdev->physfn && pos <= PCI_COMMAND && pos + len > PCI_COMMAND &&
 	    !(val >> 8 * (PCI_COMMAND - pos) & PCI_COMMAND_MEMORY))
 		vfio_pci_gate_without_decode(vdev);
 }

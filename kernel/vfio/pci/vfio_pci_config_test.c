@@ -4,11 +4,14 @@
 
 /* ---- each byte, written with ones and zeros -------------------------------------------------- */
 
+#define IGB_SRIOV 0x160 /* the others have nothing there */
+
 /* Addresses and interrupt lines are this machine's, not that of the recording. */
 static bool is_ours(unsigned off)
 {
 	return (off >= PCI_BASE_ADDRESS_0 && off < PCI_CARDBUS_CIS) ||
-	       (off >= PCI_ROM_ADDRESS && off < PCI_CAPABILITY_LIST) || off == PCI_INTERRUPT_LINE;
+	       (off >= PCI_ROM_ADDRESS && off < PCI_CAPABILITY_LIST) || off == PCI_INTERRUPT_LINE ||
+	       (off >= IGB_SRIOV + PCI_SRIOV_BAR && off < IGB_SRIOV + PCI_SRIOV_VFM);
 }
 
 static void as_at_open(int d, const struct fake_hw *hw, const struct config_bytes *bytes, size_t num)

@@ -13,10 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/mm/vma.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
+
+#define VGA_REGION_BYTES 0xc0000 /* up to the end of its memory */
 
 /* ---- open and close -------------------------------------------------------------------------- */
 
@@ -87,6 +90,14 @@ err_disable:
 	return ret;
 }
 
+static bool vga_disabled(void)
+{
+	char answer = 'N';
+
+	kernfs_read("sys/module/vfio_pci/parameters/disable_vga", &answer, 1);
+	return answer == 'Y';
+}
+
 static int vfio_pci_open_device(struct vfio_device *core_vdev)
 {
 	struct vfio_pci_core_device *vdev = to_core(core_vdev);
@@ -95,10 +106,12 @@ static int vfio_pci_open_device(struct vfio_device *core_vdev)
 	if (ret)
 		return ret;
 	find_msix_table(vdev);
+	vdev->has_vga = pci_is_vga(vdev->pdev) && !vga_disabled();
 	vfio_pci_probe_mmaps(vdev);
 	vfio_pci_memory_lock(vdev);
 	vfio_pci_gate_update(vdev);
 	vfio_pci_memory_unlock(vdev);
+	vfio_pci_token_user(vdev, 1);
 	return 0;
 }
 
@@ -118,6 +131,7 @@ static void vfio_pci_close_device(struct vfio_device *core_vdev)
 {
 	struct vfio_pci_core_device *vdev = to_core(core_vdev);
 
+	vfio_pci_token_user(vdev, -1);
 	mutex_lock(&vdev->igate);
 	vfio_pci_intrs_disable(vdev);
 	vfio_pci_ioeventfds_free(vdev);
@@ -213,7 +227,11 @@ static int fill_region_info(struct vfio_pci_core_device *vdev, struct vfio_regio
 		info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 		return 0;
 	case VFIO_PCI_VGA_REGION_INDEX:
-		return fail(-EINVAL, "%s is no VGA device", vfio_pci_name(vdev));
+		if (!vdev->has_vga)
+			return fail(-EINVAL, "%s is no VGA device", vfio_pci_name(vdev));
+		info->size = VGA_REGION_BYTES;
+		info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+		return 0;
 	default:
 		return fail(-EINVAL, "region %u: the device has %u", info->index, VFIO_PCI_NUM_REGIONS);
 	}
@@ -370,7 +388,7 @@ static ssize_t region_rw(struct vfio_pci_core_device *vdev, char __user *buf, si
 	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
 		return vfio_pci_config_rw(vdev, buf, count, off, write);
 	if (index == VFIO_PCI_VGA_REGION_INDEX)
-		return fail(-EINVAL, "%s is no VGA device", vfio_pci_name(vdev));
+		return vfio_pci_vga_rw(vdev, buf, count, off, write);
 	if (index >= VFIO_PCI_NUM_REGIONS)
 		return fail(-EINVAL, "offset 0x%llx lies in region %llu: the device has %u",
 			    (unsigned long long)pos, (unsigned long long)index, VFIO_PCI_NUM_REGIONS);
@@ -445,6 +463,7 @@ void vfio_pci_core_init(struct vfio_pci_core_device *vdev, struct pci_dev *pdev)
 	mutex_init(&vdev->intx.lock, LOCK_VFIO_PCI_TRIGGER);
 	atomic_init(&vdev->irq_type, VFIO_PCI_IRQ_NONE);
 	TAILQ_INIT(&vdev->ioeventfds);
+	vfio_pci_token_init(vdev);
 }
 
 void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev)

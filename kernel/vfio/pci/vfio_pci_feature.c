@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -31,7 +32,6 @@ static void set_token(struct vfio_pci_core_device *vdev, const u8 *uuid)
 {
 	mutex_lock(&vdev->igate);
 	memcpy(vdev->vf_token, uuid, sizeof(vdev->vf_token));
-	vdev->vf_token_set = true;
 	mutex_unlock(&vdev->igate);
 }
 
@@ -152,14 +152,61 @@ static bool parse_uuid(const char *text, size_t len, u8 *ret)
 	return true;
 }
 
-static int token_given(struct vfio_pci_core_device *vdev, const u8 *uuid)
+void vfio_pci_token_init(struct vfio_pci_core_device *vdev)
 {
-	if (!has_sriov(vdev))
-		return fail(-EINVAL,
-			    "%s is neither a virtual function nor one with SR-IOV: leave vf_token out",
-			    vfio_pci_name(vdev));
-	set_token(vdev, uuid);
+	if (sys_call(SYS_getrandom, vdev->vf_token, sizeof(vdev->vf_token), 0, 0) != sizeof(vdev->vf_token))
+		memset(vdev->vf_token, 0x5a, sizeof(vdev->vf_token)); /* then somebody could */
+}
+
+void vfio_pci_token_user(struct vfio_pci_core_device *vdev, int change)
+{
+	struct vfio_pci_core_device *pf = vdev->pdev->physfn ? vfio_pci_core_of(vdev->pdev->physfn) : NULL;
+
+	if (!pf)
+		return;
+	mutex_lock(&pf->igate);
+	pf->vf_users += (unsigned)change;
+	mutex_unlock(&pf->igate);
+}
+
+/* Has the user shown @pf's token?  1; -EACCES. */
+static int shown_locked(struct vfio_pci_core_device *vdev, struct vfio_pci_core_device *pf, const u8 *uuid)
+{
+	if (!uuid)
+		return fail(-EACCES,
+			    "%s needs \" vf_token=UUID\" behind its name: the UUID that the user of %s has set",
+			    vfio_pci_name(vdev), vfio_pci_name(pf));
+	if (memcmp(uuid, pf->vf_token, sizeof(pf->vf_token)))
+		return fail(-EACCES, "the vf_token is not the one that the user of %s has set", vfio_pci_name(pf));
 	return 1;
+}
+
+/*
+ * Users of virtual functions must know the token of the physical function's user, and a new user of the
+ * physical function must while some virtual ones are in use: each could do the other harm.  @uuid NULL:
+ * none was given.
+ */
+static int check_token(struct vfio_pci_core_device *vdev, const u8 *uuid)
+{
+	struct vfio_pci_core_device *pf = vdev;
+	int ret = 1;
+
+	if (vdev->pdev->physfn)
+		pf = vfio_pci_core_of(vdev->pdev->physfn);
+	else if (!has_sriov(vdev))
+		pf = NULL;
+	if (!pf)
+		return uuid ? fail(-EINVAL,
+				   "%s is neither a virtual function nor one with SR-IOV: leave vf_token out",
+				   vfio_pci_name(vdev))
+			    : 1;
+	mutex_lock(&pf->igate);
+	if (vdev != pf || pf->vf_users)
+		ret = shown_locked(vdev, pf, uuid);
+	else if (uuid)
+		memcpy(pf->vf_token, uuid, sizeof(pf->vf_token));
+	mutex_unlock(&pf->igate);
+	return ret;
 }
 
 /* The name alone, or followed by blanks and "vf_token=UUID". */
@@ -177,7 +224,7 @@ int vfio_pci_match(struct vfio_device *core_vdev, const char *buf)
 		return 0;
 	buf += strspn(buf, " ");
 	if (!*buf)
-		return 1;
+		return check_token(vdev, NULL);
 	len = strcspn(buf, " ");
 	if (strncmp(buf, TOKEN_KEY, key_len))
 		return fail(-EINVAL, "\"%.*s\" behind the name is no option: only vf_token=UUID is",
@@ -187,5 +234,5 @@ int vfio_pci_match(struct vfio_device *core_vdev, const char *buf)
 	if (!parse_uuid(buf + key_len, len - key_len, uuid))
 		return fail(-EINVAL, "\"%.*s\" is no UUID", (int)min(len - key_len, (size_t)40),
 			    buf + key_len);
-	return token_given(vdev, uuid);
+	return check_token(vdev, uuid);
 }

@@ -101,8 +101,9 @@ static bool decodes(struct vfio_pci_core_device *vdev)
 	const unsigned pm = vdev->config.pm_pos;
 	u16 command, pmcsr = 0;
 
-	if (pci_read_config_word(vdev->pdev, PCI_COMMAND, &command) || !(command & PCI_COMMAND_MEMORY))
-		return false;
+	if (!vdev->pdev->physfn && (pci_read_config_word(vdev->pdev, PCI_COMMAND, &command) ||
+				    !(command & PCI_COMMAND_MEMORY)))
+		return false; /* of virtual functions the physical one decides */
 	return !pm || (!pci_read_config_word(vdev->pdev, pm + PCI_PM_CTRL, &pmcsr) &&
 		       !(pmcsr & PCI_PM_CTRL_STATE_MASK));
 }

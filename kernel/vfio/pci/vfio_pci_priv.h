@@ -76,6 +76,7 @@ struct vfio_pci_core_device {
 
 	/* Found out when it is opened; immutable while open. */
 	bool reset_works;
+	bool has_vga;
 	bool bar_mmap_supported[PCI_STD_NUM_BARS];
 	int msix_bar; /* -1 none */
 	u64 msix_table_off, msix_table_bytes;
@@ -113,8 +114,8 @@ struct vfio_pci_core_device {
 	bool intx_disabled; /* intx_lock: the program set INTx disable in the command register */
 	struct virqfd *unmask_virqfd; /* virqfd.c's */
 
-	bool vf_token_set; /* igate */
-	u8 vf_token[16];
+	u8 vf_token[16]; /* igate; of a physical function, random at first */
+	unsigned vf_users; /* igate; of a physical function: how many of its virtual ones are open */
 };
 
 static inline struct vfio_pci_core_device *to_core(struct vfio_device *vdev)
@@ -130,6 +131,8 @@ static inline const char *vfio_pci_name(const struct vfio_pci_core_device *vdev)
 /* ---- vfio_pci_core.c ------------------------------------------------------------------------- */
 
 extern const struct vfio_device_ops vfio_pci_ops;
+/** vfio_pci_core_of - the device that this driver has; NULL if another has it or none.  @pdev stays. */
+struct vfio_pci_core_device *vfio_pci_core_of(struct pci_dev *pdev);
 /** vfio_pci_core_init, vfio_pci_core_uninit - around the registration with the VFIO core; memory zeroed. */
 void vfio_pci_core_init(struct vfio_pci_core_device *vdev, struct pci_dev *pdev);
 void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev);
@@ -196,6 +199,8 @@ void vfio_pci_caps_init(struct vfio_pci_core_device *vdev);
 
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __user *buf, size_t count,
 			u64 off, bool write);
+/** vfio_pci_vga_rw - region 8: legacy addresses of a VGA device. */
+ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count, u64 off, bool write);
 /** vfio_pci_bar_pieces - move bytes to or from a BAR in large aligned pieces.  Inside the gate; in range. */
 void vfio_pci_bar_pieces(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, void *buf, size_t len,
 			 bool write);
@@ -267,5 +272,9 @@ int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 flags, voi
 
 int vfio_pci_device_feature(struct vfio_device *core_vdev, u32 flags, void __user *arg, size_t argsz);
 int vfio_pci_match(struct vfio_device *core_vdev, const char *buf);
+/** vfio_pci_token_init - a token that nobody can guess. */
+void vfio_pci_token_init(struct vfio_pci_core_device *vdev);
+/** vfio_pci_token_user - a virtual function was opened (+1) or closed (-1); nothing to do for others. */
+void vfio_pci_token_user(struct vfio_pci_core_device *vdev, int change);
 
 #endif

@@ -136,6 +136,45 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __
 	return (ssize_t)done;
 }
 
+/* ---- legacy VGA ------------------------------------------------------------------------------ */
+
+static const struct {
+	u64 start, end;
+} vga_ranges[] = { { 0x3b0, 0x3bc }, { 0x3c0, 0x3e0 }, { 0xa0000, 0xc0000 } };
+
+/* Bytes from @off to the end of its range; 0: nothing is there. */
+static u64 vga_left(u64 off)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(vga_ranges); i++)
+		if (off >= vga_ranges[i].start && off < vga_ranges[i].end)
+			return vga_ranges[i].end - off;
+	return 0;
+}
+
+ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count, u64 off, bool write)
+{
+	const u64 left = vga_left(off);
+	u8 bytes[CHUNK];
+
+	if (!vdev->has_vga)
+		return fail(-EINVAL, "%s is no VGA device", vfio_pci_name(vdev));
+	if (!left)
+		return fail(-EINVAL, "there is no VGA at 0x%llx: it is at 0x3b0, 0x3c0 and 0xa0000",
+			    (unsigned long long)off);
+	count = min((u64)count, left);
+	for (size_t done = 0, len; done < count; done += len) {
+		len = min(count - done, CHUNK - (size_t)((off + done) % CHUNK));
+		if (write && copy_from_user(bytes, buf + done, len))
+			return fail(-EFAULT, "%zu bytes at %p cannot be read", len, buf + done);
+		vfio_pci_gate_enter(vdev, 0);
+		vfio_pci_bar_pieces(vdev, PCI_LEGACY_VGA, off + done, bytes, len, write);
+		vfio_pci_gate_leave(vdev);
+		if (!write && copy_to_user(buf + done, bytes, len))
+			return fail(-EFAULT, "%zu bytes at %p cannot be written", len, buf + done);
+	}
+	return (ssize_t)count;
+}
+
 /* ---- ioeventfd ------------------------------------------------------------------------------- */
 
 static void ioeventfd_handler(void *opaque, void *data)
