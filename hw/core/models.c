@@ -7,6 +7,7 @@
 #include "hw/core/hw_device.h"
 
 extern const struct hw_model edu_model, nvme_model, pl330_model, platdev_model, root_port_model;
+extern const struct hw_model pcitest_model;
 
 const struct hw_model *const hw_models[] = {
 	&edu_model,
@@ -14,6 +15,7 @@ const struct hw_model *const hw_models[] = {
 	&pl330_model,
 	&platdev_model,
 	&root_port_model,
+	&pcitest_model,
 	NULL,
 };
 
