@@ -186,6 +186,26 @@ static int show_ari(struct pci_dev *pdev, char *buf, size_t size)
 	return snprintf(buf, size, "%d\n", on);
 }
 
+static unsigned serial_at(const struct pci_dev *pdev)
+{
+	return pci_find_ext_capability((struct pci_dev *)(uintptr_t)pdev, PCI_EXT_CAP_ID_DSN);
+}
+
+static bool has_serial(const struct pci_dev *pdev) { return serial_at(pdev); }
+
+static int show_serial(struct pci_dev *pdev, char *buf, size_t size)
+{
+	const unsigned at = serial_at(pdev);
+	int len = 0;
+	u8 byte;
+
+	for (unsigned i = 0; i < 8; i++) {
+		pci_read_config_byte(pdev, at + 4 + 7 - i, &byte);
+		len += snprintf(buf + len, size - (size_t)len, "%02x%s", byte, i < 7 ? "-" : "\n");
+	}
+	return len;
+}
+
 static int is_earlier_vga(struct pci_dev *pdev, void *than)
 {
 	return pdev != than && pci_is_vga(pdev);
@@ -204,6 +224,7 @@ static const struct {
 	int (*text)(struct pci_dev *pdev, char *buf, size_t size); /* NULL: @fixed */
 	const char *fixed;
 	bool (*wanted)(const struct pci_dev *pdev); /* NULL: always */
+	u32 mode; /* 0: 0444 */
 } plain_attrs[] = {
 	{"vendor", show_vendor},
 	{"device", show_device},
@@ -219,6 +240,7 @@ static const struct {
 	{"ari_enabled", show_ari},
 	{"consistent_dma_mask_bits", .fixed = "32\n"},
 	{"dma_mask_bits", .fixed = "32\n"},
+	{"serial_number", show_serial, .wanted = has_serial, .mode = 0400},
 	{"boot_vga", show_boot_vga, .wanted = pci_is_vga},
 	{"max_link_speed", show_max_link_speed, .wanted = is_express},
 	{"max_link_width", show_max_link_width, .wanted = is_express},
@@ -241,7 +263,8 @@ static int add_plain_attrs(struct pci_dev *pdev)
 		else
 			len = snprintf(text, sizeof(text), "%s", plain_attrs[i].fixed);
 		attr_path(pdev, plain_attrs[i].name, path);
-		err = kernfs_create_file(path, 0444, text, (size_t)len, NULL, NULL);
+		err = kernfs_create_file(path, plain_attrs[i].mode ? plain_attrs[i].mode : 0444, text, (size_t)len,
+					 NULL, NULL);
 	}
 	return err;
 }
@@ -457,9 +480,25 @@ static ssize_t power_state_show(void *priv, char *buf)
 	struct pci_dev *pdev = priv;
 	u16 csr = 0;
 
-	if (pdev->pm_cap)
+	if (pdev->pm_cap && atomic_load(&pdev->asleep))
+		csr = 3;
+	else if (pdev->pm_cap)
 		pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &csr);
 	return snprintf(buf, PAGE_SIZE, "%s\n", states[csr & PCI_PM_CTRL_STATE_MASK]);
+}
+
+void pci_set_asleep(struct pci_dev *pdev, bool asleep)
+{
+	atomic_store(&pdev->asleep, asleep);
+}
+
+void pci_show_asleep(struct pci_dev *pdev)
+{
+	char text[PAGE_SIZE];
+
+	kernfs_assert_locked();
+	power_state_show(pdev, text);
+	rewrite(pdev, "power_state", text);
 }
 
 /* ---- small switches ------------------------------------------------------------------------ */
@@ -653,6 +692,84 @@ static ssize_t rescan_store(void *priv, const char *buf, size_t len)
 	return err ? err : (ssize_t)len;
 }
 
+/* ---- directories ---------------------------------------------------------------------------- */
+
+static ssize_t number_store(struct pci_dev *pdev, const char *name, const char *buf, size_t len)
+{
+	char text[32];
+	long val;
+	int err = parse_long(buf, &val);
+
+	if (!err && val != (int)val)
+		err = fail(-ERANGE, "%ld does not fit 32 bits", val);
+	if (err)
+		return err;
+	snprintf(text, sizeof(text), "%ld\n", val);
+	return store_text(pdev, name, text, len);
+}
+
+#define LIMIT(field, path)                                                                                   \
+	static ssize_t field##_store(void *priv, const char *buf, size_t len)                                \
+	{                                                                                                    \
+		return number_store(priv, path, buf, len);                                                   \
+	}
+LIMIT(cor_burst, "aer/correctable_ratelimit_burst")
+LIMIT(cor_interval, "aer/correctable_ratelimit_interval_ms")
+LIMIT(nonfatal_burst, "aer/nonfatal_ratelimit_burst")
+LIMIT(nonfatal_interval, "aer/nonfatal_ratelimit_interval_ms")
+
+/* A link that nobody manages stays as it is. */
+static ssize_t aspm_store(void *priv, const char *buf, size_t len)
+{
+	bool on;
+	int err = parse_bool(buf, &on);
+
+	return err ? err : (ssize_t)len;
+}
+
+static bool has_aer(const struct pci_dev *pdev) { return pdev->aer; }
+
+static bool has_l0s(const struct pci_dev *pdev)
+{
+	struct pci_dev *p = (struct pci_dev *)(uintptr_t)pdev; /* only read */
+
+	return pdev->pcie_cap && pdev->bridge && !pci_is_bridge(pdev) && !pdev->physfn &&
+	       express_reg(p, PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_ASPM_L0S;
+}
+
+static const struct {
+	const char *name, *content;
+	struct kernfs_ops ops;
+	bool (*wanted)(const struct pci_dev *pdev);
+} dir_attrs[] = {
+	{"aer/correctable_ratelimit_burst", "10\n", {.store = cor_burst_store}, has_aer},
+	{"aer/correctable_ratelimit_interval_ms", "1250\n", {.store = cor_interval_store}, has_aer},
+	{"aer/nonfatal_ratelimit_burst", "10\n", {.store = nonfatal_burst_store}, has_aer},
+	{"aer/nonfatal_ratelimit_interval_ms", "1250\n", {.store = nonfatal_interval_store}, has_aer},
+	{"link/l0s_aspm", "0\n", {.store = aspm_store}, has_l0s},
+};
+
+/* Linux makes them for every device, empty or not. */
+static int add_dirs(struct pci_dev *pdev)
+{
+	char path[PCI_PATH_MAX];
+	int err;
+
+	attr_path(pdev, "aer", path);
+	err = kernfs_create_dir(path);
+	attr_path(pdev, "link", path);
+	if (!err)
+		err = kernfs_create_dir(path);
+	for (size_t i = 0; i < ARRAY_SIZE(dir_attrs) && !err; i++) {
+		if (!dir_attrs[i].wanted(pdev))
+			continue;
+		attr_path(pdev, dir_attrs[i].name, path);
+		err = kernfs_create_file(path, 0644, dir_attrs[i].content, strlen(dir_attrs[i].content),
+					 &dir_attrs[i].ops, pdev);
+	}
+	return err;
+}
+
 /* ---- all of them --------------------------------------------------------------------------- */
 
 static const struct {
@@ -706,6 +823,10 @@ int pci_add_device_attrs(struct device *dev)
 		err = pci_aer_add_attrs(pdev);
 	if (!err)
 		err = pci_iov_add_attrs(pdev);
+	if (!err)
+		err = pci_vpd_add_attr(pdev);
+	if (!err)
+		err = add_dirs(pdev);
 	if (err)
 		return err;
 	if (dev->found) {

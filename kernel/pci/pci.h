@@ -93,8 +93,9 @@ struct pci_dev {
 	u32 class; /* 24 bits */
 	u8 revision, hdr_type, pin;
 	unsigned cfg_size;	/* 256 or 4096 */
-	u8 msi_cap, msix_cap, pcie_cap, pm_cap, af_cap; /* offsets; 0 absent */
+	u8 msi_cap, msix_cap, pcie_cap, pm_cap, af_cap, vpd_cap; /* offsets; 0 absent */
 	u16 aer_cap;
+	unsigned vpd_bytes;	/* vpd.c: 0 none, or no list that ends */
 	bool has_flr, has_af_flr;
 	struct pci_dev *bridge;	/* upstream root port; NULL on the root bus */
 	struct resource resource[PCI_NUM_RESOURCES];
@@ -113,6 +114,7 @@ struct pci_dev {
 	struct pci_space *space;	/* bridges: free addresses behind; setup-res.c, under the tree lock */
 	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
 	bool packed;		/* small BARs may share a page; set before it is added, immutable */
+	atomic_bool asleep;	/* its driver lets it sleep in D3hot while nobody uses it */
 	bool present;		/* enlisted; a program may remove it until a rescan; under the tree lock */
 	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; under the tree lock */
 };
@@ -240,6 +242,17 @@ void pci_reset_notify_done(struct pci_dev *pdev);
  * restore.
  */
 void pci_bridge_secondary_bus_reset(struct pci_dev *bridge);
+
+/** pci_set_asleep - the driver has no user (or has one): what power_state shows.  Any thread. */
+void pci_set_asleep(struct pci_dev *pdev, bool asleep);
+/** pci_show_asleep - the same for readers in other processes.  Tree lock held. */
+void pci_show_asleep(struct pci_dev *pdev);
+/**
+ * pci_read_vpd, pci_write_vpd - vital product data; behind its end nothing is read
+ * Return: bytes; -ENODEV none; -EIO no list that ends; -EINVAL no whole words; -ETIMEDOUT.
+ */
+ssize_t pci_read_vpd(struct pci_dev *pdev, u64 pos, size_t len, void *buf);
+ssize_t pci_write_vpd(struct pci_dev *pdev, u64 pos, size_t len, const void *buf);
 
 /* ---- virtual functions (iov.c): tree lock held ---- */
 /** pci_enable_sriov - have @num of them.  0; -ERANGE; -EBUSY there are some; what adding one says. */

@@ -68,6 +68,10 @@ void pci_aer_exit(struct pci_dev *pdev);
 void pci_aer_enable(struct pci_dev *pdev);
 int pci_aer_add_attrs(struct pci_dev *pdev);
 
+/* ---- vpd.c ---- */
+void pci_vpd_init(struct pci_dev *pdev);
+int pci_vpd_add_attr(struct pci_dev *pdev);
+
 /* ---- iov.c ---- */
 struct pci_sriov {
 	unsigned pos;

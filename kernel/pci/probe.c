@@ -165,6 +165,7 @@ static int setup_device(struct pci_dev *pdev)
 	if (err)
 		return err;
 	pci_aer_enable(pdev);
+	pci_vpd_init(pdev);
 	size_resources(pdev);
 	pdev->irq_line = route_line(pdev);
 	if (pdev->pin)

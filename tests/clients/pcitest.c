@@ -381,6 +381,7 @@ static void vpd(void)
 	int dev = device_of(group_of(BDF), BDF);
 	unsigned at = find_cap(dev, PCI_CAP_ID_VPD);
 	uint8_t bytes[20];
+	char text[512];
 
 	ok(at);
 	for (unsigned i = 0; i < sizeof(bytes); i += 4) {
@@ -389,8 +390,13 @@ static void vpd(void)
 		*(uint32_t *)(bytes + i) = (uint32_t)get(dev, 7, at + PCI_VPD_DATA, 4);
 	}
 	ok(bytes[0] == 0x82 && bytes[1] == sizeof(name) - 1 && !memcmp(bytes + 3, name, sizeof(name) - 1));
-	put(dev, 7, at + PCI_VPD_ADDR, 2, 0x7ffc); /* nothing is there: it never says that it is done */
-	ok(get(dev, 7, at + PCI_VPD_ADDR, 2) == 0x7ffc);
+	put(dev, 7, at + PCI_VPD_ADDR, 2, 0x7ffc); /* behind the end: zeros */
+	ok(get(dev, 7, at + PCI_VPD_ADDR, 2) == 0xfffc && get(dev, 7, at + PCI_VPD_DATA, 4) == 0);
+	put(dev, 7, at + PCI_VPD_ADDR, 2, 0x7ffc | PCI_VPD_ADDR_F); /* a write there never ends */
+	ok(get(dev, 7, at + PCI_VPD_ADDR, 2) == 0xfffc);
+	attr(BDF, "vpd", text, sizeof(text)); /* does not touch what the program sees */
+	ok(!memcmp(text, bytes, sizeof(bytes)) && get(dev, 7, at + PCI_VPD_ADDR, 2) == 0xfffc);
+	attr_is(BDF, "serial_number", "7e-57-00-00-c0-ff-ee-00\n");
 }
 
 /* ---- virtual functions ----------------------------------------------------------------------- */

@@ -227,6 +227,15 @@ static void msi_perms(struct walk *w, unsigned pos, unsigned len)
 		perm(w, pos + len - 8, 4, 0, ~0u);
 }
 
+/* The registers are ours alone: sysfs uses the device's own. */
+static void vpd_perms(struct walk *w, unsigned pos)
+{
+	w->cfg->vpd_pos = pos;
+	perm(w, pos + PCI_VPD_ADDR, 2, 0xffff, 0xffff);
+	perm(w, pos + PCI_VPD_DATA, 4, ~0u, ~0u);
+	kind(w, pos + PCI_VPD_ADDR + 1, 1, CONFIG_VPD_ADDR);
+}
+
 static void exp_perms(struct walk *w, unsigned pos, unsigned len)
 {
 	const u16 virt = PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ;
@@ -245,8 +254,7 @@ static void cap_perms(struct walk *w, unsigned pos, u8 id, unsigned len)
 		pm_perms(w, pos);
 		break;
 	case PCI_CAP_ID_VPD:
-		perm(w, pos + PCI_VPD_ADDR, 2, 0, 0xffff);
-		perm(w, pos + PCI_VPD_DATA, 4, 0, ~0u);
+		vpd_perms(w, pos);
 		break;
 	case PCI_CAP_ID_MSI:
 		msi_perms(w, pos, len);
@@ -439,7 +447,7 @@ void vfio_pci_caps_init(struct vfio_pci_core_device *vdev)
 	memset(cfg->virt, 0, w.size);
 	memset(cfg->writable, 0xff, w.size);
 	memset(cfg->kind, CONFIG_PLAIN, w.size);
-	cfg->msi_pos = cfg->pm_pos = cfg->exp_pos = cfg->af_pos = 0;
+	cfg->msi_pos = cfg->pm_pos = cfg->exp_pos = cfg->af_pos = cfg->vpd_pos = 0;
 	header(&w);
 	cap_list(&w);
 	if (w.size > EXT_START)

@@ -139,6 +139,25 @@ static void af_ctrl_written(struct vfio_pci_core_device *vdev, u8 val)
 		function_reset(vdev, "advanced features reset");
 }
 
+/* The high byte of the address starts a transfer; the flag turns over when it is done. */
+static void vpd_addr_written(struct vfio_pci_core_device *vdev)
+{
+	u8 *reg = vdev->config.vconfig + vdev->config.vpd_pos;
+	const unsigned word = reg[PCI_VPD_ADDR] | (unsigned)reg[PCI_VPD_ADDR + 1] << 8;
+	const unsigned addr = word & PCI_VPD_ADDR_MASK;
+	u8 data[4] = { 0 };
+
+	if (word & PCI_VPD_ADDR_F) {
+		if (pci_write_vpd(vdev->pdev, addr, sizeof(data), reg + PCI_VPD_DATA) != sizeof(data))
+			return;
+	} else {
+		if (pci_read_vpd(vdev->pdev, addr, sizeof(data), data) < 0)
+			return;
+		memcpy(reg + PCI_VPD_DATA, data, sizeof(data)); /* zeros behind the end */
+	}
+	reg[PCI_VPD_ADDR + 1] ^= PCI_VPD_ADDR_F >> 8;
+}
+
 /* What must be done before the bits change: nobody may be at a BAR that goes away. */
 static void before_write(struct vfio_pci_core_device *vdev, unsigned pos, unsigned len, u32 val)
 {
@@ -166,6 +185,9 @@ static void effect(struct vfio_pci_core_device *vdev, enum config_kind kind, u8 
 		break;
 	case CONFIG_AF_CTRL:
 		af_ctrl_written(vdev, val);
+		break;
+	case CONFIG_VPD_ADDR:
+		vpd_addr_written(vdev);
 		break;
 	}
 }

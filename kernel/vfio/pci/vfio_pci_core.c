@@ -10,6 +10,7 @@
  * binds next finds it as it was.
  */
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,8 @@ static int enable(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 	int ret;
 
+	vdev->slept = atomic_load(&pdev->asleep);
+	pci_set_asleep(pdev, false);
 	pci_clear_master(pdev);
 	ret = pci_enable_device(pdev);
 	if (ret)
@@ -90,11 +93,13 @@ err_disable:
 	return ret;
 }
 
-static bool vga_disabled(void)
+/* A parameter of the module vfio_pci. */
+static bool module_says(const char *param)
 {
-	char answer = 'N';
+	char path[96], answer = 'N';
 
-	kernfs_read("sys/module/vfio_pci/parameters/disable_vga", &answer, 1);
+	snprintf(path, sizeof(path), "sys/module/vfio_pci/parameters/%s", param);
+	kernfs_read(path, &answer, 1);
 	return answer == 'Y';
 }
 
@@ -106,7 +111,7 @@ static int vfio_pci_open_device(struct vfio_device *core_vdev)
 	if (ret)
 		return ret;
 	find_msix_table(vdev);
-	vdev->has_vga = pci_is_vga(vdev->pdev) && !vga_disabled();
+	vdev->has_vga = pci_is_vga(vdev->pdev) && !module_says("disable_vga");
 	vfio_pci_probe_mmaps(vdev);
 	vfio_pci_memory_lock(vdev);
 	vfio_pci_gate_update(vdev);
@@ -123,6 +128,7 @@ static void disable(struct vfio_pci_core_device *vdev)
 	pci_disable_device(vdev->pdev);
 	pci_restore_state(vdev->pdev, &vdev->pristine);
 	vdev->pristine = (struct pci_saved_state){ 0 };
+	pci_set_asleep(vdev->pdev, vdev->slept);
 	vdev->needs_reset = !vdev->reset_works || pci_reset_function(vdev->pdev);
 	vfio_pci_memory_unlock(vdev);
 }
@@ -489,13 +495,19 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 
 	vdev->pdev->dev.driver_data = vdev;
 	ret = vfio_register_group_dev(&vdev->vdev, &vdev->pdev->dev, &vfio_pci_ops, dev_set_id(vdev));
-	if (ret)
+	if (ret) {
 		vdev->pdev->dev.driver_data = NULL;
-	return ret;
+		return ret;
+	}
+	pci_set_asleep(vdev->pdev, !module_says("disable_idle_d3"));
+	pci_show_asleep(vdev->pdev);
+	return 0;
 }
 
 void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_unregister_group_dev(&vdev->vdev);
+	pci_set_asleep(vdev->pdev, false);
+	pci_show_asleep(vdev->pdev);
 	vdev->pdev->dev.driver_data = NULL;
 }

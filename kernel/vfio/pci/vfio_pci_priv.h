@@ -66,7 +66,7 @@ struct vfio_pci_config {
 	u8 *virt; /* 1: the bit lives in vconfig, 0: in hardware.  Immutable while open */
 	u8 *writable; /* 1: a write changes the bit.  Immutable while open */
 	u8 *kind; /* enum config_kind: which register with an effect a byte belongs to.  Likewise */
-	unsigned msi_pos, pm_pos, exp_pos, af_pos; /* as the walk found them; 0 absent */
+	unsigned msi_pos, pm_pos, exp_pos, af_pos, vpd_pos; /* as the walk found them; 0 absent */
 };
 
 struct vfio_pci_core_device {
@@ -77,6 +77,7 @@ struct vfio_pci_core_device {
 	/* Found out when it is opened; immutable while open. */
 	bool reset_works;
 	bool has_vga;
+	bool slept; /* as it will again when it is closed */
 	bool bar_mmap_supported[PCI_STD_NUM_BARS];
 	int msix_bar; /* -1 none */
 	u64 msix_table_off, msix_table_bytes;
@@ -189,7 +190,8 @@ enum config_kind {
 	CONFIG_MSI_FLAGS,
 	CONFIG_PM_CTRL,
 	CONFIG_EXP_DEVCTL,
-	CONFIG_AF_CTRL
+	CONFIG_AF_CTRL,
+	CONFIG_VPD_ADDR
 };
 
 /** vfio_pci_caps_init - fill the tables of vdev->config from header and capability lists. */
