@@ -164,6 +164,8 @@ void hw_device_destroy(struct hw_device *hw)
 {
 	if (!hw)
 		return;
+	if (hw->physfn)
+		hw->physfn->vfs[hw->vf_index] = NULL;
 	(void)hw_config_master_off(hw);
 	hw_dma_stop_waiting(hw);
 	if (hw->model->destroy)

@@ -274,7 +274,7 @@ static void pcitest_reset(struct hw_device *hw)
 
 /* What the keys say. */
 struct shape {
-	u64 express, aer, ats, pasid, pri, sriov, dsn, vendor, vpd, msi, msix, vga;
+	u64 class, express, aer, ats, pasid, pri, sriov, dsn, vendor, vpd, msi, msix, vga;
 	bool flr, af, pm, soft_reset;
 };
 
@@ -309,7 +309,7 @@ static int parse(struct hw_device *hw, struct shape *s)
 		const char *key;
 		u64 dflt, max, *val;
 	} numbers[] = {
-		{ "express", 1, 1, &s->express }, { "aer", 1, 1, &s->aer },	      { "ats", 1, 1, &s->ats },
+		{ "class", 0x00ff00, 0xffffff, &s->class }, { "express", 1, 1, &s->express }, { "aer", 1, 1, &s->aer },	      { "ats", 1, 1, &s->ats },
 		{ "pasid", 16, 20, &s->pasid },	  { "pri", 32, 65536, &s->pri },      { "sriov", 0, HW_VFS_MAX, &s->sriov },
 		{ "dsn", 0x7e570000c0ffee00, ~0ull, &s->dsn }, { "vendor", 1, 1, &s->vendor }, { "vpd", 1, 1, &s->vpd },
 		{ "msix", 16, PCITEST_MSIX_MAX, &s->msix }, { "vga", 0, 1, &s->vga },
@@ -450,7 +450,7 @@ static int pcitest_create(struct hw_device *hw)
 {
 	struct hw_pci_id id = {
 		.vendor = PCITEST_VENDOR, .device = PCITEST_DEVICE, .subsystem_vendor = 0x1af4,
-		.subsystem_device = 0x1100, .class_code = 0x00ff00, .revision = 1, .intx_pin = 1,
+		.subsystem_device = 0x1100, .revision = 1, .intx_pin = 1,
 	};
 	struct shape shape = { 0 };
 	int err = parse(hw, &shape);
@@ -458,8 +458,7 @@ static int pcitest_create(struct hw_device *hw)
 	if (err)
 		return err;
 	id.express = shape.express;
-	if (shape.vga)
-		id.class_code = 0x030000;
+	id.class_code = shape.vga ? 0x030000 : (uint32_t)shape.class;
 	hw_pci_identify(hw, &id);
 	err = add_bars(hw, &shape);
 	if (!err)
@@ -502,6 +501,7 @@ static void pcitest_destroy(struct hw_device *hw)
 }
 
 static const struct hw_key pcitest_keys[] = {
+	{ "class", "CLASS", "class code, as 0x020000 for a network device (0x00ff00)" },
 	{ "express", "0|1", "PCI Express, or conventional PCI without extended capabilities (1)" },
 	{ "reset", "flr|af|pm|none", "how the function can be reset (flr)" },
 	{ "msi", "N", "vectors of MSI; 0: no MSI (4)" },
