@@ -126,6 +126,8 @@ void device_driver_detach(struct device *dev)
 	struct device_driver *drv;
 
 	kernfs_assert_locked();
+	if (dev->driver && dev->bus->detaching)
+		dev->bus->detaching(dev);
 	mutex_lock(&dev->lock);
 	drv = dev->driver;
 	if (drv) {

@@ -66,6 +66,8 @@ struct bus_type {
 	/** dma_configure, dma_cleanup - around probe: group ownership (iommu_device_use_default_domain). */
 	int (*dma_configure)(struct device *dev, struct device_driver *drv);
 	void (*dma_cleanup)(struct device *dev, struct device_driver *drv);
+	/** detaching - optional: a device is about to lose its driver; its lock is not held yet.  Tree lock held. */
+	void (*detaching)(struct device *dev);
 	/** uevent - optional: lines of <device>/uevent behind DRIVER=.  Return: length; at most @size - 1. */
 	int (*uevent)(struct device *dev, char *buf, size_t size);
 	/**

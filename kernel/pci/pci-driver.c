@@ -330,6 +330,12 @@ static void dma_cleanup(struct device *dev, struct device_driver *drv)
 		iommu_device_unuse_default_domain(dev);
 }
 
+/* Virtual functions go first: their locks are of the same rank as their physical function's. */
+static void detaching(struct device *dev)
+{
+	pci_disable_sriov(to_pci_dev(dev));
+}
+
 static int uevent(struct device *dev, char *buf, size_t size)
 {
 	struct pci_dev *pdev = to_pci_dev(dev);
@@ -350,6 +356,7 @@ struct bus_type pci_bus_type = {
 	.add_device_attrs = pci_add_device_attrs,
 	.dma_configure = dma_configure,
 	.dma_cleanup = dma_cleanup,
+	.detaching = detaching,
 	.uevent = uevent,
 	.sync = pci_bus_sync,
 	.rescan = pci_rescan_bus,

@@ -258,7 +258,6 @@ err_absent:
 static void delist(struct pci_dev *pdev)
 {
 	device_driver_detach(&pdev->dev);
-	pci_disable_sriov(pdev);
 	if (pdev->physfn)
 		pci_iov_remove_links(pdev);
 	if (pdev->dev.iommu_group)

@@ -40,7 +40,6 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 {
 	struct vfio_pci_core_device *vdev = pdev->dev.driver_data;
 
-	pci_disable_sriov(pdev);
 	vfio_pci_core_unregister_device(vdev);
 	vfio_pci_core_uninit(vdev);
 	free(vdev);
