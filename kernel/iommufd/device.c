@@ -15,7 +15,6 @@
  * either all of a group's attachments are made with IOMMU_HWPT_ALLOC_PASID or only the RID is attached.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommufd/eventq.h"
@@ -631,18 +630,13 @@ void iommufd_device_detach_pasids(struct iommufd_device *idev)
 
 /* ---- what the IOMMU says of itself ---- */
 
-static bool is_pci(const struct device *dev)
-{
-	return dev->bus && strcmp(dev->bus->name, "pci") == 0;
-}
-
 static u64 hw_capabilities(struct device *dev)
 {
 	u64 caps = 0;
 
 	if (device_iommu_capable(dev, IOMMU_CAP_DIRTY_TRACKING))
 		caps |= IOMMU_HW_CAP_DIRTY_TRACKING;
-	if (is_pci(dev) && !device_iommu_capable(dev, IOMMU_CAP_PCI_ATS))
+	if (!device_iommu_capable(dev, IOMMU_CAP_PCI_ATS)) /* whether it is a PCI device or not */
 		caps |= IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
 	return caps;
 }

@@ -227,13 +227,32 @@ static struct iopf_group *find_cookie_locked(struct iommufd_fault *fault, u32 co
 	return NULL;
 }
 
-/* The next number that no group waits under; 0 is none. */
+/* The lowest number that no group waits under; 0 is none. */
 static u32 new_cookie_locked(struct iommufd_fault *fault)
 {
-	do
-		fault->last_cookie = fault->last_cookie == INT_MAX ? 1 : fault->last_cookie + 1;
-	while (find_cookie_locked(fault, fault->last_cookie));
-	return fault->last_cookie;
+	struct iopf_group *group;
+	u32 cookie = 1;
+
+	/* "response" is in the order of cookies, so that the first gap is the lowest free number. */
+	TAILQ_FOREACH(group, &fault->response, node) {
+		if (group->cookie != cookie)
+			break;
+		cookie++;
+	}
+	return cookie;
+}
+
+static void add_response_locked(struct iommufd_fault *fault, struct iopf_group *group)
+{
+	struct iopf_group *next;
+
+	TAILQ_FOREACH(next, &fault->response, node)
+		if (next->cookie > group->cookie)
+			break;
+	if (next)
+		TAILQ_INSERT_BEFORE(next, group, node);
+	else
+		TAILQ_INSERT_TAIL(&fault->response, group, node);
 }
 
 static void fill_pgfault(struct iommu_hwpt_pgfault *rec, const struct iopf_group *group,
@@ -254,8 +273,8 @@ static void fill_pgfault(struct iommu_hwpt_pgfault *rec, const struct iopf_group
 }
 
 /*
- * The first group that fits in @room, as records, under a cookie.  NULL: there is none.  A program's buffer may
- * be a device's BAR, so that nothing is copied to it under our lock.
+ * The first group, if it fits in @room, as records, under a cookie.  NULL: there is none, or *@ret_err.  A
+ * program's buffer may be a device's BAR, so that nothing is copied to it under our lock.
  */
 static struct iommu_hwpt_pgfault *take_group(struct iommufd_fault *fault, size_t room, size_t *ret_nr, int *ret_err)
 {
@@ -266,7 +285,10 @@ static struct iommu_hwpt_pgfault *take_group(struct iommufd_fault *fault, size_t
 
 	mutex_lock(&fault->q.lock);
 	group = TAILQ_FIRST(&fault->deliver);
-	if (group && room / sizeof(*recs) >= group->nr_faults) {
+	if (group && room / sizeof(*recs) < group->nr_faults) {
+		*ret_err = fail(-EINVAL, "%zu bytes are too few for a group of %zu page requests", room,
+				group->nr_faults);
+	} else if (group) {
 		recs = calloc(group->nr_faults, sizeof(*recs));
 		if (!recs)
 			*ret_err = fail(-ENOMEM, "no memory to copy %zu page requests", group->nr_faults);
@@ -276,7 +298,7 @@ static struct iommu_hwpt_pgfault *take_group(struct iommufd_fault *fault, size_t
 		TAILQ_FOREACH(request, &group->faults, node)
 			fill_pgfault(&recs[n++], group, &request->request);
 		TAILQ_REMOVE(&fault->deliver, group, node);
-		TAILQ_INSERT_TAIL(&fault->response, group, node);
+		add_response_locked(fault, group);
 	}
 	set_readable_locked(&fault->q, !TAILQ_EMPTY(&fault->deliver));
 	mutex_unlock(&fault->q.lock);

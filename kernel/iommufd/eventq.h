@@ -33,8 +33,7 @@ TAILQ_HEAD(iommufd_iopf_list, iopf_group);
 struct iommufd_fault {
 	struct iommufd_eventq q;
 	struct iommufd_iopf_list deliver;	/* not read yet */
-	struct iommufd_iopf_list response;	/* read, not answered */
-	u32 last_cookie;
+	struct iommufd_iopf_list response;	/* read, not answered; by cookie */
 };
 
 static inline struct iommufd_fault *to_fault(struct iommufd_object *obj)

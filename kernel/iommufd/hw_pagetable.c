@@ -383,57 +383,74 @@ int iommufd_hwpt_set_dirty_tracking(struct iommufd_ucmd *ucmd)
 /* A window of the program's bitmap is filled by the domain's walk. */
 struct dirty_walk {
 	struct iommu_dirty_sink sink;
-	struct iommu_domain *domain;
-	struct iova_bitmap *bitmap;
-	unsigned flags;
+	struct iova_bitmap bitmap;
 };
 
 static void record_dirty(struct iommu_dirty_sink *sink, u64 iova, u64 len_bytes)
 {
 	struct dirty_walk *walk = container_of(sink, struct dirty_walk, sink);
 
-	iova_bitmap_set(walk->bitmap, iova, iova + len_bytes - 1);
+	iova_bitmap_set(&walk->bitmap, iova, iova + len_bytes - 1);
 }
 
-static int read_window(struct iova_bitmap *bitmap, u64 iova, u64 last, void *arg)
+/* Where something is mapped at or behind *@at.  Most of a bitmap may stand for nothing. */
+static bool next_mapped(struct iommufd_ioas *ioas, u64 *at, u64 last)
 {
-	struct dirty_walk *walk = arg;
+	struct iopt_area *area;
 
-	return iommu_domain_read_and_clear_dirty(walk->domain, iova, last - iova + 1, walk->flags, &walk->sink);
+	mutex_lock(&ioas->iopt.lock);
+	area = iopt_area_first(&ioas->iopt, *at, last);
+	if (area)
+		*at = max(*at, area->iova);
+	mutex_unlock(&ioas->iopt.lock);
+	return area;
+}
+
+static int walk_dirty(struct iommufd_hwpt_paging *hwpt, struct dirty_walk *walk, unsigned flags)
+{
+	u64 at = walk->bitmap.iova, last = walk->bitmap.last, part_last;
+	int err = 0;
+
+	while (!err && next_mapped(hwpt->ioas, &at, last)) {
+		part_last = iova_bitmap_seek(&walk->bitmap, at);
+		err = iommu_domain_read_and_clear_dirty(hwpt->common.domain, at, part_last - at + 1, flags, &walk->sink);
+		iova_bitmap_flush(&walk->bitmap);
+		if (part_last == last)
+			break;
+		at = part_last + 1;
+	}
+	return err;
 }
 
 static int check_dirty_range(const struct iommu_hwpt_get_dirty_bitmap *cmd, u64 alignment)
 {
-	if ((cmd->iova | cmd->length) & (alignment - 1))
-		return fail(-EINVAL, "iova 0x%llx or length 0x%llx is no multiple of the IOAS's alignment, 0x%llx",
-			    (ull)cmd->iova, (ull)cmd->length, (ull)alignment);
-	if ((cmd->iova | cmd->length) & (cmd->page_size - 1))
-		return fail(-EINVAL, "iova 0x%llx or length 0x%llx is no multiple of page_size 0x%llx", (ull)cmd->iova,
-			    (ull)cmd->length, (ull)cmd->page_size);
+	u64 end = cmd->iova + cmd->length; /* may be 0 */
+
+	if ((cmd->iova | end) & (alignment - 1))
+		return fail(-EINVAL, "iova 0x%llx or its end 0x%llx is no multiple of the IOAS's alignment, 0x%llx",
+			    (ull)cmd->iova, (ull)end, (ull)alignment);
+	if ((cmd->iova | end) & (cmd->page_size - 1))
+		return fail(-EINVAL, "iova 0x%llx or its end 0x%llx is no multiple of page_size 0x%llx", (ull)cmd->iova,
+			    (ull)end, (ull)cmd->page_size);
 	return 0;
 }
 
 static int read_dirty(struct iommufd_hwpt_paging *hwpt, const struct iommu_hwpt_get_dirty_bitmap *cmd)
 {
-	struct iova_bitmap bitmap;
-	struct dirty_walk walk = {
-		.sink = { .record = record_dirty },
-		.domain = hwpt->common.domain,
-		.bitmap = &bitmap,
-		.flags = cmd->flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR ? IOMMU_DIRTY_NO_CLEAR : 0,
-	};
+	unsigned flags = cmd->flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR ? IOMMU_DIRTY_NO_CLEAR : 0;
+	struct dirty_walk walk = { .sink = { .record = record_dirty } };
 	int err;
 
-	if (!walk.domain->dirty_ops)
+	if (!hwpt->common.domain->dirty_ops)
 		return fail(-EOPNOTSUPP, "page table %u was not allocated with IOMMU_HWPT_ALLOC_DIRTY_TRACKING",
 			    hwpt->common.obj.id);
-	err = iova_bitmap_init(&bitmap, cmd->iova, cmd->length, cmd->page_size, cmd->data);
-	if (!err) {
-		mutex_lock(&hwpt->ioas->iopt.lock);
-		err = check_dirty_range(cmd, hwpt->ioas->iopt.iova_alignment);
-		mutex_unlock(&hwpt->ioas->iopt.lock);
-	}
-	return err ? err : iova_bitmap_for_each(&bitmap, &walk, read_window);
+	err = iova_bitmap_init(&walk.bitmap, cmd->iova, cmd->length, cmd->page_size, cmd->data);
+	if (err)
+		return err;
+	mutex_lock(&hwpt->ioas->iopt.lock);
+	err = check_dirty_range(cmd, hwpt->ioas->iopt.iova_alignment);
+	mutex_unlock(&hwpt->ioas->iopt.lock);
+	return err ? err : walk_dirty(hwpt, &walk, flags);
 }
 
 int iommufd_hwpt_get_dirty_bitmap(struct iommufd_ucmd *ucmd)

@@ -46,6 +46,8 @@ enum iommu_test_op {
 #define MOCK_APERTURE_LAST 0x7fffffffull
 #define MOCK_PAGE_SIZE 2048ull
 #define MOCK_HUGE_PAGE_SIZE (512 * MOCK_PAGE_SIZE)
+#define MOCK_HUGE_APERTURE_LAST 0x3fffffffffull
+#define MOCK_PGSIZES 0x1ffffff800ull /* what the default format is said to have */
 #define MOCK_PASID_WIDTH 20
 #define MOCK_PASID_FAILS_ONCE 1024 /* replacing what this PASID has fails the first time */
 

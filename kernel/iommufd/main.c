@@ -395,7 +395,7 @@ int iommufd_mmap_register(struct iommufd_ctx *ictx, struct iommufd_object *owner
 			  u64 len_bytes, u64 *ret_offset)
 {
 	struct iommufd_mmap *m, *next;
-	u64 offset = 0;
+	u64 offset = PAGE_SIZE; /* 0 is nobody's: so numbers Linux too */
 
 	if (!len_bytes || !IS_ALIGNED(fd_off | len_bytes, PAGE_SIZE))
 		return fail(-EINVAL, "%#llx bytes at %#llx are not whole pages", (ull)len_bytes, (ull)fd_off);

@@ -185,11 +185,19 @@ static int op_pasid_check(struct iommufd_ucmd *ucmd)
 {
 	const struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct iommufd_selftest *st = get_selftest(ucmd->ictx, cmd->id);
+	struct iommufd_object *hwpt = NULL;
 	int err;
 
 	if (IS_ERR(st))
 		return (int)PTR_ERR(st);
-	err = check_pasid_hwpt(st->idev, cmd->pasid_check.pasid, cmd->pasid_check.hwpt_id);
+	if (cmd->pasid_check.hwpt_id)
+		hwpt = iommufd_get_object(ucmd->ictx, cmd->pasid_check.hwpt_id, IOMMUFD_OBJ_ANY);
+	if (IS_ERR(hwpt))
+		err = (int)PTR_ERR(hwpt);
+	else
+		err = check_pasid_hwpt(st->idev, cmd->pasid_check.pasid, cmd->pasid_check.hwpt_id);
+	if (hwpt && !IS_ERR(hwpt))
+		iommufd_put_object(ucmd->ictx, hwpt);
 	iommufd_put_object(ucmd->ictx, &st->obj);
 	return err;
 }
@@ -217,13 +225,13 @@ static int op_add_reserved(struct iommufd_ucmd *ucmd)
 
 static int check_map(struct iommu_domain *domain, u64 iova, u64 length, u64 uptr)
 {
-	u64 page = iommu_domain_min_page(domain), last;
+	u64 page = iommu_domain_min_page(domain), end;
 
 	if (!IS_ALIGNED(iova | length, page))
 		return fail(-EINVAL, "iova 0x%llx or length 0x%llx is no multiple of 0x%llx", (ull)iova, (ull)length,
 			    (ull)page);
-	if (length && range_overflows(uptr, length, &last))
-		return fail(-EOVERFLOW, "uptr 0x%llx plus length 0x%llx wraps around", (ull)uptr, (ull)length);
+	if (__builtin_add_overflow(uptr, length, &end))
+		return fail(-EINVAL, "uptr 0x%llx plus length 0x%llx wraps around", (ull)uptr, (ull)length);
 	for (u64 off = 0; off < length; off += page) {
 		phys_addr_t phys = iommu_iova_to_phys(domain, iova + off);
 		int same = phys ? mock_same_memory(phys, uptr + off) : 0;
@@ -264,13 +272,13 @@ static int op_check_map(struct iommufd_ucmd *ucmd)
 static int op_check_refs(struct iommufd_ucmd *ucmd)
 {
 	const struct iommu_test_cmd *cmd = ucmd->cmd;
-	u64 uptr = cmd->check_refs.uptr, length = cmd->check_refs.length, last;
+	u64 uptr = cmd->check_refs.uptr, length = cmd->check_refs.length, end;
 	u8 byte;
 
 	if (!IS_ALIGNED(uptr | length, PAGE_SIZE))
 		return fail(-EINVAL, "uptr 0x%llx or length 0x%llx is no multiple of 4096", (ull)uptr, (ull)length);
-	if (length && range_overflows(uptr, length, &last))
-		return fail(-EOVERFLOW, "uptr 0x%llx plus length 0x%llx wraps around", (ull)uptr, (ull)length);
+	if (__builtin_add_overflow(uptr, length, &end))
+		return fail(-EINVAL, "uptr 0x%llx plus length 0x%llx wraps around", (ull)uptr, (ull)length);
 	for (u64 off = 0; off < length; off += PAGE_SIZE) {
 		long refs = mm_pin_count(current_mm(), uptr + off);
 

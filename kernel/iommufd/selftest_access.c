@@ -34,7 +34,10 @@ struct mock_access {
 int mock_same_memory(phys_addr_t phys, u64 uptr)
 {
 	u64 host = (u64)(uintptr_t)phys_host_ptr(phys);
+	u8 byte;
 
+	if (copy_from_user(&byte, (const void __user *)(uintptr_t)uptr, 1))
+		return fail(-EFAULT, "there is no memory at 0x%llx to compare with", (ull)uptr);
 	if (!host || (host ^ uptr) & ~PAGE_MASK)
 		return 0;
 	return mm_same_page(current_mm(), host, uptr);
@@ -112,7 +115,6 @@ static struct file *make_file(bool pins)
 	if (!ma)
 		return ERR_PTR(fail(-ENOMEM, "no memory for an access file"));
 	ma->pins = pins;
-	ma->next_id = 1;
 	TAILQ_INIT(&ma->items);
 	mutex_init(&ma->lock, LOCK_IOMMUFD_MOCK);
 	file = file_alloc(&access_fops, ma, "anon_inode:[iommufd_test_staccess]", O_RDWR);
@@ -165,15 +167,13 @@ int mock_access_create(struct iommufd_ucmd *ucmd)
 /* ---- pins ---- */
 
 /* Are the pinned pages those that the program sees at @uptr? */
-static int compare(const phys_addr_t *phys, u64 iova, u64 length, u64 uptr)
+static int compare(const phys_addr_t *phys, u64 length, u64 uptr)
 {
-	u64 offset = iova & ~PAGE_MASK;
-	u64 pages = (offset + length + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	u64 pages = (length + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
 	for (u64 i = 0; i < pages; i++) {
-		u64 in_page = i ? 0 : uptr & ~PAGE_MASK;
-		u64 user = i ? (uptr & PAGE_MASK) + i * PAGE_SIZE : uptr;
-		int same = mock_same_memory((phys[i] & ~(u64)(PAGE_SIZE - 1)) | in_page, user);
+		u64 user = (uptr & PAGE_MASK) + i * PAGE_SIZE; /* only pages are compared */
+		int same = mock_same_memory(phys[i] & ~(u64)(PAGE_SIZE - 1), user);
 
 		if (same < 0)
 			return same;
@@ -231,7 +231,7 @@ static int pin(struct mock_access *ma, struct iommu_test_cmd *cmd, phys_addr_t *
 	err = add_item(ma, iova, length, &cmd->access_pages.out_access_pages_id);
 	if (err || !uptr)
 		return err;
-	err = compare(phys, iova, length, uptr);
+	err = compare(phys, length, uptr);
 	if (err)
 		(void)destroy_item(ma, cmd->access_pages.out_access_pages_id);
 	return err;

@@ -18,7 +18,7 @@ int mock_access_destroy_pages(struct iommufd_ucmd *ucmd);
 int mock_access_rw(struct iommufd_ucmd *ucmd);
 int mock_access_replace_ioas(struct iommufd_ucmd *ucmd);
 
-/** mock_same_memory - 1 if byte @phys of the bus is byte @uptr of the calling program; 0; -errno. */
+/** mock_same_memory - 1 if byte @phys of the bus is byte @uptr of the calling program; 0; -EFAULT; -errno. */
 int mock_same_memory(phys_addr_t phys, u64 uptr);
 
 #endif

@@ -84,8 +84,6 @@ static int read_and_clear_dirty(struct iommu_domain *domain, u64 iova, u64 len_b
 	u64 last = iova + len_bytes - 1;
 	struct mock_page page;
 
-	if (!mock->tracking && sink && !(flags & IOMMU_DIRTY_NO_CLEAR))
-		return fail(-EINVAL, "dirty tracking of the page table is off");
 	while (mock_pt_next(&mock->pt, iova, last, &page)) {
 		u64 page_last = page.iova + page.bytes - 1;
 
@@ -130,9 +128,9 @@ static struct iommu_domain *make_paging(enum mock_pagetable_type type, bool dirt
 		.ops = &paging_ops,
 		.dirty_ops = dirty ? &dirty_ops : NULL,
 		.iommu = &mock_iommu,
-		.pgsize_bitmap = mock_pt_pgsizes(type),
+		.pgsize_bitmap = type == MOCK_PT_DEFAULT ? MOCK_PGSIZES : mock_pt_pgsizes(type),
 		.aperture_start = type == MOCK_PT_DEFAULT ? MOCK_APERTURE_START : 0,
-		.aperture_last = type == MOCK_PT_DEFAULT ? MOCK_APERTURE_LAST : ~0ull,
+		.aperture_last = type == MOCK_PT_DEFAULT ? MOCK_APERTURE_LAST : MOCK_HUGE_APERTURE_LAST,
 	};
 	mutex_init(&mock->domain.lock, LOCK_IOMMU_DOMAIN);
 	return &mock->domain;
@@ -505,20 +503,34 @@ static int invalidate_entry(struct iommu_viommu *viommu, struct iommu_viommu_inv
 	return 0;
 }
 
+/* All are copied before the first is carried out; those of a program that knows no caches are shorter. */
+static int copy_entries(struct iommu_viommu_invalidate_selftest *entries, const struct iommu_user_data_array *all)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < all->entry_num && !err; i++)
+		err = iommu_copy_user_data_entry(&entries[i], all, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, i,
+						 sizeof(entries[i]),
+						 offsetof(struct iommu_viommu_invalidate_selftest, cache_id));
+	return err;
+}
+
 static int viommu_cache_invalidate(struct iommu_viommu *viommu, struct iommu_user_data_array *array)
 {
-	struct iommu_viommu_invalidate_selftest entry;
+	struct iommu_viommu_invalidate_selftest *entries;
 	struct iommu_user_data_array all = *array;
-	int err = check_array(array, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, sizeof(entry));
+	int err = check_array(array, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, array->entry_len);
 
+	if (err || !all.entry_num)
+		return err;
+	entries = calloc(all.entry_num, sizeof(*entries));
+	err = entries ? copy_entries(entries, &all) : fail(-ENOMEM, "no memory for %u entries", all.entry_num);
 	for (u32 i = 0; i < all.entry_num && !err; i++) {
-		err = iommu_copy_user_data_entry(&entry, &all, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, i, sizeof(entry),
-						 sizeof(entry));
-		if (!err)
-			err = invalidate_entry(viommu, &entry);
+		err = invalidate_entry(viommu, &entries[i]);
 		if (!err)
 			array->entry_num++;
 	}
+	free(entries);
 	return err;
 }
 
@@ -527,11 +539,10 @@ static int viommu_cache_invalidate(struct iommu_viommu *viommu, struct iommu_use
 static int hw_queue_supported(struct iommu_viommu *viommu, u32 type, u32 index)
 {
 	(void)viommu;
+	(void)index; /* judged when the queue's memory is there */
 	if (type != IOMMU_HW_QUEUE_TYPE_SELFTEST)
 		return fail(-EOPNOTSUPP, "type 0x%x is not 0x%x, which the mock IOMMU knows", type,
 			    IOMMU_HW_QUEUE_TYPE_SELFTEST);
-	if (index >= MOCK_HW_QUEUES)
-		return fail(-EINVAL, "index %u is not below %u", index, MOCK_HW_QUEUES);
 	return 0;
 }
 
@@ -545,6 +556,8 @@ static int hw_queue_init(struct iommu_hw_queue *queue)
 	struct mock_viommu *mock = queue->viommu->priv;
 	int err = 0;
 
+	if (queue->index >= MOCK_HW_QUEUES)
+		return fail(-EINVAL, "index %u is not below %u", queue->index, MOCK_HW_QUEUES);
 	mutex_lock(&mock->lock);
 	if (mock->queues[queue->index])
 		err = fail(-EEXIST, "the vIOMMU has hardware queue %u already", queue->index);

@@ -37,10 +37,10 @@ static unsigned small_lg2(const struct mock_pt *pt)
 	return pt->type == MOCK_PT_HUGE ? 12 : 11;
 }
 
-/* Upper levels: 31 bits of iova in the default format, all 64 in the huge one. */
+/* Upper levels: 31 bits of iova in the default format, 42 in the huge one. */
 static unsigned levels(const struct mock_pt *pt)
 {
-	return pt->type == MOCK_PT_HUGE ? 4 : 1;
+	return pt->type == MOCK_PT_HUGE ? 2 : 1;
 }
 
 u64 mock_pt_pgsizes(enum mock_pagetable_type type)
@@ -235,7 +235,7 @@ static u64 *find_pte(const struct mock_pt *pt, u64 iova, unsigned *ret_lg2)
 /* Beyond what the format translates there is nothing, and no entry of it may be taken for another's. */
 static bool beyond(const struct mock_pt *pt, u64 iova)
 {
-	return pt->type == MOCK_PT_DEFAULT && iova >> (LARGE_LG2 + UPPER_BITS);
+	return iova >> (LARGE_LG2 + UPPER_BITS * levels(pt));
 }
 
 /* The first of the entries that a page is written to: it has the dirty bit. */

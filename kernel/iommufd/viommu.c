@@ -39,8 +39,8 @@ void iommufd_viommu_destroy(struct iommufd_object *obj)
 
 static int viommu_check(const struct iommu_viommu_alloc *cmd)
 {
-	if (cmd->flags || cmd->__reserved)
-		return fail(-EOPNOTSUPP, "flags 0x%x, __reserved 0x%x: must be 0", cmd->flags, cmd->__reserved);
+	if (cmd->flags)
+		return fail(-EOPNOTSUPP, "flags 0x%x: none are known", cmd->flags);
 	if (cmd->type == IOMMU_VIOMMU_TYPE_DEFAULT)
 		return fail(-EOPNOTSUPP, "type 0 is reserved");
 	return 0;

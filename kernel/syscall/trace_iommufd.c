@@ -121,7 +121,8 @@ static const struct trace_name hwpt_flags[] = {
 static const struct trace_field i_hwpt_alloc[] = {
 	F(iommu_hwpt_alloc, size, DEC, IN), N(iommu_hwpt_alloc, flags, FLAGS, IN, hwpt_flags),
 	F(iommu_hwpt_alloc, dev_id, DEC, IN), F(iommu_hwpt_alloc, pt_id, DEC, IN),
-	F(iommu_hwpt_alloc, data_type, DEC, IN), F(iommu_hwpt_alloc, out_hwpt_id, DEC, OUT), END,
+	F(iommu_hwpt_alloc, data_type, HEX, IN), F(iommu_hwpt_alloc, data_len, DEC, IN),
+	F(iommu_hwpt_alloc, fault_id, DEC, IN), F(iommu_hwpt_alloc, out_hwpt_id, DEC, OUT), END,
 };
 
 static const struct trace_name hw_caps[] = {
@@ -132,7 +133,8 @@ static const struct trace_name hw_caps[] = {
 
 static const struct trace_field i_hw_info[] = {
 	F(iommu_hw_info, size, DEC, IN), F(iommu_hw_info, flags, HEX, IN), F(iommu_hw_info, dev_id, DEC, IN),
-	F(iommu_hw_info, data_len, DEC, INOUT), F(iommu_hw_info, out_data_type, DEC, OUT),
+	F(iommu_hw_info, data_len, DEC, INOUT), F(iommu_hw_info, out_data_type, HEX, OUT),
+	F(iommu_hw_info, out_max_pasid_log2, DEC, OUT),
 	N(iommu_hw_info, out_capabilities, FLAGS, OUT, hw_caps), END,
 };
 
@@ -150,7 +152,7 @@ static const struct trace_field i_get_dirty[] = {
 
 static const struct trace_field i_invalidate[] = {
 	F(iommu_hwpt_invalidate, size, DEC, IN), F(iommu_hwpt_invalidate, hwpt_id, DEC, IN),
-	F(iommu_hwpt_invalidate, data_type, DEC, IN), F(iommu_hwpt_invalidate, entry_len, DEC, IN),
+	F(iommu_hwpt_invalidate, data_type, HEX, IN), F(iommu_hwpt_invalidate, entry_len, DEC, IN),
 	F(iommu_hwpt_invalidate, entry_num, DEC, INOUT), END,
 };
 
@@ -161,7 +163,7 @@ static const struct trace_field i_fault[] = {
 
 static const struct trace_field i_viommu[] = {
 	F(iommu_viommu_alloc, size, DEC, IN), F(iommu_viommu_alloc, flags, HEX, IN),
-	F(iommu_viommu_alloc, type, DEC, IN), F(iommu_viommu_alloc, dev_id, DEC, IN),
+	F(iommu_viommu_alloc, type, HEX, IN), F(iommu_viommu_alloc, dev_id, DEC, IN),
 	F(iommu_viommu_alloc, hwpt_id, DEC, IN), F(iommu_viommu_alloc, out_viommu_id, DEC, OUT), END,
 };
 
@@ -173,16 +175,18 @@ static const struct trace_field i_vdevice[] = {
 
 static const struct trace_field i_size_only[] = { F(iommu_destroy, size, DEC, IN), END };
 
+static const struct trace_field i_test[] = { { "size", 0, 4, TRACE_DEC, TRACE_IN, NULL }, END };
+
 static const struct trace_field i_veventq[] = {
 	F(iommu_veventq_alloc, size, DEC, IN), F(iommu_veventq_alloc, flags, HEX, IN),
-	F(iommu_veventq_alloc, viommu_id, DEC, IN), F(iommu_veventq_alloc, type, DEC, IN),
+	F(iommu_veventq_alloc, viommu_id, DEC, IN), F(iommu_veventq_alloc, type, HEX, IN),
 	F(iommu_veventq_alloc, veventq_depth, DEC, IN), F(iommu_veventq_alloc, out_veventq_id, DEC, OUT),
 	F(iommu_veventq_alloc, out_veventq_fd, SIGNED, OUT), END,
 };
 
 static const struct trace_field i_hw_queue[] = {
 	F(iommu_hw_queue_alloc, size, DEC, IN), F(iommu_hw_queue_alloc, viommu_id, DEC, IN),
-	F(iommu_hw_queue_alloc, type, DEC, IN), F(iommu_hw_queue_alloc, index, DEC, IN),
+	F(iommu_hw_queue_alloc, type, HEX, IN), F(iommu_hw_queue_alloc, index, DEC, IN),
 	F(iommu_hw_queue_alloc, out_hw_queue_id, DEC, OUT),
 	F(iommu_hw_queue_alloc, nesting_parent_iova, HEX, IN),
 	F(iommu_hw_queue_alloc, length, HEX, IN), END,
@@ -248,6 +252,7 @@ const struct trace_call trace_iommufd_calls[] = {
 	STRUCT(IOMMUFD, IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, i_veventq),
 	STRUCT(IOMMUFD, IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, i_hw_queue),
 	STRUCT(IOMMUFD, IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, i_get_pa),
+	{ _IO(IOMMUFD_TYPE, 0xa0), IOMMUFD, "IOMMU_TEST_CMD", TRACE_STRUCT, 72, i_test, .tail = trace_mock_tail },
 	STRUCT(KVM, KVM_SET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
 	STRUCT(KVM, KVM_GET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
 	STRUCT(KVM, KVM_HAS_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),

@@ -34,6 +34,8 @@ typedef unsigned long long ull;
 
 extern const struct trace_call trace_vfio_calls[];
 extern const size_t trace_vfio_count;
+/** trace_mock_tail - of iommufd's test ioctl (trace_mock.c). */
+void trace_mock_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out);
 extern const struct trace_call trace_iommufd_calls[];
 extern const size_t trace_iommufd_count;
 

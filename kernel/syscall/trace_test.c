@@ -512,6 +512,36 @@ static void iommufd_calls(void **state)
 			    "{out_iova_alignment=0x0, allowed_iovas=[0x0-0xfedfffff]}) = 0");
 }
 
+static void mock_calls(void **state)
+{
+	struct {
+		u32 size, op, id, reserved, word[14];
+	} mock = { 72, 12, 1, 0, { 0, 0, 0, 1 } }, made = { 72, 12, 1, 0, { 2, 4, 3, 1 } }, rw = { 72, 8, 9 }, odd = { 72, 99, 1 },
+	  replace = { 72, 10, 2, 0, { 1 } }, replaced = { 72, 10, 2, 0, { 5 } };
+	const u32 cmd = _IO(';', 0xa0);
+
+	assert_string_equal(traced(FILE_IOMMUFD, cmd, &mock, 0, AFTER(made)),
+			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=72, op=MOCK_DOMAIN_FLAGS, pt_id=1, "
+			    "dev_flags=NO_DIRTY} => {out_stdev_id=2, out_hwpt_id=4, out_idev_id=3}) = 0");
+	assert_string_equal(traced(FILE_IOMMUFD, cmd, &replace, 0, AFTER(replaced)),
+			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=72, op=MOCK_DOMAIN_REPLACE, stdev=2, pt_id=1} "
+			    "=> {pt_id=5}) = 0");
+	rw.word[0] = 0x1000000;
+	rw.word[2] = 64;
+	rw.word[4] = 0x7000;
+	rw.word[6] = 5;
+	assert_string_equal(traced(FILE_IOMMUFD, cmd, &rw, -ENOENT, UNCHANGED),
+			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=72, op=ACCESS_RW, access_fd=9, "
+			    "flags=WRITE|SLOW_PATH, iova=0x1000000, length=0x40, uptr=0x7000}) = -1 ENOENT (No such file "
+			    "or directory)");
+	assert_string_equal(traced(FILE_IOMMUFD, cmd, &odd, -EOPNOTSUPP, UNCHANGED),
+			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=72, op=99, id=1}) = -1 EOPNOTSUPP (Operation not "
+			    "supported)");
+	odd.size = 8; /* not even the op can be told */
+	assert_string_equal(traced(FILE_IOMMUFD, cmd, &odd, -EINVAL, UNCHANGED),
+			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=8}) = -1 EINVAL (Invalid argument)");
+}
+
 static void kvm_attributes(void **state)
 {
 	int32_t fd = 9;
@@ -631,6 +661,7 @@ int main(void)
 		GUARDED_TEST(other_device_calls),
 		GUARDED_TEST(codes_are_told_apart_by_file),
 		GUARDED_TEST(iommufd_calls),
+		GUARDED_TEST(mock_calls),
 		GUARDED_TEST(kvm_attributes),
 		GUARDED_TEST(reads_and_writes),
 		GUARDED_TEST(other_calls),
