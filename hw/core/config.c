@@ -217,9 +217,16 @@ int hw_cap_add_express(struct hw_device *hw, bool flr)
 	else
 		hw_cfg_put32(cap + PCI_EXP_DEVCAP2,
 			     PCI_EXP_DEVCAP2_EE_PREFIX | 0x00100000); /* and extended format */
+	hw_cfg_put16(hw->wmask + off + PCI_EXP_DEVCTL2, hw->bridge ? 0 : PCI_EXP_DEVCTL2_ATOMIC_REQ);
 	hw->pcie_cap = (u8)off;
 	hw->flr = flr;
 	return off;
+}
+
+void hw_cap_express_atomics(struct hw_device *hw)
+{
+	hw_cfg_put32(hw->cfg + hw->pcie_cap + PCI_EXP_DEVCAP2, PCI_EXP_DEVCAP2_ATOMIC_COMP32 |
+		     PCI_EXP_DEVCAP2_ATOMIC_COMP64 | PCI_EXP_DEVCAP2_ATOMIC_COMP128);
 }
 
 void hw_config_created(struct hw_device *hw)

@@ -264,6 +264,13 @@ int hw_cap_add_pm(struct hw_device *hw, bool no_soft_reset) HW_API(hw_cap_add_pm
  * Source: PCI Express Base 5.0, 7.5.3.
  */
 int hw_cap_add_express(struct hw_device *hw, bool flr) HW_API(hw_cap_add_express);
+/**
+ * hw_cap_express_atomics - a root port says that it completes AtomicOps of 32, 64 and 128 bits
+ *
+ * In create() of a bridge only, after hw_cap_add_express().  Never fails.
+ * Source: PCI Express Base 5.0, 7.5.3.15.
+ */
+void hw_cap_express_atomics(struct hw_device *hw) HW_API(hw_cap_express_atomics);
 /** hw_cap_add_af - advanced features of conventional PCI: a function level reset. */
 int hw_cap_add_af(struct hw_device *hw) HW_API(hw_cap_add_af);
 /**

@@ -201,3 +201,30 @@ void pci_bar_pages_changed(struct pci_dev *pdev)
 	if (owner)
 		vma_for_each_private(mm_self(), owner, ask_again, NULL);
 }
+
+static unsigned express_type(struct pci_dev *pdev)
+{
+	u16 flags = 0;
+
+	pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_FLAGS, &flags);
+	return (flags & PCI_EXP_FLAGS_TYPE) >> 4;
+}
+
+int pci_enable_atomic_ops_to_root(struct pci_dev *pdev, u32 cap_mask)
+{
+	struct pci_dev *port = pdev->bridge;
+	u32 completes = 0;
+	u16 ctl2;
+
+	if (!pdev->pcie_cap || express_type(pdev) != PCI_EXP_TYPE_ENDPOINT)
+		return fail(-EINVAL, "%s is no PCI Express endpoint: it sends no AtomicOps", pdev->dev.name);
+	if (!port || !port->pcie_cap || express_type(port) != PCI_EXP_TYPE_ROOT_PORT)
+		return fail(-EINVAL, "there is no root port above %s", pdev->dev.name);
+	pci_read_config_dword(port, port->pcie_cap + PCI_EXP_DEVCAP2, &completes);
+	if ((completes & cap_mask) != cap_mask)
+		return fail(-EINVAL, "%s completes AtomicOps %#x, not all of %#x (Device Capabilities 2)", port->dev.name,
+			    completes, cap_mask);
+	pci_read_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL2, &ctl2);
+	pci_write_config_word(pdev, pdev->pcie_cap + PCI_EXP_DEVCTL2, ctl2 | PCI_EXP_DEVCTL2_ATOMIC_REQ);
+	return 0;
+}

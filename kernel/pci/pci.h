@@ -223,6 +223,13 @@ int pci_enable_device(struct pci_dev *pdev);	/* counts; switches decoding on at 
 void pci_disable_device(struct pci_dev *pdev);	/* switches bus mastering off at the last */
 void pci_set_master(struct pci_dev *pdev);
 void pci_clear_master(struct pci_dev *pdev);
+/**
+ * pci_enable_atomic_ops_to_root - let an endpoint send AtomicOps to memory, if the port above completes them
+ * @cap_mask: PCI_EXP_DEVCAP2_ATOMIC_COMP32, 64, 128: all of these
+ * Sets AtomicOp Requester Enable in its Device Control 2.  Return: 0; -EINVAL not an endpoint, or no port
+ * that completes them.  Source: PCI Express Base 5.0, 6.15.
+ */
+int pci_enable_atomic_ops_to_root(struct pci_dev *pdev, u32 cap_mask);
 /** pci_save_state, pci_restore_state - the header and writable capability registers, around a reset. */
 struct pci_saved_state { u8 *bytes; unsigned len; };
 int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret);

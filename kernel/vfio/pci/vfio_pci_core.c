@@ -152,11 +152,33 @@ static void vfio_pci_close_device(struct vfio_device *core_vdev)
 
 /* ---- info ------------------------------------------------------------------------------------ */
 
+/* What the port above completes of AtomicOps; nothing to say if it does none.  0; -ENOMEM. */
+static int add_atomic_cap(struct vfio_pci_core_device *vdev, struct vfio_device_info *info, struct vfio_info_cap *caps)
+{
+	static const struct { u32 port, flag; } widths[] = {
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP32, VFIO_PCI_ATOMIC_COMP32 },
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP64, VFIO_PCI_ATOMIC_COMP64 },
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP128, VFIO_PCI_ATOMIC_COMP128 },
+	};
+	struct vfio_device_info_cap_pci_atomic_comp cap = {
+		.header = { .id = VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP, .version = 1 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(widths); i++)
+		if (!pci_enable_atomic_ops_to_root(vdev->pdev, widths[i].port))
+			cap.flags |= widths[i].flag;
+	if (!cap.flags)
+		return 0;
+	info->flags |= VFIO_DEVICE_FLAGS_CAPS;
+	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
+}
+
 static long get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 {
 	const size_t minsz = offsetof(struct vfio_device_info, cap_offset);
 	struct vfio_info_cap caps = { 0 };
 	struct vfio_device_info info = { 0 };
+	int ret;
 
 	if (copy_from_user(&info, arg, minsz))
 		return fail(-EFAULT, "struct vfio_device_info at %p cannot be read", arg);
@@ -166,6 +188,9 @@ static long get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 	info.flags = VFIO_DEVICE_FLAGS_PCI | (vdev->reset_works ? VFIO_DEVICE_FLAGS_RESET : 0);
 	info.num_regions = VFIO_PCI_NUM_REGIONS;
 	info.num_irqs = VFIO_PCI_NUM_IRQS;
+	ret = add_atomic_cap(vdev, &info, &caps);
+	if (ret)
+		return ret;
 	return vfio_info_cap_finish(arg, &info, sizeof(info), info.argsz, &info.argsz, &info.cap_offset,
 				    &caps);
 }

@@ -40,6 +40,38 @@ static void device_info(void **state)
 	t_dev_close(t);
 }
 
+/* The port above says what it completes; the device may send it from then on. */
+static void atomic_ops(void **state)
+{
+	struct t_dev n = t_dev_open(NVME);
+	struct { struct vfio_device_info info; struct vfio_device_info_cap_pci_atomic_comp cap; } r = { 0 };
+	struct pci_dev *port = t_core(n)->pdev->bridge;
+	const u8 was = port->pcie_cap;
+
+	(void)state;
+	port->pcie_cap = 0x80;
+	cfg_put(&t_hw[PORT1], 0x80 + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_ROOT_PORT << 4);
+	r.info.argsz = sizeof(r);
+	t_works(t_ioctl(n.d, VFIO_DEVICE_GET_INFO, &r));
+	assert_int_equal(r.info.flags, VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET);
+	assert_int_equal(r.info.cap_offset, 0);
+	cfg_put(&t_hw[PORT1], 0x80 + PCI_EXP_DEVCAP2, 4, PCI_EXP_DEVCAP2_ATOMIC_COMP32 | PCI_EXP_DEVCAP2_ATOMIC_COMP128);
+	r.info.argsz = sizeof(r.info);
+	t_works(t_ioctl(n.d, VFIO_DEVICE_GET_INFO, &r));
+	assert_int_equal(r.info.argsz, sizeof(r));
+	assert_int_equal(r.info.cap_offset, 0);
+	t_works(t_ioctl(n.d, VFIO_DEVICE_GET_INFO, &r));
+	assert_int_equal(r.info.flags, VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET | VFIO_DEVICE_FLAGS_CAPS);
+	assert_int_equal(r.info.cap_offset, sizeof(r.info));
+	assert_int_equal(r.cap.header.id, VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP);
+	assert_int_equal(r.cap.header.version, 1);
+	assert_int_equal(r.cap.header.next, 0);
+	assert_int_equal(r.cap.flags, VFIO_PCI_ATOMIC_COMP32 | VFIO_PCI_ATOMIC_COMP128);
+	assert_int_equal(pci_enable_atomic_ops_to_root(t_core(n)->pdev, PCI_EXP_DEVCAP2_ATOMIC_COMP64), -EINVAL);
+	port->pcie_cap = was;
+	t_dev_close(n);
+}
+
 struct region {
 	struct vfio_region_info info;
 	char caps[64];
@@ -1122,6 +1154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(device_info, unmap_all),
+		cmocka_unit_test_teardown(atomic_ops, unmap_all),
 		cmocka_unit_test_teardown(region_info, unmap_all),
 		cmocka_unit_test_teardown(region_info_errors, unmap_all),
 		cmocka_unit_test_teardown(irq_info, unmap_all),
