@@ -12,6 +12,7 @@
  *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has the test ioctl
  *	SOFTVFIO_TRACE		a file to append traces to, or the number of a descriptor
  *	SOFTVFIO_STATS		a file to which each process appends its totals when it ends
+ *	SOFTVFIO_CONTAINER	who answers for /dev/vfio/vfio: vfio or iommufd
  *	SOFTVFIO_MEMLOCK	how many bytes may be pinned, or "rlimit"
  */
 #include <elf.h>
@@ -41,6 +42,7 @@ struct run_options {
 	unsigned nr_iommus;
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
+	const char *container;	/* "vfio" or "iommufd"; NULL: vfio */
 	char memlock[24];	/* bytes, or "rlimit"; empty: no limit */
 	bool explain, stats, iommufd_test;
 	char **program;
@@ -56,6 +58,7 @@ static const struct option long_options[] = {
 	{ "trace", optional_argument, NULL, 't' },
 	{ "stats", no_argument, NULL, 's' },
 	{ "iommufd-test", no_argument, NULL, 'T' },
+	{ "container", required_argument, NULL, 'c' },
 	{ "memlock", optional_argument, NULL, 'l' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -139,6 +142,11 @@ static int take_option(struct run_options *o, int c, char **argv)
 		return 0;
 	case 't':
 		o->trace = optarg ? optarg : "2";
+		return 0;
+	case 'c':
+		if (strcmp(optarg, "vfio") && strcmp(optarg, "iommufd"))
+			return cli_error("--container %s: there are vfio and iommufd", optarg);
+		o->container = optarg;
 		return 0;
 	case 'l':
 		return take_memlock(o, optarg);
@@ -266,6 +274,8 @@ static int set_environment(const struct run_options *o, const char *dir, const c
 		setenv("SOFTVFIO_EXPLAIN", "1", 1);
 	if (o->iommufd_test)
 		setenv("SOFTVFIO_IOMMUFD_TEST", "1", 1);
+	if (o->container)
+		setenv("SOFTVFIO_CONTAINER", o->container, 1);
 	if (o->memlock[0])
 		setenv("SOFTVFIO_MEMLOCK", o->memlock, 1);
 	if (o->trace) {

@@ -384,6 +384,11 @@ unlock:
 
 /* ---- attaching ----------------------------------------------------------------------------- */
 
+void machine_container_by_iommufd(void)
+{
+	vfio_container_by_iommufd();
+}
+
 void machine_iommufd_test_enable(void)
 {
 	iommufd_test_enable();

@@ -67,6 +67,8 @@ int machine_create(const char *dir, struct machine_config *cfg);
  *	before each open of a node).  0; -errno with reason.
  */
 int machine_attach_lazy(const char *dir);
+/** machine_container_by_iommufd - before attaching: this process's /dev/vfio/vfio is an iommufd. */
+void machine_container_by_iommufd(void);
 /** machine_iommufd_test_enable - before attaching: this process's /dev/iommu has the private test ioctl. */
 void machine_iommufd_test_enable(void);
 int machine_attach(void);

@@ -10,6 +10,7 @@
  *	SOFTVFIO_EXPLAIN	1: print why calls fail
  *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has its private test ioctl
  *	SOFTVFIO_TRACE		a file to append a line per call to, or the number of an open descriptor
+ *	SOFTVFIO_CONTAINER	iommufd: that answers for /dev/vfio/vfio
  *	SOFTVFIO_MEMLOCK	how many bytes may be pinned; "rlimit": as RLIMIT_MEMLOCK is at the time
  *	SOFTVFIO_STATS		a file to which a process that built the machine adds its totals when it ends
  */
@@ -86,6 +87,9 @@ void front_start(void)
 	value = getenv("SOFTVFIO_IOMMUFD_TEST");
 	if (value && !strcmp(value, "1"))
 		machine_iommufd_test_enable();
+	value = getenv("SOFTVFIO_CONTAINER");
+	if (value && !strcmp(value, "iommufd"))
+		machine_container_by_iommufd();
 	value = getenv("SOFTVFIO_MEMLOCK");
 	if (value)
 		locked_vm_set_limit(!strcmp(value, "rlimit") ? LOCKED_VM_RLIMIT : strtoull(value, NULL, 10));

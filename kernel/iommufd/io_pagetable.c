@@ -138,42 +138,52 @@ static struct iopt_area *first_gap(struct iopt_area *area, u64 low, u64 len)
 	return NULL;
 }
 
-/* The first aligned @len bytes of [low, last] if there are that many. */
-static bool fits(u64 low, u64 last, u64 len, u64 alignment, u64 *ret_iova)
-{
-	u64 end, iova;
+struct iova_search {
+	struct io_pagetable *iopt;
+	u64 low, last;		/* an allowed range */
+	u64 len, alignment;
+	u64 offset;		/* in its page, of the memory: the IOVA's bits there are set too */
+	u64 iova;		/* found */
+};
 
-	if (__builtin_add_overflow(low, alignment - 1, &iova))
+/*
+ * The first place in [low, last], of which nothing is in use.  As in Linux 7.3 a range of one byte is none, and
+ * the offset is put upon the aligned address, not searched for.
+ */
+static bool fits(struct iova_search *s, u64 low, u64 last)
+{
+	u64 iova;
+
+	if (__builtin_add_overflow(low, s->alignment - 1, &iova))
 		return false;
-	iova &= ~(alignment - 1);
-	if (range_overflows(iova, len, &end) || end > last)
+	iova = (iova & ~(s->alignment - 1)) | s->offset;
+	if (iova >= last || last - iova < s->len - 1)
 		return false;
-	*ret_iova = iova;
+	s->iova = iova;
 	return true;
 }
 
 /* A free place in [low, last], in which nothing is reserved. */
-static bool find_free(struct io_pagetable *iopt, u64 low, u64 last, u64 len, u64 alignment, u64 *ret_iova)
+static bool find_free(struct iova_search *s, u64 low, u64 last)
 {
+	struct iopt_area_tree *areas = &s->iopt->areas;
 	struct iopt_area *area, *top;
-	u64 start;
 
 	for (;;) {
-		area = first_gap(RB_ROOT(&iopt->areas), low, len);
+		area = first_gap(RB_ROOT(areas), low, s->len);
 		if (!area || area->iova - area->gap > last)
 			break;
-		start = max(low, area->iova - area->gap);
-		if (fits(start, min(last, area->iova - 1), len, alignment, ret_iova))
+		if (fits(s, max(low, area->iova - area->gap), min(last, area->iova - 1)))
 			return true;
 		if (area->last >= last)
 			return false;
 		low = area->last + 1;
 	}
 	/* Above the last area. */
-	top = RB_MAX(iopt_area_tree, &iopt->areas);
+	top = RB_MAX(iopt_area_tree, areas);
 	if (top && top->last == UINT64_MAX)
 		return false;
-	return fits(top ? max(low, top->last + 1) : low, last, len, alignment, ret_iova);
+	return fits(s, top ? max(low, top->last + 1) : low, last);
 }
 
 int iopt_for_each_usable_locked(struct io_pagetable *iopt, void *arg, int (*fn)(void *arg, u64 start, u64 last))
@@ -196,18 +206,13 @@ int iopt_for_each_usable_locked(struct io_pagetable *iopt, void *arg, int (*fn)(
 	return fn(arg, start, UINT64_MAX);
 }
 
-struct iova_search {
-	struct io_pagetable *iopt;
-	u64 low, last, len, alignment, iova;
-};
-
 static int search_range(void *arg, u64 start, u64 last)
 {
 	struct iova_search *s = arg;
 
 	start = max(start, s->low);
 	last = min(last, s->last);
-	return start <= last && find_free(s->iopt, start, last, s->len, s->alignment, &s->iova);
+	return start <= last && find_free(s, start, last);
 }
 
 /* @len: not 0, at most 2^63 */
@@ -216,10 +221,10 @@ static u64 round_up_pow2(u64 len)
 	return len == 1 ? 1 : 1ull << (64 - __builtin_clzll(len - 1));
 }
 
-/* @addr: where the memory is: an IOVA that is aligned like it can be mapped with large pages. */
+/* @addr: where the memory is.  An IOVA that is aligned like it can be mapped with large pages. */
 static int choose_iova(struct io_pagetable *iopt, u64 addr, u64 len, u64 *ret_iova)
 {
-	struct iova_search s = { .iopt = iopt, .len = len };
+	struct iova_search s = { .iopt = iopt, .len = len, .offset = addr & ~PAGE_MASK };
 	unsigned i;
 
 	if (len >= UINT64_MAX / 2)

@@ -66,6 +66,7 @@ struct iopt_pages {
 	bool revoked;			/* DMABUF: the memory is gone, for us */
 	phys_addr_t dmabuf_phys;	/* DMABUF: of the first page, unless revoked */
 	TAILQ_HEAD(, iopt_fill) fills;	/* DMABUF: what is in which domain */
+	bool file_writable;		/* FILE: that mapping is */
 	void *file_map;			/* FILE: our own mapping of it while anything is pinned */
 	struct iopt_pin_tree pins;	/* by page number, no two overlap */
 	struct iopt_pin spare;		/* the first pin of all; users 0: not in the tree */

@@ -204,6 +204,52 @@ static void ranges_without_page_table(void **state)
 	t_close(fd);
 }
 
+/* Which IOVA Linux 7.3 chose, one after the other, for memory that is aligned so and so. */
+static void chosen_iovas(void **state)
+{
+	static const struct { u64 va, len, want; } empty[] = {
+		{ 3, 5, 0x1003 }, { 3, 5, 0x100b }, { 0x456, 0x1000, 0x1456 }, { 0x800, 0x1000, 0x2800 },
+		{ 0xfff, 1, 0x3fff }, { 1, 0x10000, 0x4001 }, { 0, 1, 0x1000 }, { 0, 3, 0x1008 },
+		{ 0, 0x300000, 0x200000 }, { 0x1000, 0x300000, 0x500000 },
+	}, odd[] = {
+		{ 0x456, 0x1000, 0x1003576 }, { 3, 5, 0x1003123 }, { 0x800, 0x800, 0x1004800 }, { 0, 1, 0x1003128 },
+		{ 0, 2, 0x100312a },
+	}, page[] = { { 0x800, 0x1000, 0 }, { 0x800, 0x800, 0x1003800 }, { 0x800, 0x400, 0 }, { 0, 0x800, 0x1003000 },
+		      { 0, 0x10, 0 },
+	}, two_bytes[] = { { 0, 1, 0x1003000 }, { 0, 1, 0 }, { 1, 1, 0 }, { 0, 2, 0 },
+	}, top[] = { { 0, 0x1000, 0 }, { 0, 0x10, 0 },
+	}, bottom[] = { { 0, 0x1000, 0x1000 }, { 0, 0x1000, 0 },
+	}, sizes[] = { { 0, 1ull << 62, 0x200000 }, { 0, 1ull << 62, 0x4000000000200000 } };
+	const struct { struct iommu_iova_range allowed; const void *rows; unsigned count; } tables[] = {
+		{ { 0, 0 }, empty, ARRAY_SIZE(empty) }, { { 0x1003123, 0x10ffffff }, odd, ARRAY_SIZE(odd) },
+		{ { 0x1003000, 0x1003fff }, page, ARRAY_SIZE(page) },
+		{ { 0x1003000, 0x1003001 }, two_bytes, ARRAY_SIZE(two_bytes) }, { { -PG, TOP }, top, ARRAY_SIZE(top) },
+		{ { 0, 0x1fff }, bottom, ARRAY_SIZE(bottom) }, { { 0, 0 }, sizes, ARRAY_SIZE(sizes) },
+	};
+	char *base = (char *)0x7f0000000000;
+	int fd = (int)t_works(t_open());
+
+	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++) {
+		const struct { u64 va, len, want; } *row = tables[i].rows;
+		u32 as = (u32)t_works(t_ioas_alloc(fd));
+
+		if (tables[i].allowed.last)
+			t_works(t_allow(fd, as, &tables[i].allowed, 1));
+		for (unsigned k = 0; k < tables[i].count; k++, row++) {
+			if (!row->want) {
+				t_fails(t_map(fd, as, T_RW, base + row->va, row->len, 0), ENOSPC);
+				continue;
+			}
+			t_works(t_map(fd, as, T_RW, base + row->va, row->len, 0));
+			if (t_iova != row->want)
+				fprintf(stderr, "table %u, row %u: %#llx\n", i, k, (unsigned long long)t_iova);
+			assert_int_equal(t_iova, row->want);
+		}
+	}
+	t_fails(t_map(fd, 1, T_RW, base, (1ull << 63) - 1, 0), EOVERFLOW);
+	t_close(fd);
+}
+
 static void options(void **state)
 {
 	int fd = (int)t_works(t_open()), fresh = (int)t_works(t_open());
@@ -549,7 +595,7 @@ static void files_with_page_table(void **state)
 	struct world w = begin();
 	struct iommu_domain *flat = t_flat();
 	int memfd = memfd_create("x", MFD_ALLOW_SEALING), null = open("/dev/null", O_RDWR), seen;
-	char *at;
+	char *at, name[64];
 
 	assert_int_equal(ftruncate(memfd, 4 * PG), 0);
 	t_works(iopt_table_add_domain(w.iopt, flat));
@@ -578,6 +624,20 @@ static void files_with_page_table(void **state)
 	/* A sealed file may be read. */
 	assert_int_equal(fcntl(seen, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
 	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RD, seen, 0, PG, T_FLAT_START));
+	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RW, seen, 0, PG, T_FLAT_START + PG));
+	t_works(t_unmap(w.fd, w.as, 0, TOP));
+	/* Only whole pages that are there; and a descriptor's access mode is not the device's. */
+	close(seen);
+	memfd = memfd_create("y", 0);
+	assert_int_equal(ftruncate(memfd, 2 * PG + 100), 0);
+	t_fails(t_map_file(w.fd, w.as, T_FIXED | T_RW, memfd, PG, 2 * PG, T_FLAT_START), EINVAL);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", memfd);
+	seen = open(name, O_RDONLY);
+	t_works(t_map_file(w.fd, w.as, T_FIXED | T_RW, seen, 0, PG, T_FLAT_START));
+	memcpy(t_leads_to(flat, T_FLAT_START), "written", 7);
+	assert_int_equal(pread(memfd, name, 7, 0), 7);
+	assert_memory_equal(name, "written", 7);
+	close(memfd);
 	iopt_table_remove_domain(w.iopt, flat);
 	iommu_domain_free(flat);
 	close(seen);
@@ -916,6 +976,7 @@ int main(void)
 		T_TEST(copy_without_page_table),
 		T_TEST(files_without_page_table),
 		T_TEST(ranges_without_page_table),
+		T_TEST(chosen_iovas),
 		T_TEST(options),
 		T_TEST(a_domain_comes_and_goes),
 		T_TEST(a_domain_is_refused),

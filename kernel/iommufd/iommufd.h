@@ -132,6 +132,10 @@ int iommufd_vfio_compat_ioas_get_id(struct iommufd_ctx *ictx, u32 *ret_id);
 /** iommufd_vfio_compat_set_no_iommu - a group without an IOMMU joins.  0; -EINVAL there is a compatibility IOAS. */
 int iommufd_vfio_compat_set_no_iommu(struct iommufd_ctx *ictx);
 
+struct cdev;
+/** iommufd_open_container - for a node /dev/vfio/vfio that iommufd answers for: cdev.open */
+struct file *iommufd_open_container(struct cdev *cdev, unsigned int f_flags);
+
 /* ---- module init, tree lock held ---- */
 /** iommufd_test_enable - switch the test ioctl on, for contexts that are opened afterwards. */
 void iommufd_test_enable(void);

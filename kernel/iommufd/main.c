@@ -665,7 +665,7 @@ static const struct file_operations iommufd_fops = {
 	.mmap = iommufd_mmap,
 };
 
-static struct file *iommufd_open(struct cdev *cdev, unsigned int f_flags)
+static struct file *open_ctx(const char *path, unsigned int f_flags, bool process_accounting)
 {
 	struct iommufd_ctx *ictx = calloc(1, sizeof(*ictx));
 
@@ -675,12 +675,24 @@ static struct file *iommufd_open(struct cdev *cdev, unsigned int f_flags)
 	mutex_init(&ictx->groups_lock, LOCK_IOMMUFD_GROUPS);
 	TAILQ_INIT(&ictx->groups);
 	TAILQ_INIT(&ictx->mmaps);
-	ictx->file = file_alloc(&iommufd_fops, ictx, cdev->path, f_flags);
+	ictx->process_accounting = process_accounting;
+	ictx->file = file_alloc(&iommufd_fops, ictx, path, f_flags);
 	if (!ictx->file) {
 		ctx_free(ictx);
 		return ERR_PTR(fail(-ENOMEM, "no memory for an iommufd's file"));
 	}
 	return ictx->file;
+}
+
+static struct file *iommufd_open(struct cdev *cdev, unsigned int f_flags)
+{
+	return open_ctx(cdev->path, f_flags, false);
+}
+
+/* What a container pins has always been on the account of the process. */
+struct file *iommufd_open_container(struct cdev *cdev, unsigned int f_flags)
+{
+	return open_ctx(cdev->path, f_flags, true);
 }
 
 /* ---- for drivers ---- */

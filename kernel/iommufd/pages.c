@@ -24,6 +24,7 @@
  * Always: pages->lock is held around everything here that looks at pins or fills.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -227,25 +228,48 @@ static int check_file(const struct iopt_pages *pages, u64 last)
 
 	if (sys_fcntl(pages->fd, F_GET_SEALS, 0) < 0)
 		return fail(-EINVAL, "the file that is mapped is no memfd, so that its pages cannot be pinned");
-	if (sys_fstat(pages->fd, &st) || ALIGN_UP((u64)st.st_size, PAGE_SIZE) < need)
+	if (sys_fstat(pages->fd, &st) || (u64)st.st_size < need)
 		return fail(-EINVAL, "the memfd has %#llx bytes, but what is mapped ends at %#llx",
 			    HEX(st.st_size), HEX(need));
 	return 0;
 }
 
+static void *mmap_file(const struct iopt_pages *pages, int fd, int prot)
+{
+	return sys_mmap(NULL, pages->npages << PAGE_SHIFT, prot, MAP_SHARED | MAP_NORESERVE, fd, (off_t)pages->file_off);
+}
+
+/* For writing, also if the program's descriptor is not: devices do not go by it.  -EPERM: the file is sealed. */
+static void *mmap_file_writable(const struct iopt_pages *pages)
+{
+	void *map = mmap_file(pages, pages->fd, PROT_READ | PROT_WRITE);
+	char name[32];
+	int fd;
+
+	if (!IS_ERR(map) || PTR_ERR(map) != -EACCES)
+		return map;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", pages->fd);
+	fd = sys_open(name, O_RDWR | O_CLOEXEC, 0);
+	if (fd < 0)
+		return map;
+	map = mmap_file(pages, fd, PROT_READ | PROT_WRITE);
+	sys_close(fd);
+	return map;
+}
+
 static int map_file(struct iopt_pages *pages)
 {
-	const int prot = PROT_READ | (pages->writable ? PROT_WRITE : 0);
 	void *map;
 
 	if (pages->file_map)
 		return 0;
-	map = sys_mmap(NULL, pages->npages << PAGE_SHIFT, prot, MAP_SHARED | MAP_NORESERVE, pages->fd,
-		       (off_t)pages->file_off);
+	map = pages->writable ? mmap_file_writable(pages) : ERR_PTR(-EACCES);
+	pages->file_writable = !IS_ERR(map);
+	if (IS_ERR(map) && (PTR_ERR(map) == -EACCES || PTR_ERR(map) == -EPERM))
+		map = mmap_file(pages, pages->fd, PROT_READ);
 	if (IS_ERR(map))
-		return fail((int)PTR_ERR(map), "%#llx bytes of the memfd at %#llx cannot be mapped %s",
-			    HEX(pages->npages << PAGE_SHIFT), HEX(pages->file_off),
-			    pages->writable ? "for writing" : "for reading");
+		return fail((int)PTR_ERR(map), "%#llx bytes of the memfd at %#llx cannot be mapped",
+			    HEX(pages->npages << PAGE_SHIFT), HEX(pages->file_off));
 	pages->file_map = map;
 	return 0;
 }
@@ -311,7 +335,7 @@ static int charge_and_pin(struct iopt_pages *pages, u64 uva, u64 len, phys_addr_
 
 	if (ret)
 		return ret;
-	ret = mm_pin(pages->source_mm, uva, len, pages->writable, ret_phys);
+	ret = mm_pin(pages->source_mm, uva, len, pages->writable && (!pages->file_map || pages->file_writable), ret_phys);
 	if (!ret)
 		return 0;
 	locked_vm_uncharge(pages->account_mm, pages->account, len >> PAGE_SHIFT);

@@ -18,6 +18,7 @@
 
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
+#include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/vfio/vfio_priv.h"
@@ -330,6 +331,11 @@ static struct file *container_open(struct cdev *cdev, unsigned int f_flags)
 }
 
 static struct cdev container_cdev = { .path = "vfio/vfio", .mode = 0666, .open = container_open };
+
+void vfio_container_by_iommufd(void)
+{
+	container_cdev.open = iommufd_open_container;
+}
 
 int vfio_container_init(void)
 {

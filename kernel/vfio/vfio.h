@@ -190,6 +190,9 @@ struct vfio_iommu_driver_ops {
 int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 
+/** vfio_container_by_iommufd - before vfio_init(): /dev/vfio/vfio is an iommufd, as with CONFIG_IOMMUFD_VFIO_CONTAINER. */
+void vfio_container_by_iommufd(void);
+
 /* ---- module init, in this order, tree lock held; each is undone by its _exit ---- */
 int vfio_init(void);		/* core, /dev/vfio/vfio, /sys/class/vfio*, /sys/module/vfio */
 void vfio_exit(void);
