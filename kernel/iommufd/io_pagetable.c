@@ -17,6 +17,7 @@
  */
 #include <assert.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,11 +64,24 @@ static void update_max_gap(struct iopt_area *area)
 RB_GENERATE(iopt_area_tree, iopt_area, node, iopt_area_cmp)
 #pragma GCC diagnostic pop
 
-/* @area's gap changed, or the tree did below it. */
-static void update_up(struct iopt_area *area)
+/* The one place where a gap changes: up to where that makes no difference.  A larger one needs no look around. */
+static void set_gap(struct iopt_area *area, u64 gap)
 {
-	for (; area; area = RB_PARENT(area, node))
+	u64 before = area->gap;
+
+	area->gap = gap;
+	if (gap >= before) {
+		for (; area && area->max_gap < gap; area = RB_PARENT(area, node))
+			area->max_gap = gap;
+		return;
+	}
+	do {
+		before = area->max_gap;
 		update_max_gap(area);
+		if (area->max_gap == before)
+			return;
+		area = RB_PARENT(area, node);
+	} while (area);
 }
 
 /* The lowest area that ends at @iova or behind it. */
@@ -90,32 +104,39 @@ static struct iopt_area *next_area(struct iopt_area *area)
 	return iopt_area_tree_RB_NEXT(area);
 }
 
-/* Its place is free. */
-static void insert_area(struct io_pagetable *iopt, struct iopt_area *area)
+/*
+ * Its place is free; @next is the area above it.  While it comes in it has no gap, so that nothing changes for
+ * those above it in the tree.
+ */
+static void insert_area(struct io_pagetable *iopt, struct iopt_area *area, struct iopt_area *next)
 {
-	struct iopt_area *next = area_from(iopt, area->iova);
 	struct iopt_area *prev = next ? RB_PREV(iopt_area_tree, &iopt->areas, next)
 				      : RB_MAX(iopt_area_tree, &iopt->areas);
+	const u64 gap = prev ? area->iova - prev->last - 1 : area->iova;
 
-	area->gap = prev ? area->iova - prev->last - 1 : area->iova;
-	area->max_gap = area->gap;
-	RB_INSERT(iopt_area_tree, &iopt->areas, area);
+	area->gap = 0;
+	area->max_gap = 0;
+	RB_SET(area, next && !RB_LEFT(next, node) ? next : prev, node);
+	if (next && !RB_LEFT(next, node))
+		RB_LEFT(next, node) = area;
+	else if (prev)
+		RB_RIGHT(prev, node) = area;
+	else
+		RB_ROOT(&iopt->areas) = area;
+	iopt_area_tree_RB_INSERT_COLOR(&iopt->areas, area);
+	set_gap(area, gap);
 	if (next)
-		next->gap = next->iova - area->last - 1;
-	update_up(area);
-	update_up(next);
+		set_gap(next, next->iova - area->last - 1);
 }
 
 static void remove_area(struct io_pagetable *iopt, struct iopt_area *area)
 {
-	struct iopt_area *prev = RB_PREV(iopt_area_tree, &iopt->areas, area), *next = next_area(area);
-	struct iopt_area *parent = RB_PARENT(area, node);
+	struct iopt_area *next = next_area(area);
 
 	if (next)
-		next->gap = prev ? next->iova - prev->last - 1 : next->iova;
+		set_gap(next, next->gap + iopt_area_length(area) + area->gap);
+	set_gap(area, 0);
 	RB_REMOVE(iopt_area_tree, &iopt->areas, area);
-	update_up(parent);
-	update_up(next);
 }
 
 /* ---- choosing an IOVA ---- */
@@ -264,7 +285,8 @@ static struct iopt_reserved *find_reserved(struct io_pagetable *iopt, u64 start,
 	return NULL;
 }
 
-static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len)
+/* @next: set to the area above on success */
+static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len, struct iopt_area **next)
 {
 	struct iopt_reserved *r;
 	struct iopt_area *area;
@@ -278,10 +300,11 @@ static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len)
 	if (r)
 		return fail(-EINVAL, "iova " RANGE " touches " RANGE ", which is reserved", RANGE_ARGS(iova, last),
 			    RANGE_ARGS(r->start, r->last));
-	area = iopt_area_first(iopt, iova, last);
-	if (area)
+	area = area_from(iopt, iova);
+	if (area && area->iova <= last)
 		return fail(-EEXIST, "iova " RANGE " collides with the mapping " RANGE, RANGE_ARGS(iova, last),
 			    RANGE_ARGS(area->iova, area->last));
+	*next = area;
 	return 0;
 }
 
@@ -356,8 +379,9 @@ static int check_piece(const struct io_pagetable *iopt, const struct iopt_piece 
 	return 0;
 }
 
-/* One area, pinned and in all domains. */
-static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, u64 iova, u8 prot)
+/* One area below @next, pinned and in all domains. */
+static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, u64 iova, u8 prot,
+		     struct iopt_area *next)
 {
 	struct iopt_area *area;
 	int ret;
@@ -382,7 +406,7 @@ static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, 
 		return ret;
 	}
 	iopt_get_pages_ref(area->pages);
-	insert_area(iopt, area);
+	insert_area(iopt, area, next);
 	return 0;
 }
 
@@ -417,6 +441,7 @@ static u64 piece_address(const struct iopt_piece *piece)
 static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
 		      unsigned flags)
 {
+	struct iopt_area *next = NULL;
 	struct iopt_piece *piece;
 	u64 at;
 	int ret;
@@ -431,12 +456,14 @@ static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 l
 	if (flags & IOPT_ALLOC_IOVA)
 		ret = choose_iova(iopt, piece_address(first), length, iova);
 	else
-		ret = check_iova(iopt, *iova, length);
+		ret = check_iova(iopt, *iova, length, &next);
 	if (ret)
 		return ret;
+	if (flags & IOPT_ALLOC_IOVA)
+		next = area_from(iopt, *iova);
 	at = *iova;
 	for (piece = first; piece; piece = TAILQ_NEXT(piece, next)) {
-		ret = map_piece(iopt, piece, at, prot);
+		ret = map_piece(iopt, piece, at, prot, next);
 		if (ret) {
 			drop_areas(iopt, *iova, at);
 			return ret;
@@ -546,6 +573,22 @@ static void notify_unmap_locked(struct io_pagetable *iopt, u64 iova, u64 len)
 	}
 }
 
+/* An access may be about to unpin, on a thread that has to get its turn. */
+static void wait_for_access_locked(struct io_pagetable *iopt, unsigned tries)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	u32 word = 0;
+
+	if (!tries)
+		return;
+	mutex_unlock(&iopt->lock);
+	if (tries < 10)
+		sys_call(SYS_sched_yield, 0, 0, 0, 0);
+	else
+		sys_futex(&word, FUTEX_WAIT_PRIVATE, 0, &tick);
+	mutex_lock(&iopt->lock);
+}
+
 static int check_unmap(const struct iopt_area *area, u64 start, u64 last)
 {
 	if (area->num_locks)
@@ -559,11 +602,11 @@ static int check_unmap(const struct iopt_area *area, u64 start, u64 last)
 
 static int unmap_locked(struct io_pagetable *iopt, u64 start, u64 last, u64 *ret_bytes)
 {
+	struct iopt_area *area = iopt_area_first(iopt, start, last), *next;
 	unsigned tries = 0;
-	struct iopt_area *area;
 	int ret;
 
-	while ((area = iopt_area_first(iopt, start, last))) {
+	while (area && area->iova <= last) {
 		ret = check_unmap(area, start, last);
 		if (ret)
 			return ret;
@@ -571,17 +614,21 @@ static int unmap_locked(struct io_pagetable *iopt, u64 start, u64 last, u64 *ret
 			tries = 0;
 		start = area->iova;
 		if (unlikely(area->num_accesses)) {
-			if (tries++ == UNMAP_TRIES)
+			if (tries == UNMAP_TRIES)
 				return fail(-EDEADLK, "an access does not unpin the mapping " RANGE,
 					    RANGE_ARGS(area->iova, area->last));
 			area->prevent_access = true;
 			notify_unmap_locked(iopt, area->iova, iopt_area_length(area));
+			wait_for_access_locked(iopt, tries++);
+			area = iopt_area_first(iopt, start, last); /* the lock was given up */
 			continue;
 		}
 		*ret_bytes += iopt_area_length(area);
+		next = next_area(area);
 		unfill_domains(area);
 		remove_area(iopt, area);
 		free_area_locked(area);
+		area = next;
 	}
 	return 0;
 }
@@ -679,7 +726,7 @@ static int split_area(struct iopt_area *area, u64 last)
 				    .pages = iopt_get_pages_ref(area->pages),
 				    .start_byte = iopt_area_byte(area, last + 1), .prot = area->prot };
 	area->last = last;
-	insert_area(iopt, tail);
+	insert_area(iopt, tail, next_area(area));
 	return 0;
 }
 

@@ -144,8 +144,8 @@ static T_UNUSED long t_destroy(int fd, u32 id)
 #define T_WR IOMMU_IOAS_MAP_WRITEABLE
 #define T_RW (T_RD | T_WR)
 
-static u64 t_iova T_UNUSED;	/* where the last map or copy put it */
-static u64 t_unmapped T_UNUSED;	/* length after the last unmap */
+static __thread u64 t_iova T_UNUSED;	/* where the last map or copy put it */
+static __thread u64 t_unmapped T_UNUSED;	/* length after the last unmap */
 
 static T_UNUSED long t_map(int fd, u32 ioas, u32 flags, const void *va, u64 len, u64 iova)
 {
@@ -194,7 +194,7 @@ static T_UNUSED long t_allow(int fd, u32 ioas, const struct iommu_iova_range *ra
 	return t_ioctl(fd, IOMMU_IOAS_ALLOW_IOVAS, &cmd);
 }
 
-static u64 t_value T_UNUSED; /* of the last option */
+static __thread u64 t_value T_UNUSED; /* of the last option */
 
 static T_UNUSED long t_option(int fd, u32 option, u16 op, u32 object, u64 value)
 {

@@ -459,9 +459,44 @@ static void random_steps(void **state)
 	end();
 }
 
+/* A tree that is deep: the gaps in it, and the lowest that fits. */
+static void many_areas(void **state)
+{
+	enum { SLOTS = 1 << 14 };
+	static bool taken[SLOTS];
+	int fd = (int)t_works(t_open());
+	u32 as = (u32)t_works(t_ioas_alloc(fd));
+	unsigned at, len;
+
+	memset(taken, 0, sizeof(taken));
+	taken[0] = true; /* never chosen */
+	for (unsigned i = 0; i < 40000; i++) {
+		at = below(SLOTS);
+		if (taken[at] && at)
+			t_works(t_unmap(fd, as, at * PG, PG));
+		else if (!taken[at])
+			t_works(t_map(fd, as, T_FIXED | T_RW, t.mem, PG, at * PG));
+		taken[at] = !taken[at] || !at;
+		if (i % 5000 == 0)
+			check_gaps(t_iopt(fd, as));
+		if (i % 16)
+			continue;
+		len = 1 + below(4);
+		for (at = 1; at + len <= SLOTS; at++) {
+			if (at % (len == 3 ? 4 : len) == 0 && !taken[at] && (len < 2 || !taken[at + 1]) &&
+			    (len < 3 || !taken[at + 2]) && (len < 4 || !taken[at + 3]))
+				break;
+		}
+		t_works(t_map(fd, as, T_RW, t.mem, len * PG, 0));
+		assert_int_equal(t_iova, at * PG);
+		t_works(t_unmap(fd, as, t_iova, len * PG));
+	}
+	t_close(fd);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T_TEST(random_steps) };
+	const struct CMUnitTest tests[] = { T_TEST(random_steps), T_TEST(many_areas) };
 
 	return cmocka_run_group_tests(tests, t_machine, t_machine_end);
 }
