@@ -375,6 +375,30 @@ static void errors(void)
 	counter_is("aer_dev_fatal", "TOTAL_ERR_FATAL 1\n");
 }
 
+/* In the device's list, but not in the program's: Linux knows nothing of what could be let through. */
+static void hidden(int dev)
+{
+	static const uint16_t shown[] = { PCI_EXT_CAP_ID_ERR, PCI_EXT_CAP_ID_DSN, PCI_EXT_CAP_ID_ARI,
+					  PCI_EXT_CAP_ID_ACS, PCI_EXT_CAP_ID_LTR, PCI_EXT_CAP_ID_ATS,
+					  PCI_EXT_CAP_ID_PRI, PCI_EXT_CAP_ID_VNDR };
+	int config = open(SYS BDF "/config", O_RDONLY);
+	uint32_t head = 0;
+	unsigned at = 0x100;
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		ok(find_ext(dev, shown[i]));
+	ok(!find_ext(dev, PCI_EXT_CAP_ID_PASID));
+	do {
+		ok(config >= 0 && pread(config, &head, sizeof(head), at) == sizeof(head));
+		at = head >> 20;
+	} while (at && (head & 0xffff) != PCI_EXT_CAP_ID_PASID);
+	ok((head & 0xffff) == PCI_EXT_CAP_ID_PASID && close(config) == 0);
+	put(dev, 7, find_ext(dev, PCI_EXT_CAP_ID_ATS) + PCI_ATS_CTRL, 2, PCI_ATS_CTRL_ENABLE);
+	ok(get(dev, 7, find_ext(dev, PCI_EXT_CAP_ID_ATS) + PCI_ATS_CTRL, 2) == 0); /* the kernel's to enable */
+	put(dev, 7, find_ext(dev, PCI_EXT_CAP_ID_VNDR) + 8, 4, ~0u);
+	ok(get(dev, 7, find_ext(dev, PCI_EXT_CAP_ID_VNDR) + 8, 4) == 0x04ff02ff); /* as far as hardware lets */
+}
+
 static void vpd(void)
 {
 	static const char name[] = "softvfio pcitest";
@@ -396,6 +420,7 @@ static void vpd(void)
 	ok(get(dev, 7, at + PCI_VPD_ADDR, 2) == 0xfffc);
 	attr(BDF, "vpd", text, sizeof(text)); /* does not touch what the program sees */
 	ok(!memcmp(text, bytes, sizeof(bytes)) && get(dev, 7, at + PCI_VPD_ADDR, 2) == 0xfffc);
+	hidden(dev);
 	attr_is(BDF, "serial_number", "7e-57-00-00-c0-ff-ee-00\n");
 }
 

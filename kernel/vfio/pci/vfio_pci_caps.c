@@ -344,6 +344,7 @@ static unsigned ext_cap_len(struct walk *w, unsigned pos, u16 id)
 		return AER_BYTES;
 	case PCI_EXT_CAP_ID_VC:
 	case PCI_EXT_CAP_ID_VC9:
+	case PCI_EXT_CAP_ID_MFVC:
 		return PCI_CAP_VC_BASE_SIZEOF + (raw32(w, pos + 4) & 7) * PCI_CAP_VC_PER_VC_SIZEOF;
 	case PCI_EXT_CAP_ID_DSN:
 		return PCI_EXT_CAP_DSN_SIZEOF;
@@ -359,6 +360,8 @@ static unsigned ext_cap_len(struct walk *w, unsigned pos, u16 id)
 		return PCI_EXT_CAP_ATS_SIZEOF;
 	case PCI_EXT_CAP_ID_SRIOV:
 		return PCI_EXT_CAP_SRIOV_SIZEOF;
+	case PCI_EXT_CAP_ID_MCAST:
+		return PCI_EXT_CAP_MCAST_ENDPOINT_SIZEOF;
 	case PCI_EXT_CAP_ID_PRI:
 		return PCI_EXT_CAP_PRI_SIZEOF;
 	case PCI_EXT_CAP_ID_REBAR:
