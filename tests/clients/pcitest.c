@@ -6,6 +6,7 @@
  *	packed		two BARs smaller than a page that share one
  *	resets		each way to reset it: the keys reset= decide which
  *	errors		advanced error reporting, up to the ERR interrupt and aer_dev_*
+ *	power		memory decoding, power states and resets: what is mapped goes and comes back
  *	vpd		vital product data through config space
  *	vfs		virtual functions: made, used with tokens, taken away
  *	gone		the device leaves its slot
@@ -424,6 +425,83 @@ static void vpd(void)
 	attr_is(BDF, "serial_number", "7e-57-00-00-c0-ff-ee-00\n");
 }
 
+/* ---- power and mappings ---------------------------------------------------------------------- */
+
+static sigjmp_buf away;
+
+static void on_bus(int sig)
+{
+	siglongjmp(away, sig);
+}
+
+/* Does a load of a mapped page end with SIGBUS? */
+static bool is_away(volatile uint8_t *at)
+{
+	if (sigsetjmp(away, 1))
+		return true;
+	(void)*at;
+	return false;
+}
+
+/* A trapped page, a direct one and one that is direct for loads, each of which must come and go alike. */
+struct pages {
+	volatile uint8_t *trapped, *direct, *read_direct;
+};
+
+static void all_away(int dev, const struct pages *p)
+{
+	ok(is_away(p->trapped) && is_away(p->direct) && is_away(p->read_direct));
+	gives(pread(dev, &(uint32_t){ 0 }, 4, REGION(0)), EIO);
+	gives(pwrite(dev, &(uint32_t){ 0 }, 4, REGION(2)), EIO);
+}
+
+static void all_back(int dev, const struct pages *p)
+{
+	ok(!is_away(p->trapped) && !is_away(p->direct) && !is_away(p->read_direct));
+	ok(get(dev, 0, ID, 4) == MAGIC && *(volatile uint32_t *)p->trapped == MAGIC);
+}
+
+static void power(void)
+{
+	int dev = device_of(group_of(BDF), BDF), e = eventfd(0, EFD_NONBLOCK);
+	unsigned pm = find_cap(dev, PCI_CAP_ID_PM) + PCI_PM_CTRL;
+	uint8_t *bar0 = map(dev, 0, 0x4000), *bar2 = map(dev, 2, 0x10000);
+	struct pages p = { bar0, bar2, bar2 + 0xe000 };
+
+	ok(bar0 != MAP_FAILED && bar2 != MAP_FAILED && signal(SIGBUS, on_bus) != SIG_ERR);
+	ok(!set_irq(dev, VFIO_PCI_MSIX_IRQ_INDEX, e));
+	put(dev, 7, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_MASTER);
+	bar2[5] = 0x5a;
+	all_back(dev, &p);
+	put(dev, 7, PCI_COMMAND, 2, PCI_COMMAND_IO);
+	all_away(dev, &p);
+	put(dev, 7, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_MASTER);
+	all_back(dev, &p);
+	ok(bar2[5] == 0x5a);
+
+	attr_is(BDF, "power_state", "D0\n");
+	put(dev, 7, pm, 2, 3);
+	ok((get(dev, 7, pm, 2) & 3) == 3 && get(dev, 7, 0, 4) == 0x7e571234); /* config space answers */
+	attr_is(BDF, "power_state", "D3hot\n");
+	all_away(dev, &p);
+	put(dev, 7, pm, 2, 1); /* which the device does not have */
+	ok((get(dev, 7, pm, 2) & 3) == 3);
+	put(dev, 7, pm, 2, 0);
+	all_back(dev, &p);
+	ok(get(dev, 7, PCI_COMMAND, 2) == (PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_MASTER));
+	bar0[0x10] = 0; /* a byte does not act */
+	*(volatile uint32_t *)(bar0 + IRQ) = 0;
+	ok(signalled(e)); /* messages are as before, also for a device that forgot all */
+	ok(!ioctl(dev, VFIO_DEVICE_RESET));
+	all_back(dev, &p);
+	*(volatile uint32_t *)(bar0 + IRQ) = 0;
+	ok(signalled(e));
+	close(dev);
+	ok(!is_away(p.trapped)); /* the mapping keeps the device open */
+	munmap(bar0, 0x4000);
+	munmap(bar2, 0x10000);
+}
+
 /* ---- virtual functions ----------------------------------------------------------------------- */
 
 #define VF0 "0000:01:10.0"
@@ -624,6 +702,8 @@ int main(int argc, char **argv)
 		errors();
 	else if (!strcmp(mode, "vpd"))
 		vpd();
+	else if (!strcmp(mode, "power"))
+		power();
 	else if (!strcmp(mode, "vfs"))
 		vfs();
 	else if (!strcmp(mode, "gone"))
