@@ -1060,7 +1060,7 @@ static void wait_for_writes(const struct fake_hw *hw, unsigned want)
 static void ioeventfds(void **state)
 {
 	struct t_dev t = t_dev_open(EDU), n = t_dev_open(NVME);
-	const int e = t_eventfd(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int e = t_eventfd(), wide = t_eventfd(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct vfio_device_ioeventfd req = { .argsz = 27 };
 	const u64 one = 1;
 	unsigned added = 0;
@@ -1081,7 +1081,16 @@ static void ioeventfds(void **state)
 	t_fails(io(t.d, 3, 4, 0, e), EINVAL);
 	t_fails(io(t.d, 0, 4, 0, e), EINVAL);
 	t_fails(io(t.d, 16 | 4, 4, 0, e), EINVAL);
-	t_fails(io(t.d, 8, 8, 0, e), EINVAL);
+	t_works(io(t.d, 8, 0x100, 0x1122334455667788, wide)); /* Linux 7.3 can */
+	forget_writes(t.hw);
+	assert_int_equal(write(wide, &one, 8), 8);
+	wait_for_writes(t.hw, 1);
+	assert_int_equal(t.hw->last_len, 8);
+	assert_memory_equal(t.hw->bar[0] + 0x100, "\x88\x77\x66\x55\x44\x33\x22\x11", 8);
+	t_works(io(t.d, 8, 0x100, 0x1122334455667788, -1));
+	t_works(io(t.d, 8, 0x104, 1, e)); /* not aligned */
+	t_works(io(t.d, 8, 0x104, 1, -1));
+	t_fails(io(n.d, 8, 0x1ffc, 0, e), EINVAL); /* reaches into the MSI-X table */
 	t_fails(io(t.d, 4, CFG + 4, 0, e), EINVAL);
 	t_fails(io(t.d, 4, REGION(1), 0, e), EINVAL);
 	t_fails(io(t.d, 4, REGION(6), 0, e), EINVAL);
@@ -1119,6 +1128,7 @@ static void ioeventfds(void **state)
 	assert_int_equal(added, 999);
 	t_fails(io(t.d, 4, 0x44, 1, e), ENOSPC);
 	close(e);
+	close(wide);
 	close(null);
 	t_dev_close(n);
 	t_dev_close(t);

@@ -209,8 +209,6 @@ static int ioeventfd_check(struct vfio_pci_core_device *vdev, u64 bar, u64 off, 
 	if (run_len(vdev, (unsigned)bar, off, len, &table) != len || table)
 		return fail(-EINVAL, "%u bytes at 0x%llx of BAR%llu reach into the MSI-X table", len,
 			    (unsigned long long)off, (unsigned long long)bar);
-	if (len == 8)
-		return fail(-EINVAL, "an ioeventfd of 64 bits is not supported");
 	return 0;
 }
 
