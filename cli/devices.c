@@ -62,6 +62,7 @@ int cmd_devices(int argc, char **argv)
 	     "    group=N               its IOMMU group (default: one of its own)\n"
 	     "    driver=NAME           the driver it is bound to: vfio-pci, vfio-platform or vfio-amba (default),\n"
 	     "                          soft_vfio_pci (a PCI device that migrates), none, or a host driver\n"
+	     "    packed=0|1            1: its BARs smaller than a page may share one, and then cannot be mapped (0)\n"
 	     "    inject=ORDER[+ORDER]  faults: FAULT[:ARGUMENT][@N][xTIMES] strikes at the Nth event (1), TIMES times (1)");
 	print_faults();
 	return 0;
