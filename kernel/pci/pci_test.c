@@ -41,6 +41,13 @@ static const struct pci_device_id nvme_ids[] = {
 static const struct pci_device_id port_ids[] = {
 	{PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, 0x060400, 0xffffff}, {0}};
 static bool vfio_busy;
+static atomic_int vfio_errors;
+
+static void vfio_error(struct pci_dev *pdev)
+{
+	assert_ptr_equal(pdev, &nvme->pdev);
+	atomic_fetch_add(&vfio_errors, 1);
+}
 
 static bool vfio_in_use(struct device *dev)
 {
@@ -53,6 +60,7 @@ static struct pci_driver vfio = {
 		   .driver_managed_dma = true,
 		   .in_use = vfio_in_use},
 	.probe = vfio_probe,
+	.error_detected = vfio_error,
 };
 
 /* ---- a machine: edu on the root bus; nvme behind a root port; a device with big BARs ------- */
@@ -76,6 +84,7 @@ static void make_devices(void)
 	fake_msix(nvme, 0x40, 65, 0, 0x2000);
 	fake_pm(nvme, 0x60, true);
 	fake_express(nvme, 0x80, true);
+	fake_put(nvme->config + 0x100, PCI_EXT_CAP_ID_ERR | 2 << 16, 4);
 	fake_ready(nvme);
 
 	big = fake_new("0000:00:12.0", 0x1af4, 0x1110, 0x050000, false);
@@ -587,6 +596,58 @@ static void test_intx_bit(void **state)
 	assert_true(pci_intx_pending(&edu->pdev));
 }
 
+/* ---- errors -------------------------------------------------------------------------------- */
+
+static void counts(const char *file, const char *line)
+{
+	char path[256], text[4096];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), NVME "aer_dev_%s", file);
+	len = pread_attr(path, text, sizeof(text) - 1, 0);
+	assert_true(len > 0);
+	text[len] = '\0';
+	assert_non_null(strstr(text, line));
+}
+
+static void wait_for_errors(int want)
+{
+	for (int i = 0; i < 5000 && atomic_load(&vfio_errors) != want; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&vfio_errors), want);
+}
+
+static void test_errors(void **state)
+{
+	u16 ctl;
+
+	atomic_store(&vfio_errors, 0);
+	assert_false(kernfs_exists(EDU "aer_dev_fatal"));
+	pci_read_config_word(&nvme->pdev, nvme->exp_cap + PCI_EXP_DEVCTL, &ctl);
+	assert_int_equal(ctl & 0xf, 0xf); /* whoever handles them lets them out */
+	pci_aer_receive(&edu->pdev, PCI_AER_FATAL, 1); /* has nothing to report with */
+	must_echo("0000:01:00.0", "sys/bus/pci/drivers/nvme/unbind");
+	must_echo("vfio-pci", NVME "driver_override");
+	must_echo("0000:01:00.0", VFIO "bind");
+	pci_aer_receive(&nvme->pdev, PCI_AER_CORRECTABLE, PCI_ERR_COR_BAD_DLLP);
+	counts("correctable", "BadDLLP 1\nRollover 0\n");
+	pci_aer_receive(&nvme->pdev, PCI_AER_NONFATAL, PCI_ERR_UNC_COMP_TIME);
+	wait_for_errors(1);
+	assert_int_equal(nvme->bus_resets, 0);
+	pci_aer_receive(&nvme->pdev, PCI_AER_FATAL, PCI_ERR_UNC_DLP);
+	wait_for_errors(2);
+	for (int i = 0; i < 5000 && !atomic_load((atomic_uint *)&nvme->bus_resets); i++)
+		usleep(1000);
+	assert_int_equal(nvme->bus_resets, 1);
+	counts("fatal", "DLP 1\n");
+	counts("fatal", "TOTAL_ERR_FATAL 1\n");
+	kernfs_lock(); /* a report that nobody gets to before the device goes */
+	pci_aer_receive(&nvme->pdev, PCI_AER_NONFATAL, PCI_ERR_UNC_UNSUP);
+	pci_device_remove(&nvme->pdev);
+	assert_int_equal(pci_device_add(&nvme->pdev, true), 0);
+	kernfs_unlock();
+}
+
 /* ---- reset --------------------------------------------------------------------------------- */
 
 static void test_reset_methods(void **state)
@@ -785,6 +846,7 @@ int main(void)
 		T(test_power_state),
 		T(test_switches),
 		T(test_intx_bit),
+		T(test_errors),
 		T(test_reset_methods),
 		T(test_reset_keeps_state),
 		T(test_pair),
