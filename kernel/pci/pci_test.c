@@ -636,9 +636,9 @@ static void test_errors(void **state)
 	assert_int_equal(nvme->bus_resets, 0);
 	pci_aer_receive(&nvme->pdev, PCI_AER_FATAL, PCI_ERR_UNC_DLP);
 	wait_for_errors(2);
-	for (int i = 0; i < 5000 && !atomic_load((atomic_uint *)&nvme->bus_resets); i++)
-		usleep(1000);
+	kernfs_lock(); /* the driver is told and the link reset with the tree locked */
 	assert_int_equal(nvme->bus_resets, 1);
+	kernfs_unlock();
 	counts("fatal", "DLP 1\n");
 	counts("fatal", "TOTAL_ERR_FATAL 1\n");
 	kernfs_lock(); /* a report that nobody gets to before the device goes */
