@@ -9,8 +9,6 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#include <stddef.h>
-
 #define CLI_USAGE_ERROR 2
 
 int cmd_run(int argc, char **argv);
@@ -25,14 +23,5 @@ int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 void cli_guard_begin(const char *what, const char *private_dir);
 void cli_guard_end(void);
-
-/**
- * private_dir_make - an empty directory for a private machine, and no other than this process's
- * @ret_dir: its name, @size bytes of room
- *
- * Machines whose softvfio was killed are removed on the way.
- * Return: 0; -1 with errno, and @ret_dir is what could not be made.
- */
-int private_dir_make(char *ret_dir, size_t size);
 
 #endif

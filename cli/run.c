@@ -189,9 +189,9 @@ static int parse(struct run_options *o, int argc, char **argv)
 /* The front end library: beside this program in a build tree, else where it is installed. */
 static int find_front_end(char *path, size_t size)
 {
-	static const char *const places[] = { "%s/front/preload/%s", "%s/../%s/softvfio/%s", NULL };
+	static const char *const places[] = { "%s/front/preload/%s", "%s/../%s/%s", NULL };
 	char exe[PATH_MAX];
-	const char *lib = "libsoftvfio-preload.so";
+	const char *lib = "libsoftvfio.so.0";
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
 	if (n < 0)
@@ -266,7 +266,7 @@ static int set_environment(const struct run_options *o, const char *dir, const c
 	char lib[PATH_MAX];
 
 	if (find_front_end(lib, sizeof(lib)))
-		return cli_error("libsoftvfio-preload.so is not there: is the installation complete?");
+		return cli_error("libsoftvfio.so.0 is not there: is the installation complete?");
 	append_env("LD_PRELOAD", lib, ':');
 	append_env("ASAN_OPTIONS", "verify_asan_link_order=0", ':');
 	setenv("SOFTVFIO_MACHINE", dir, 1);
@@ -369,10 +369,11 @@ static void print_stats(const char *file)
 static int run_on_private_machine(const struct run_options *o)
 {
 	char dir[PATH_MAX], stats[PATH_MAX + 8];
-	int err, status;
+	int err, status, lock; /* which goes with this process */
 
-	if (private_dir_make(dir, sizeof(dir)))
-		return cli_error("%s: %s", dir, strerror(errno));
+	err = machine_private_dir(dir, sizeof(dir), &lock);
+	if (err)
+		return cli_error("%s: %s", dir, strerror(-err));
 	explain_begin();
 	cli_guard_begin("making the machine", dir);
 	err = machine_create(dir, o->config);

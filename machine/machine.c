@@ -533,6 +533,61 @@ void machine_stats_get(struct machine_stats *ret)
 	}
 }
 
+/* ---- faults: on order, and as they happened --------------------------------------------------- */
+
+static const char *device_name(const struct machine_device *md)
+{
+	return md->config->model->platform ? md->config->name : md->pdev.dev.name;
+}
+
+static int no_device(const char *name)
+{
+	char known[256] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < machine.nr_devices && len < sizeof(known); i++)
+		if (!device_config_is_port(machine.devices[i].config))
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", len ? ", " : "",
+						device_name(&machine.devices[i]));
+	return fail(-ENODEV, "there is no device \"%.32s\"; there are %s", name, len ? known : "none");
+}
+
+int machine_inject(const char *device, const char *text)
+{
+	if (!atomic_load_explicit(&attached, memory_order_acquire))
+		return fail(-ENODEV, "this process has not touched its machine yet");
+	for (unsigned i = 0; i < machine.nr_devices; i++)
+		if (!strcmp(device_name(&machine.devices[i]), device))
+			return hw_inject(machine.devices[i].hw, text, true);
+	return no_device(device);
+}
+
+static void name_of_id(u16 devid, char *buf, size_t size)
+{
+	snprintf(buf, size, "id 0x%04x", devid);
+	for (unsigned i = 0; i < machine.nr_devices; i++)
+		if (machine.devices[i].config->devid == devid)
+			snprintf(buf, size, "%s", device_name(&machine.devices[i]));
+}
+
+size_t machine_faults_get(struct machine_fault *ret, size_t max)
+{
+	struct hw_iommu_fault *faults = calloc(max + 1, sizeof(*faults));
+	size_t n = 0;
+
+	if (faults && atomic_load_explicit(&attached, memory_order_acquire) && machine.hw_iommu)
+		n = hw_iommu_faults(machine.hw_iommu, faults, max);
+	for (size_t i = 0; i < n; i++) {
+		memset(&ret[i], 0, sizeof(ret[i]));
+		name_of_id(faults[i].devid, ret[i].device, sizeof(ret[i].device));
+		ret[i].iova = faults[i].iova;
+		ret[i].write = faults[i].write;
+		hw_iommu_fault_describe(&faults[i], ret[i].text, sizeof(ret[i].text));
+	}
+	free(faults);
+	return n;
+}
+
 /* ---- removing ------------------------------------------------------------------------------ */
 
 struct dirent64_head { /* linux_dirent64, getdents64(2) */

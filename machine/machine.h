@@ -74,6 +74,14 @@ void machine_iommufd_test_enable(void);
 int machine_attach(void);
 /** machine_detach - undo attaching, for programs that embed a machine; no file of it is open any more. */
 void machine_detach(void);
+/**
+ * machine_private_dir - an empty directory for a private machine, and no other than this process's
+ * @ret_dir: its name, @size bytes of room; @ret_lock: the descriptor that says so as long as it is open
+ *
+ * Machines whose owner was killed are removed on the way.
+ * Return: 0; -errno, and @ret_dir is what could not be made.
+ */
+int machine_private_dir(char *ret_dir, size_t size, int *ret_lock);
 /** machine_destroy - remove the directory (private machines). */
 void machine_destroy(const char *dir);
 /** machine_has_iommu - attached, and devices' addresses are translated. */
@@ -84,5 +92,22 @@ const char *machine_dir(void);
 struct machine_stats { u64 dma_read_bytes, dma_written_bytes, dma_faults, interrupts, bar_accesses, injected; };
 /** machine_stats_get - sums over devices; zeros before attach. */
 void machine_stats_get(struct machine_stats *ret);
+
+/**
+ * machine_inject - order faults of the device with that name; it is attached already
+ * @text: see hw/core/inject.c; what needs no event strikes before this returns
+ * Any thread, no lock held.  Return: 0; -ENODEV no such device; -EINVAL, -ENOSPC, -ENOMEM; reason given.
+ */
+int machine_inject(const char *device, const char *text);
+
+/* A DMA fault as the IOMMU recorded it. */
+struct machine_fault {
+	char device[16]; /* "0000:01:00.0", cut if need be */
+	u64 iova;
+	bool write;
+	char text[256];
+};
+/** machine_faults_get - the latest @max that are kept, oldest first.  Return: how many. */
+size_t machine_faults_get(struct machine_fault *ret, size_t max);
 
 #endif

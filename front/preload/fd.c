@@ -202,6 +202,7 @@ EXPORT int close(int fd)
 	front_fd_gone(fd, file);
 	return (int)front_return(err, saved);
 }
+ALIAS(softvfio_close, close);
 ALIAS(__close, close);
 
 /* The real call, around the descriptors that the program does not know of. */

@@ -29,6 +29,10 @@
 /** front_start - read the environment: in our constructor, or at the first path that others' open. */
 void front_start(void);
 extern bool front_started;
+/** front_enter - this process is a program on the machine in @dir from now on.  0; -errno. */
+int front_enter(const char *dir);
+/** front_leave - undo it; no file of it is open, none mapped, no other thread is in a call. */
+void front_leave(void);
 /** front_resolve - path_resolve(), at any time. */
 static inline bool front_resolve(int dir_fd, const char *path, struct path *p)
 {

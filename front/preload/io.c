@@ -40,6 +40,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t len)
 
 	return likely(!file) ? REAL(read)(fd, buf, len) : file_rw(fd, file, buf, len, NULL, false);
 }
+ALIAS(softvfio_read, read);
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
@@ -47,6 +48,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t len)
 
 	return likely(!file) ? REAL(write)(fd, buf, len) : file_rw(fd, file, (void *)buf, len, NULL, true);
 }
+ALIAS(softvfio_write, write);
 
 EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t off)
 {
@@ -55,6 +57,7 @@ EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t off)
 
 	return likely(!file) ? REAL(pread)(fd, buf, len, off) : file_rw(fd, file, buf, len, &pos, false);
 }
+ALIAS(softvfio_pread, pread);
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
 {
@@ -63,6 +66,7 @@ EXPORT ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
 
 	return likely(!file) ? REAL(pwrite)(fd, buf, len, off) : file_rw(fd, file, (void *)buf, len, &pos, true);
 }
+ALIAS(softvfio_pwrite, pwrite);
 
 ALIAS(__read, read);
 ALIAS(__write, write);
@@ -277,3 +281,4 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		return (int)front_return(PTR_ERR(file), saved);
 	return (int)front_return(file_ioctl(fd, file, (unsigned)request, arg), saved);
 }
+ALIAS(softvfio_ioctl, ioctl);

@@ -261,6 +261,7 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	fput(file);
 	return (void *)front_return((long)ret, saved);
 }
+ALIAS(softvfio_mmap, mmap);
 ALIAS(mmap64, mmap);
 
 static int munmap_pinned(u64 start, u64 len)
@@ -290,6 +291,7 @@ EXPORT int munmap(void *addr, size_t len)
 		return (int)front_return(err, saved);
 	return pinned ? (int)front_return(munmap_pinned(start, len), saved) : REAL(munmap)(addr, len);
 }
+ALIAS(softvfio_munmap, munmap);
 
 /* ---- mprotect ------------------------------------------------------------------------------ */
 

@@ -87,15 +87,24 @@ static bool is_live(const char *inside)
 	return false;
 }
 
+static __attribute__((cold)) void explain_no_node(const char *name)
+{
+	const char *of = strncmp(name, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is";
+
+	explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each %s bound to vfio-pci", name, of);
+	explain_begin();
+	(void)fail(-ENOENT, "/dev/vfio has a node for each %s bound to vfio-pci", of);
+	explain_done(true);
+}
+
 static int open_inside(const struct path *p, int flags)
 {
 	bool follow = !(flags & O_NOFOLLOW), reads_only = (flags & O_ACCMODE) == O_RDONLY;
 	struct stat st;
 	int err = sys_fstatat(AT_FDCWD, p->name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 
-	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10))
-		explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each %s bound to vfio-pci", p->inside,
-			      strncmp(p->inside, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is");
+	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10) && explain_enabled)
+		explain_no_node(p->inside);
 	if (err) /* not to be opened any more: a node that appears now is none of a plain file's */
 		return err == -ENOENT && (flags & O_CREAT) ? -EACCES : err;
 	if (!S_ISREG(st.st_mode)) {
@@ -222,6 +231,7 @@ EXPORT int open(const char *path, int flags, ...)
 {
 	return front_open(AT_FDCWD, path, flags, MODE_ARG(flags, flags));
 }
+ALIAS(softvfio_open, open);
 ALIAS(open64, open);
 ALIAS(__open, open);
 ALIAS(__open64, open);

@@ -21,7 +21,7 @@
 #define MEMFD_TAIL " (deleted)"
 
 static struct {
-	char machine[PATH_MACHINE_MAX];	/* immutable after path_init(); canonical, no slash at its end */
+	char machine[PATH_MACHINE_MAX];	/* immutable from path_init() to path_forget(); canonical, no slash at its end */
 	size_t machine_len;
 	bool cwd_near;			/* atomic: relative names may be ours */
 	bool dir_fd_near;		/* atomic: names relative to a descriptor may be ours */
@@ -254,6 +254,12 @@ int path_init(const char *machine_dir)
 	self.machine_len = (size_t)len;
 	path_entered();
 	return 0;
+}
+
+void path_forget(void)
+{
+	self.machine_len = 0;
+	self.machine[0] = '\0';
 }
 
 bool path_dirs_seen(void)

@@ -28,6 +28,8 @@ struct path {
 
 /** path_init - the machine's directory.  Return: 0; -errno: it does not exist or has too long a name. */
 int path_init(const char *machine_dir);
+/** path_forget - no name is a machine's any more.  No other thread is in a call. */
+void path_forget(void);
 const char *path_machine(void);
 
 /**

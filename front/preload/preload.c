@@ -58,6 +58,37 @@ static void start_trace(const char *where)
 	trace_open(hidden < 0 ? fd : hidden);
 }
 
+/* What is set up once, for whatever machine comes. */
+static void init_once(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	front_fd_init();
+	front_map_init();
+	front_mmio_init();
+	front_fork_init();
+}
+
+int front_enter(const char *machine)
+{
+	int err = path_init(machine);
+
+	if (err)
+		return err;
+	init_once();
+	return machine_attach_lazy(path_machine());
+}
+
+void front_leave(void)
+{
+	__atomic_store_n(&attached, false, __ATOMIC_RELEASE);
+	machine_detach();
+	path_forget();
+}
+
 void front_start(void)
 {
 	const char *machine = getenv("SOFTVFIO_MACHINE"), *value;
@@ -68,15 +99,6 @@ void front_start(void)
 	front_started = true;
 	if (!machine || !*machine)
 		return;
-	err = path_init(machine);
-	if (err) {
-		complain(machine, strerror(-err));
-		return;
-	}
-	front_fd_init();
-	front_map_init();
-	front_mmio_init();
-	front_fork_init();
 	value = getenv("SOFTVFIO_EXPLAIN");
 	if (value && !strcmp(value, "1"))
 		explain_enable();
@@ -93,7 +115,9 @@ void front_start(void)
 	value = getenv("SOFTVFIO_MEMLOCK");
 	if (value)
 		locked_vm_set_limit(!strcmp(value, "rlimit") ? LOCKED_VM_RLIMIT : strtoull(value, NULL, 10));
-	machine_attach_lazy(path_machine());
+	err = front_enter(machine);
+	if (err)
+		complain(machine, strerror(-err));
 }
 
 static __attribute__((constructor)) void load(void)

@@ -45,9 +45,11 @@ static int index_of(int sig)
 	return sig == SIGSEGV ? 0 : sig == SIGBUS ? 1 : sig == SIGILL ? 2 : -1;
 }
 
+static atomic_bool installed; /* the three are ours; they stay so when a machine inside a program is gone */
+
 static bool on_machine(void)
 {
-	return *path_machine();
+	return *path_machine() || atomic_load_explicit(&installed, memory_order_relaxed);
 }
 
 /* ---- the system's own view ----------------------------------------------------------------- */
@@ -110,7 +112,6 @@ static struct {
 	struct sigaction action;
 } program[TAKEN];
 
-static atomic_bool installed;
 static atomic_flag writing = ATOMIC_FLAG_INIT;
 /* Of the other signals: which of the three the program wants blocked in the handler. */
 static _Atomic u64 asked_mask[_NSIG];

@@ -23,16 +23,25 @@
 
 bool explain_enabled;
 
+/*
+ * Small, since it is taken from what the dynamic linker keeps for libraries that are opened at run time: some
+ * 1,500 bytes for all of us.
+ */
 struct said {
-	size_t len;
-	char text[768];
+	u16 len, size;
+	char text[];
 };
+#define SAID(bytes_) { u16 len, size; char text[bytes_]; }
 
 /* Initial-exec: reachable with one instruction, also from a signal handler, never allocated lazily. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
-THREAD_LOCAL struct said reasons;
-THREAD_LOCAL struct said notes;
+THREAD_LOCAL struct SAID(640) reasons_;
+THREAD_LOCAL struct SAID(320) notes_;
+#define said_of(which_) ({ (which_).size = sizeof((which_).text); (struct said *)&(which_); })
+#define reasons (*said_of(reasons_))
+#define notes (*said_of(notes_))
+THREAD_LOCAL bool last_failed;
 
 static void (*_Atomic sink_fn)(const char *line);
 
@@ -40,7 +49,7 @@ static void said_add(struct said *said, const char *text)
 {
 	static const char cut[] = "...";
 	const char *glue = said->len ? "; " : "";
-	size_t room = sizeof(said->text) - said->len;
+	size_t room = said->size - said->len;
 	int wanted;
 
 	if (room < sizeof(cut) + 8)
@@ -49,11 +58,11 @@ static void said_add(struct said *said, const char *text)
 	if (wanted < 0)
 		return;
 	if ((size_t)wanted < room) {
-		said->len += (size_t)wanted;
+		said->len = (u16)(said->len + wanted);
 		return;
 	}
-	memcpy(said->text + sizeof(said->text) - sizeof(cut), cut, sizeof(cut));
-	said->len = sizeof(said->text) - 1;
+	memcpy(said->text + said->size - sizeof(cut), cut, sizeof(cut));
+	said->len = (u16)(said->size - 1);
 }
 
 static void __attribute__((format(printf, 2, 0))) said_vadd(struct said *said, const char *fmt, va_list ap)
@@ -91,6 +100,7 @@ void explain_begin(void)
 	reasons.text[0] = '\0';
 	notes.len = 0;
 	notes.text[0] = '\0';
+	last_failed = false;
 }
 
 const char *explain_take(void)
@@ -107,6 +117,16 @@ const char *explain_take(void)
 const char *explain_take_notes(void)
 {
 	return notes.len ? notes.text : NULL;
+}
+
+void explain_done(bool failed)
+{
+	last_failed = failed;
+}
+
+const char *explain_last(void)
+{
+	return last_failed ? explain_take() : explain_take_notes();
 }
 
 void explain_event_(const char *fmt, ...)

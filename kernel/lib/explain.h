@@ -50,6 +50,14 @@ const char *explain_take(void);
 /** explain_take_notes - only what explain_note() said: a success may have reasons of a detour. */
 const char *explain_take_notes(void);
 
+/** explain_done - the call that began is over: what was said stays for explain_last(). */
+void explain_done(bool failed);
+/**
+ * explain_last - why the last call of this thread failed, or what was noted of it if it did not
+ * Return: text valid until the next call on this thread; NULL if there is nothing to say.
+ */
+const char *explain_last(void);
+
 /** explain_set_sink - where events and explained calls go; NULL is stderr.  @line has no newline. */
 void explain_set_sink(void (*sink)(const char *line));
 /** explain_print - one whole line ("softvfio: ...", no newline) to the sink. */

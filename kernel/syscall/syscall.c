@@ -75,6 +75,7 @@ static __attribute__((format(printf, 2, 3), cold)) void explain_end(s64 ret, con
 	char line[1600];
 	va_list ap;
 
+	explain_done(ret < 0);
 	if (!explain_enabled || (ret >= 0 && !why))
 		return;
 #ifndef NDEBUG

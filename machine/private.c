@@ -6,7 +6,7 @@
  * twentieth of what they cost on a disk.  Its disks (size=) lie there too, so a small or full memory
  * file system (containers) is passed over.  The user's TMPDIR decides if it is set.
  *
- * Each owner holds a lock on its directory for as long as it lives.  One that can be locked by
+ * Each owner holds a lock on its directory for as long as it lives (or until it closes the descriptor).  One that can be locked by
  * somebody else, and holds a machine, has lost its owner.
  */
 #include <dirent.h>
@@ -21,13 +21,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
 #include "machine/machine.h"
 
 #define PREFIX "softvfio-"
 #define ROOM_BYTES 5e8
 
-/* The lock ends with this process: nobody closes the descriptor. */
 static int lock_dir(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -76,7 +74,7 @@ static int has_room(const char *place)
 	return !statvfs(place, &fs) && (double)fs.f_bavail * (double)fs.f_frsize >= ROOM_BYTES;
 }
 
-int private_dir_make(char *ret_dir, size_t size)
+int machine_private_dir(char *ret_dir, size_t size, int *ret_lock)
 {
 	const char *places[] = { getenv("TMPDIR"), getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp" };
 	const size_t first = 0, last = sizeof(places) / sizeof(places[0]) - 1;
@@ -88,12 +86,12 @@ int private_dir_make(char *ret_dir, size_t size)
 			continue;
 		snprintf(ret_dir, size, "%s/" PREFIX "XXXXXX", places[i]);
 		if (mkdtemp(ret_dir)) {
-			lock_dir(ret_dir);
+			*ret_lock = lock_dir(ret_dir);
 			sweep(places[i]);
 			return 0;
 		}
 		if (i == first)
 			break;
 	}
-	return -1;
+	return errno ? -errno : -ENOENT;
 }
