@@ -9,10 +9,18 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stddef.h>
+
 #define CLI_USAGE_ERROR 2
 
 int cmd_run(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
+int cmd_inject(int argc, char **argv);
+int cmd_tree(int argc, char **argv);
+int cmd_graph(int argc, char **argv);
+
+/** cli_print_bytes - "64 KiB", "1.5 GiB". */
+void cli_print_bytes(char *buf, size_t size, unsigned long long bytes);
 
 /** cli_error - "softvfio: ...", one line on stderr.  Return: CLI_USAGE_ERROR, to be returned at once. */
 int cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

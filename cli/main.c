@@ -13,11 +13,17 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run },
 	{ "devices", cmd_devices },
+	{ "inject", cmd_inject },
+	{ "tree", cmd_tree },
+	{ "graph", cmd_graph },
 };
 
 static const char usage[] =
 	"usage: softvfio run [OPTION]... [--] PROGRAM [ARG]...   run a program on an emulated VFIO machine\n"
 	"       softvfio devices [PLUGIN]...                      list the device models and their keys\n"
+	"       softvfio inject --machine DIR DEVICE ORDERS       order faults of programs that run on a machine\n"
+	"       softvfio tree --machine DIR | -d MODEL...         print a machine and what its programs have open\n"
+	"       softvfio graph --machine DIR | -d MODEL... [-o FILE]  draw it (SVG; needs Graphviz)\n"
 	"\n"
 	"  -d, --device MODEL[,KEY=VALUE]...  add a device; addr=, group=, driver= (default vfio-pci) and\n"
 	"                                     inject= (faults) are the machine's keys, all others the model's;\n"

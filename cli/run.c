@@ -441,6 +441,9 @@ static int run_on_kept_machine(const struct run_options *o)
 	if (err) {
 		status = cli_error("%s", reason_or(err));
 	} else {
+		explain_begin();
+		if (machine_control_allow(dir)) /* a machine that we may read only */
+			explain_begin();
 		snprintf(stats, sizeof(stats), "%s/stats", dir);
 		unlink(stats);
 		status = run_program(o, dir, o->stats ? stats : NULL);

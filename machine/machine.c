@@ -25,6 +25,7 @@
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/show.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio.h"
@@ -463,6 +464,8 @@ int machine_attach(void)
 	if (!atomic_load(&attached)) {
 		err = attach_locked(&machine);
 		atomic_store(&attached, !err);
+		if (!err)
+			machine_control_start(machine.dir);
 	}
 	mutex_unlock(&lock);
 	errno = saved;
@@ -472,6 +475,7 @@ int machine_attach(void)
 void machine_detach(void)
 {
 	mutex_lock(&lock);
+	machine_control_stop();
 	if (atomic_exchange(&attached, false)) {
 		for (unsigned i = 0; i < machine.nr_devices; i++)
 			machine_device_settle(&machine.devices[i]);
@@ -560,6 +564,20 @@ int machine_inject(const char *device, const char *text)
 		if (!strcmp(device_name(&machine.devices[i]), device))
 			return hw_inject(machine.devices[i].hw, text, true);
 	return no_device(device);
+}
+
+void machine_show_faults(struct show *out)
+{
+	char orders[1024];
+
+	for (unsigned i = 0; i < machine.nr_devices; i++) {
+		const struct machine_device *md = &machine.devices[i];
+
+		if (hw_inject_open(md->hw, orders, sizeof(orders)))
+			show(out, "inject %s %s\n", device_name(md), orders);
+		if (hw_is_down(md->hw))
+			show(out, "down %s\n", device_name(md));
+	}
 }
 
 static void name_of_id(u16 devid, char *buf, size_t size)

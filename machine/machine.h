@@ -82,6 +82,11 @@ void machine_detach(void);
  * Return: 0; -errno, and @ret_dir is what could not be made.
  */
 int machine_private_dir(char *ret_dir, size_t size, int *ret_lock);
+/**
+ * machine_control_allow - let the programs that run on the machine in @dir be reached by `softvfio inject` and
+ * `softvfio tree`; for those that attach from now on.  0; -errno with reason.
+ */
+int machine_control_allow(const char *dir);
 /** machine_destroy - remove the directory (private machines). */
 void machine_destroy(const char *dir);
 /** machine_has_iommu - attached, and devices' addresses are translated. */

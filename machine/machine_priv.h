@@ -8,6 +8,8 @@
  *	build.c		one device: silicon, its PCI function, its IOMMU group, its driver
  *	glue.c		the ops tables by which kernel and hardware call each other
  *	fault.c		a DMA fault in words
+ *	control.c	calls from other processes: softvfio inject, softvfio tree
+ *	private.c	where private machines stand
  *	drivers.c	stand-ins for the host's drivers
  *	platform.c	platform devices: names, addresses, stream ids, how each is built
  */
@@ -23,6 +25,8 @@
 #include "kernel/pci/pci.h"
 #include "kernel/platform/platform.h"
 #include "machine/machine.h"
+
+struct show;
 
 #define MACHINE_MAX_DEVICES 256u
 #define MACHINE_MAX_VFS 1024u
@@ -169,6 +173,15 @@ struct machine {
  * Takes no lock: programs see virtual BAR registers, so that addresses stay as they are.
  */
 bool machine_bar_at(u64 addr);
+
+/** machine_show_faults - "inject DEVICE ORDERS" for what may still strike, "down DEVICE".  Attached. */
+void machine_show_faults(struct show *out);
+
+/* control.c */
+/** machine_control_start - if the machine in @dir may be reached, make this process reachable.  Machine's lock held. */
+void machine_control_start(const char *dir);
+/** machine_control_stop - undo it; waits for a call that is being answered.  Machine's lock held, no other. */
+void machine_control_stop(void);
 
 /* fault.c */
 /** machine_fault_handler - @unit is a struct machine_unit. */

@@ -179,7 +179,8 @@ static int make_kept(struct softvfio *m, const char *dir)
 		return err;
 	snprintf(file, sizeof(file), "%s/machine.ini", m->dir);
 	if (!sys_access(file, R_OK))
-		return m->nr_added ? fail(-EEXIST, "%s holds a machine already: nothing can be added to it", dir) : 0;
+		return m->nr_added ? fail(-EEXIST, "%s holds a machine already: nothing can be added to it", dir)
+				   : machine_control_allow(m->dir);
 	err = sys_mkdir(m->dir, 0755);
 	if (err == -EEXIST) {
 		err = sys_rmdir(m->dir);
@@ -188,7 +189,8 @@ static int make_kept(struct softvfio *m, const char *dir)
 	}
 	if (err)
 		return fail(err, "%s is no machine, and not an empty directory: %s", dir, strerror(-err));
-	return machine_create(m->dir, m->config);
+	err = machine_create(m->dir, m->config);
+	return err ? err : machine_control_allow(m->dir);
 }
 
 EXPORT int softvfio_start(struct softvfio *m, const char *dir)

@@ -14,6 +14,7 @@
 #include "kernel/lib/types.h"
 
 struct file;
+struct show;
 struct vm_area;
 
 /* What a file is: a request code means different things on different kinds (trace.c needs it too). */
@@ -47,6 +48,8 @@ struct file_operations {
 	int (*mmap)(struct file *file, struct vm_area *vma, int map_flags);
 	/** fdinfo - text that /proc/self/fdinfo shows behind the usual lines. */
 	int (*fdinfo)(struct file *file, char *buf, size_t size);
+	/** show - what is behind it now, for `softvfio tree`: "group 0", "map 0x1000 0x2000 rw".  A thread of ours. */
+	void (*show)(struct file *file, struct show *out);
 };
 
 struct file {

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -219,6 +220,29 @@ static inline int sys_clock_gettime(clockid_t clock, struct timespec *ret)
 static inline int sys_futex(uint32_t *word, int op, uint32_t val, const struct timespec *timeout)
 {
 	return (int)sys_call(SYS_futex, word, op, val, timeout);
+}
+
+/* ---- sockets ---- */
+static inline int sys_socket(int family, int type) { return (int)sys_call(SYS_socket, family, type, 0, 0); }
+static inline int sys_bind(int fd, const struct sockaddr *addr, unsigned len)
+{
+	return (int)sys_call(SYS_bind, fd, addr, len, 0);
+}
+static inline int sys_listen(int fd, int backlog) { return (int)sys_call(SYS_listen, fd, backlog, 0, 0); }
+static inline int sys_accept4(int fd, int flags) { return (int)sys_call(SYS_accept4, fd, NULL, NULL, flags); }
+static inline int sys_shutdown(int fd, int how) { return (int)sys_call(SYS_shutdown, fd, how, 0, 0); }
+static inline int sys_setsockopt(int fd, int level, int name, const void *val, unsigned len)
+{
+	return (int)sys_call6(SYS_setsockopt, fd, level, name, (long)val, (long)len, 0);
+}
+static inline int sys_getsockopt(int fd, int level, int name, void *val, unsigned *len)
+{
+	return (int)sys_call6(SYS_getsockopt, fd, level, name, (long)val, (long)len, 0);
+}
+/** sys_send - no SIGPIPE */
+static inline ssize_t sys_send(int fd, const void *buf, size_t len)
+{
+	return sys_call6(SYS_sendto, fd, (long)buf, (long)len, MSG_NOSIGNAL, 0, 0);
 }
 
 #endif

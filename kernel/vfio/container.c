@@ -21,6 +21,7 @@
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/show.h"
 #include "kernel/vfio/vfio_priv.h"
 
 struct vfio_container {
@@ -299,6 +300,20 @@ static long container_ioctl(struct file *file, unsigned int cmd, unsigned long a
 	}
 }
 
+static void container_show(struct file *file, struct show *out)
+{
+	struct vfio_container *container = file->private_data;
+	struct vfio_group *group;
+
+	mutex_lock(&container->lock);
+	show(out, "container %s\n", container->driver ? container->driver->name : "none");
+	TAILQ_FOREACH(group, &container->groups, container_next)
+		show(out, "group %s\n", vfio_group_name(group));
+	if (container->driver && container->driver->show)
+		container->driver->show(container->iommu_data, out);
+	mutex_unlock(&container->lock);
+}
+
 /* ---- the node ---- */
 
 static void container_release(struct file *file)
@@ -310,6 +325,7 @@ const struct file_operations vfio_container_fops = {
 	.kind = FILE_VFIO_CONTAINER,
 	.release = container_release,
 	.ioctl = container_ioctl,
+	.show = container_show,
 };
 
 static struct file *container_open(struct cdev *cdev, unsigned int f_flags)

@@ -16,6 +16,7 @@
 #include "kernel/base/device.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/show.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
@@ -242,6 +243,11 @@ static int vfio_device_mmap(struct file *file, struct vm_area *vma, int map_flag
 	return vdev->ops->mmap(vdev, vma, map_flags);
 }
 
+static void vfio_device_show(struct file *file, struct show *out)
+{
+	show(out, "device %s\n", file_vdev(file)->dev->name);
+}
+
 static int vfio_device_fdinfo(struct file *file, char *buf, size_t size)
 {
 	return snprintf(buf, size, "vfio-device-syspath: /%s\n", file_vdev(file)->dev->path);
@@ -255,6 +261,7 @@ static const struct file_operations vfio_device_fops = {
 	.write = vfio_device_write,
 	.mmap = vfio_device_mmap,
 	.fdinfo = vfio_device_fdinfo,
+	.show = vfio_device_show,
 };
 
 /* On success the file owns what the caller held. */

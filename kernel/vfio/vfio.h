@@ -186,6 +186,8 @@ struct vfio_iommu_driver_ops {
 	long (*check_extension)(void *iommu_data, unsigned long arg);
 	int (*attach_group)(void *iommu_data, struct iommu_group *group);
 	void (*detach_group)(void *iommu_data, struct iommu_group *group);
+	/** show - its mappings, "map IOVA SIZE PROT VADDR" each.  Optional. */
+	void (*show)(void *iommu_data, struct show *out);
 };
 int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);

@@ -157,10 +157,32 @@ static void direct_page(void)
 	puts("link-down: pages that were mapped directly are all ones too");
 }
 
+/* Have something mapped, say so, and wait until the device stops answering: 20 seconds at most. */
+static void hold(void)
+{
+	struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ, .iova = 0x100000, .size = 8192 };
+	void *mem = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	open_device();
+	must(mem != MAP_FAILED);
+	map.vaddr = (unsigned long)mem;
+	must(!ioctl(container, VFIO_IOMMU_MAP_DMA, &map));
+	map.iova = 0x40000000;
+	map.size = 1 << 20;
+	map.flags |= VFIO_DMA_MAP_FLAG_WRITE;
+	must(!ioctl(container, VFIO_IOMMU_MAP_DMA, &map));
+	puts("ready");
+	fflush(stdout);
+	for (int i = 0; i < 1000 && regs[0] != ~0u; i++)
+		usleep(20000);
+	puts(regs[0] == ~0u ? "gone" : "still there");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } cases[] = {
 		{ "removal", removal }, { "link-down", link_down }, { "hang-reset", hanging_reset }, { "direct", direct_page },
+		{ "hold", hold },
 	};
 
 	if (argc > 2)
@@ -170,6 +192,6 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return 0;
 		}
-	fprintf(stderr, "usage: inject removal|link-down|hang-reset|direct [PCI address]\n");
+	fprintf(stderr, "usage: inject removal|link-down|hang-reset|direct|hold [PCI address]\n");
 	return 2;
 }

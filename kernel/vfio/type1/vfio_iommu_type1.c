@@ -14,6 +14,7 @@
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/show.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
 #include "kernel/vfio/vfio.h"
@@ -323,6 +324,18 @@ static long type1_ioctl(void *iommu_data, unsigned int cmd, unsigned long arg)
 	}
 }
 
+static void type1_show(void *iommu_data, struct show *out)
+{
+	struct vfio_iommu *iommu = iommu_data;
+	struct vfio_dma *dma;
+
+	show(out, "backend %s\n", iommu->v2 ? "type1v2" : "type1");
+	RB_FOREACH(dma, vfio_dma_tree, &iommu->dmas)
+		show(out, "map 0x%llx 0x%llx %s%s 0x%llx\n", (unsigned long long)dma->iova, (unsigned long long)dma->size,
+		     dma->prot & IOMMU_READ ? "r" : "", dma->prot & IOMMU_WRITE ? "w" : "",
+		     (unsigned long long)dma->vaddr);
+}
+
 static const struct vfio_iommu_driver_ops type1_ops = {
 	.name = "type1",
 	.open = type1_open,
@@ -331,6 +344,7 @@ static const struct vfio_iommu_driver_ops type1_ops = {
 	.check_extension = type1_check_extension,
 	.attach_group = type1_attach_group,
 	.detach_group = type1_detach_group,
+	.show = type1_show,
 };
 
 int vfio_iommu_type1_init(void)
