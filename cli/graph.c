@@ -174,7 +174,7 @@ static void draw_process(FILE *out, const struct scene *scene, const struct scen
 
 static void draw(FILE *out, const struct scene *scene)
 {
-	fputs("digraph machine {\n  rankdir=BT; compound=true; nodesep=0.35; ranksep=0.55; bgcolor=white;\n"
+	fputs("digraph machine {\n  rankdir=BT; compound=true; nodesep=0.35; ranksep=0.75; bgcolor=white;\n"
 	      "  node [shape=box, style=\"rounded,filled\", fillcolor=white, " FONT ", fontsize=10];\n", out);
 	draw_bus(out, scene);
 	draw_groups(out, scene);
