@@ -97,9 +97,7 @@ static void draw_bus(FILE *out, const struct scene *scene)
 	if (*scene->iommu) {
 		fputs("IOMMU ", out);
 		text(out, scene->iommu);
-		fputs(" (", out);
-		text(out, scene->iommu_kind);
-		fputs(")\\n", out);
+		fputs("\\n", out);
 	}
 	fputs("PCI bus 0000:00\"];\n", out);
 	for (unsigned i = 0; i < scene->nr_devices; i++) {

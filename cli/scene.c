@@ -134,6 +134,15 @@ static void read_bus(struct scene *scene, const char *machine, const char *bus)
 		free(names);
 }
 
+/* "ivhd0 (amd), dmar1 (intel)" */
+static void add_iommu(struct scene *scene, const char *name)
+{
+	size_t len = strlen(scene->iommu);
+	const char *kind = !strncmp(name, "ivhd", 4) ? " (amd)" : !strncmp(name, "dmar", 4) ? " (intel)" : "";
+
+	snprintf(scene->iommu + len, sizeof(scene->iommu) - len, "%s%.20s%s", len ? ", " : "", name, kind);
+}
+
 static void read_iommu(struct scene *scene, const char *machine)
 {
 	char dir[PATH_MAX];
@@ -145,7 +154,7 @@ static void read_iommu(struct scene *scene, const char *machine)
 	d = opendir(dir);
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.')
-			SET(scene->iommu, e->d_name);
+			add_iommu(scene, e->d_name);
 	if (d)
 		closedir(d);
 }
@@ -175,15 +184,12 @@ static int read_ini(struct scene *scene, const char *machine)
 	if (!f)
 		return cli_error("%s is no machine: %s: %s", machine, path, strerror(errno));
 	while (fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, "[device ", 8)) {
+		if (line[0] == '[') {
 			line[strcspn(line, "]")] = '\0';
-			dev = scene_find(scene, line + 8);
-		} else if (split_line(line, &key, &value)) {
+			dev = !strncmp(line, "[device ", 8) ? scene_find(scene, line + 8) : NULL;
+		} else if (dev && split_line(line, &key, &value) && !strcmp(key, "model")) {
 			slash = strrchr(value, '/');
-			if (!strcmp(key, "iommu"))
-				SET(scene->iommu_kind, value);
-			else if (dev && !strcmp(key, "model"))
-				SET(dev->model, slash ? slash + 1 : value);
+			SET(dev->model, slash ? slash + 1 : value);
 		}
 	}
 	fclose(f);

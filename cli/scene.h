@@ -58,8 +58,7 @@ struct scene_process {
 };
 
 struct scene {
-	char iommu[SCENE_NAME];	/* "ivhd0"; "" none */
-	char iommu_kind[16];	/* as machine.ini has it */
+	char iommu[128];	/* "ivhd0 (amd)", all of them; "" none */
 	struct scene_device *devices; /* ports before what is behind them */
 	unsigned nr_devices;
 	struct scene_process *processes;

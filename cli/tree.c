@@ -114,7 +114,7 @@ int cmd_tree(int argc, char **argv)
 	if (!scene)
 		return status;
 	if (*scene->iommu)
-		printf("IOMMU %s (%s)\n", scene->iommu, scene->iommu_kind);
+		printf("IOMMU %s\n", scene->iommu);
 	else
 		puts("no IOMMU");
 	print_behind(scene, "", 1);

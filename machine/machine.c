@@ -593,8 +593,10 @@ size_t machine_faults_get(struct machine_fault *ret, size_t max)
 	struct hw_iommu_fault *faults = calloc(max + 1, sizeof(*faults));
 	size_t n = 0;
 
-	if (faults && atomic_load_explicit(&attached, memory_order_acquire) && machine.hw_iommu)
-		n = hw_iommu_faults(machine.hw_iommu, faults, max);
+	if (faults && atomic_load_explicit(&attached, memory_order_acquire))
+		for (unsigned i = 0; i < machine.nr_units; i++)
+			if (machine.units[i].hw)
+				n += hw_iommu_faults(machine.units[i].hw, faults + n, max - n);
 	for (size_t i = 0; i < n; i++) {
 		memset(&ret[i], 0, sizeof(ret[i]));
 		name_of_id(faults[i].devid, ret[i].device, sizeof(ret[i].device));

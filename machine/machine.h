@@ -112,7 +112,7 @@ struct machine_fault {
 	bool write;
 	char text[256];
 };
-/** machine_faults_get - the latest @max that are kept, oldest first.  Return: how many. */
+/** machine_faults_get - the latest @max that are kept, oldest first, of one unit after the other.  Return: how many. */
 size_t machine_faults_get(struct machine_fault *ret, size_t max);
 
 #endif

@@ -128,8 +128,8 @@ struct softvfio_fault {
 	char text[256];		/* as --explain prints it */
 };
 /**
- * softvfio_faults_get - DMA faults as the IOMMU recorded them, oldest first
- * @ret: room for @max, each of @bytes = sizeof(struct softvfio_fault); the IOMMU keeps the last 256
+ * softvfio_faults_get - DMA faults as the IOMMU recorded them, oldest first, of one unit after the other
+ * @ret: room for @max, each of @bytes = sizeof(struct softvfio_fault); each unit keeps the last 256
  * Return: how many.
  */
 size_t softvfio_faults_get(struct softvfio *m, struct softvfio_fault *ret, size_t max, size_t bytes);
