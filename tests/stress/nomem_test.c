@@ -2,9 +2,9 @@
 /*
  * nomem_test.c - each allocation of a whole machine's life fails in turn.
  *
- * The linker puts __wrap_ functions in the place of malloc and its kin.  Two flows: making a machine,
- * and attaching to one and using it (container, mappings, BARs, interrupts, DMA by edu and nvme, binding
- * through sysfs).  The n-th allocation fails, for n = 1, 2, ... until the flow needs fewer.
+ * The linker puts __wrap_ functions in the place of malloc and its kin.  Three flows: making a machine,
+ * attaching to one and using it (container, mappings, BARs, interrupts, DMA by edu and nvme, binding
+ * through sysfs), and the same with platform devices.  The n-th allocation fails, for n = 1, 2, ... until the flow needs fewer.
  *
  * A call that fails says ENOMEM with a reason, whatever thread the allocation was for; then the flow
  * stops and takes everything down.  Nothing is left after it: the next flow begins from the start, as
@@ -31,6 +31,8 @@
 #include <unistd.h>
 
 #include "hw/edu/regs.h"
+#include "hw/pl330/regs.h"
+#include "hw/platdev/regs.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
 #include "kernel/mm/vma.h"
@@ -39,6 +41,8 @@
 
 #define EDU "0000:01:00.0"
 #define NVME "0000:02:00.0"
+#define PLATDEV "platdev.0"
+#define PL330 "2d000000.dma"
 #define CONFIG ((u64)VFIO_PCI_CONFIG_REGION_INDEX << 40)
 #define IOVA 0x100000ull
 #define MEM_BYTES (16 * PAGE_SIZE)
@@ -305,6 +309,95 @@ static void rebind(void)
 	}
 }
 
+/* ---- flow: platform devices in use ---- */
+
+static void use_wires(int d)
+{
+	struct { struct vfio_irq_set set; int fd; } irq = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+
+	for (unsigned i = 0; i < 2; i++) {
+		irq.set = (struct vfio_irq_set){ .argsz = sizeof(irq), .index = i, .count = 1,
+			.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_EVENTFD };
+		went(call(d, VFIO_DEVICE_SET_IRQS, &irq));
+	}
+	irq.set.flags = VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_DATA_EVENTFD; /* of the level */
+	went(call(d, VFIO_DEVICE_SET_IRQS, &irq));
+	close(irq.fd);
+}
+
+static void use_platdev(int d)
+{
+	u32 status = 0;
+
+	memset(mem, 0x5a, 64);
+	memset(mem + PAGE_SIZE, 0, 64);
+	put64(d, PLATDEV_DMA_SRC, IOVA, 8);
+	put64(d, PLATDEV_DMA_DST, IOVA + PAGE_SIZE, 8);
+	put64(d, PLATDEV_DMA_LEN, 64, 4);
+	put64(d, PLATDEV_DMA_CMD, PLATDEV_CMD_COPY, 4);
+	assert_int_equal(transfer(d, &status, 4, PLATDEV_DMA_STATUS, false), 4);
+	assert_int_equal(status, PLATDEV_DMA_DONE);
+	assert_memory_equal(mem, mem + PAGE_SIZE, 64);
+	assert_int_equal(call(d, VFIO_DEVICE_RESET, NULL), 0); /* needs no memory */
+	use_wires(d);
+	use_bar(d);
+}
+
+/* The channel needs a thread; without memory for it the manager has a fault. */
+static void use_pl330(int d)
+{
+	u32 fault = 0, state = PL330_EXECUTING;
+
+	mem[0] = PL330_DMAEND;
+	put64(d, PL330_DBGINST0, PL330_DMAGO << 16, 4);
+	put64(d, PL330_DBGINST1, IOVA, 4);
+	put64(d, PL330_DBGCMD, 0, 4);
+	assert_int_equal(transfer(d, &fault, 4, PL330_FTRD, false), 4);
+	assert_true(!fault || (fault == (PL330_FAULT_DMAGO | PL330_FAULT_DBG) && atomic_load(&failed_one)));
+	for (unsigned i = 0; i < 5000 && state != PL330_STOPPED; i++) {
+		assert_int_equal(transfer(d, &state, 4, PL330_CSR(0), false), 4);
+		usleep(10);
+	}
+	assert_int_equal(state, PL330_STOPPED);
+}
+
+static void use_platform_group(int c, const char *path, const char *name, void (*use)(int d))
+{
+	struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map), .flags = 3, .vaddr = (uintptr_t)mem, .iova = IOVA,
+						.size = MEM_BYTES };
+	int g = open_node(path, O_RDWR), d;
+
+	if (!went(g))
+		return;
+	if (went(call(g, VFIO_GROUP_SET_CONTAINER, &c)) &&
+	    went(call(c, VFIO_SET_IOMMU, (void *)(uintptr_t)VFIO_TYPE1v2_IOMMU)) && went(call(c, VFIO_IOMMU_MAP_DMA, &map))) {
+		d = (int)call(g, VFIO_GROUP_GET_DEVICE_FD, name);
+		if (went(d)) {
+			use(d);
+			close_node(d);
+		}
+	}
+	close_node(g);
+}
+
+static void platform_in_use(const char *dir)
+{
+	int c;
+
+	explain_begin();
+	if (!went(machine_attach_lazy(dir)))
+		return;
+	if (went(machine_attach())) {
+		c = open_node("/dev/vfio/vfio", O_RDWR);
+		if (went(c)) {
+			use_platform_group(c, "/dev/vfio/0", PLATDEV, use_platdev);
+			use_platform_group(c, "/dev/vfio/1", PL330, use_pl330);
+			close_node(c);
+		}
+	}
+	machine_detach();
+}
+
 static void in_use(const char *dir)
 {
 	int c;
@@ -327,7 +420,7 @@ static void in_use(const char *dir)
 
 /* ---- flow: making one ---- */
 
-static bool make(const char *dir)
+static bool make(const char *dir, const char *first, const char *second)
 {
 	struct machine_config *cfg = machine_config_new();
 	bool ok;
@@ -335,7 +428,7 @@ static bool make(const char *dir)
 	if (!cfg)
 		return false;
 	explain_begin();
-	ok = went(machine_config_add(cfg, "edu")) && went(machine_config_add(cfg, "nvme,size=1M")) &&
+	ok = went(machine_config_add(cfg, first)) && went(machine_config_add(cfg, second)) &&
 	     went(machine_create(dir, cfg));
 	machine_config_free(cfg);
 	return ok;
@@ -372,7 +465,15 @@ static long sweep(void (*flow)(void), long step)
 static void make_once(void)
 {
 	new_dir();
-	make(dir);
+	make(dir, "edu", "nvme,size=1M");
+	atomic_store(&countdown, 0);
+	machine_destroy(dir);
+}
+
+static void make_platform_once(void)
+{
+	new_dir();
+	make(dir, "platdev", "pl330");
 	atomic_store(&countdown, 0);
 	machine_destroy(dir);
 }
@@ -381,17 +482,16 @@ static void each_allocation_of_making(void **state)
 {
 	make_once(); /* what is made once in a process */
 	print_message("making: about %ld allocations\n", sweep(make_once, 7));
+	make_platform_once();
+	print_message("making platform devices: about %ld allocations\n", sweep(make_platform_once, 7));
 }
 
 /* A failed attempt to attach changes nothing on disk. */
-static void use_once(void)
+static void check_kept(const char *const *kept, unsigned count)
 {
-	static const char *const kept[] = { "dev/vfio/0", "dev/vfio/1", "sys/bus/pci/devices/" EDU "/driver",
-		"sys/bus/pci/devices/" NVME "/driver", ("sys/bus/pci/drivers/vfio-pci/" EDU) };
 	char path[128];
 
-	in_use(dir);
-	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+	for (unsigned i = 0; i < count; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, kept[i]);
 		if (access(path, F_OK))
 			print_error("allocation %ld failed (%s), and %s is gone\n", nth, what ? what : "silently", kept[i]);
@@ -399,14 +499,43 @@ static void use_once(void)
 	}
 }
 
+static void use_once(void)
+{
+	static const char *const kept[] = { "dev/vfio/0", "dev/vfio/1", "sys/bus/pci/devices/" EDU "/driver",
+		"sys/bus/pci/devices/" NVME "/driver", ("sys/bus/pci/drivers/vfio-pci/" EDU) };
+
+	in_use(dir);
+	check_kept(kept, ARRAY_SIZE(kept));
+}
+
+static void use_platform_once(void)
+{
+	static const char *const kept[] = { "dev/vfio/0", "dev/vfio/1", "sys/bus/platform/devices/" PLATDEV "/driver",
+		"sys/bus/amba/devices/" PL330 "/driver", ("sys/bus/platform/drivers/vfio-platform/" PLATDEV) };
+
+	platform_in_use(dir);
+	check_kept(kept, ARRAY_SIZE(kept));
+}
+
 static void each_allocation_of_use(void **state)
 {
 	guard_install();
 	new_dir();
-	assert_true(make(dir));
+	assert_true(make(dir, "edu", "nvme,size=1M"));
 	in_use(dir);
 	print_message("in use: %ld allocations\n", sweep(use_once, 1));
 	in_use(dir);
+	machine_destroy(dir);
+}
+
+static void each_allocation_of_platform_use(void **state)
+{
+	guard_install();
+	new_dir();
+	assert_true(make(dir, "platdev", "pl330"));
+	platform_in_use(dir);
+	print_message("platform devices in use: %ld allocations\n", sweep(use_platform_once, 1));
+	platform_in_use(dir);
 	machine_destroy(dir);
 }
 
@@ -415,6 +544,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_allocation_of_making),
 		cmocka_unit_test(each_allocation_of_use),
+		cmocka_unit_test(each_allocation_of_platform_use),
 	};
 
 	explain_enable();
