@@ -3,7 +3,8 @@
  * rig.h - a whole machine inside a fuzzer: devices, memory that they may reach and memory that they
  * may not, system calls through the door, and the bytes that decide what happens.
  *
- * The machine has edu (group 0), nvme (group 1) and a second edu (group 2), all bound to vfio-pci.
+ * The machine has edu (group 0), nvme (group 1) and a second edu (group 2), all bound to vfio-pci; and
+ * platdev (group 3) and pl330 (group 4), bound to vfio-platform and vfio-amba.
  *
  * Memory:
  *
