@@ -35,6 +35,8 @@ static int bar_check(struct hw_device *hw, unsigned bar, u64 size, unsigned flag
 
 	if (!hw->creating)
 		return fail(-EINVAL, "a BAR can be added in create() only");
+	if (hw->model->platform)
+		return fail(-EINVAL, "%s is a platform device: it has regions, not BARs", hw->model->name);
 	if (bar != HW_ROM_BAR && bar > last)
 		return fail(-EINVAL, "BAR %u: this header has BARs 0 to %u", bar, last);
 	if (size & (size - 1) || size < (flags & HW_BAR_IO ? 4 : 16) || size > BAR_MAX_BYTES)

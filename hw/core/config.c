@@ -61,8 +61,8 @@ void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id)
 {
 	u8 *cfg = hw->cfg;
 
-	if (!hw->creating) {
-		hw_explain(hw, "a device identifies itself in create() only");
+	if (!hw->creating || hw->model->platform) {
+		hw_explain(hw, "a PCI device identifies itself, in create() only");
 		return;
 	}
 	hw_cfg_put16(cfg + PCI_VENDOR_ID, id->vendor);
@@ -121,8 +121,8 @@ static int cap_place(struct hw_device *hw, u8 id, unsigned len)
 {
 	unsigned off = hw->next_cap;
 
-	if (!hw->creating)
-		return fail(-EINVAL, "a capability can be added in create() only");
+	if (!hw->creating || hw->model->platform)
+		return fail(-EINVAL, "a capability can be added in create() only, and not to a platform device");
 	if (len < 2 || len > HW_CONFIG_BYTES_PCI || off + len > HW_CONFIG_BYTES_PCI) {
 		hw_explain(hw, "capability 0x%02x of %u bytes does not fit at 0x%x of config space", id, len,
 			   off);

@@ -32,6 +32,12 @@ static int toy_create(struct hw_device *hw)
 	for (int i = 2; i < HW_WIRES; i++)
 		assert_int_equal(hw_wire_add(hw, false), i);
 	assert_int_equal(hw_wire_add(hw, false), -ENOSPC);
+	hw_pci_identify(hw, &(struct hw_pci_id){ .vendor = 1, .device = 2, .intx_pin = 1, .express = true });
+	assert_int_equal(hw_bar_add(hw, 5, 4096, 0), -EINVAL); /* what PCI has is refused */
+	assert_int_equal(hw_cap_add_msi(hw, 1, true, false), -EINVAL);
+	assert_int_equal(hw_cap_add_msix(hw, 1, 0, 0, 0x800), -EINVAL);
+	assert_int_equal(hw_cap_add_express(hw, true), -EINVAL);
+	assert_int_equal(hw_ext_cap_add(hw, 1, 1, "", NULL, 1), -ENOSPC);
 	hw_resettable(hw);
 	dma = hw_dma_open(hw);
 	return dma ? 0 : -ENOMEM;
