@@ -6,6 +6,7 @@
  *	  vfio_bench --segv   print the yardstick alone, in nanoseconds
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -103,6 +104,59 @@ static size_t heap_bytes(void)
 	return (size_t)pages * 4096;
 }
 
+/* @count mappings of a page from iova 2^41 on are there; they are mapped again for each round. */
+static void bench_unmap_all(struct vfio_dev *dev, char *mem, uint64_t count)
+{
+	struct vfio_iommu_type1_dma_unmap all = { .argsz = sizeof(all), .flags = VFIO_DMA_UNMAP_FLAG_ALL };
+	double rounds[5];
+
+	for (int r = 0; r < 5; r++) {
+		double start;
+
+		for (uint64_t i = 0; r && i < count; i++)
+			vfio_map(dev, mem + i * 4096, (1ul << 41) + i * 4096, 4096);
+		all.size = 0; /* it came back as what was unmapped */
+		start = bench_now_ns();
+		if (ioctl(dev->container, VFIO_IOMMU_UNMAP_DMA, &all))
+			die("UNMAP_DMA of all");
+		rounds[r] = bench_now_ns() - start;
+	}
+	qsort(rounds, 5, sizeof(double), bench_compare);
+	bench_yardstick("yardstick: 60,000 getppid", getppid_ns * (double)count);
+	bench_ratio("UNMAP ALL of 60,000 mappings", rounds[2], 1e7, "of 10 ms", 1);
+}
+
+/* 16 GiB of I/O addresses, which the same gibibyte of memory serves. */
+static void bench_dirty_bitmap(struct vfio_dev *dev, char *mem)
+{
+	struct {
+		struct vfio_iommu_type1_dirty_bitmap dirty;
+		struct vfio_iommu_type1_dirty_bitmap_get get;
+	} req = { .dirty.argsz = sizeof(req) };
+	const size_t bytes = 16 * GIB / 4096 / 8;
+	uint64_t *bits = calloc(1, bytes);
+	double ns;
+
+	for (uint64_t i = 0; i < 16; i++)
+		vfio_map(dev, mem, (1ul << 41) + i * GIB, GIB);
+	req.dirty.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
+	if (!bits || ioctl(dev->container, VFIO_IOMMU_DIRTY_PAGES, &req))
+		die("DIRTY_PAGES_FLAG_START");
+	req.dirty.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
+	req.get.iova = 1ul << 41;
+	req.get.size = 16 * GIB;
+	req.get.bitmap.pgsize = 4096;
+	req.get.bitmap.size = bytes;
+	req.get.bitmap.data = (void *)bits;
+	bench_yardstick("yardstick: memset of its 512 KiB", BENCH(20, memset(bits, 1, bytes); __asm__ volatile("" : : "r"(bits) : "memory")));
+	ns = BENCH(20, if (ioctl(dev->container, VFIO_IOMMU_DIRTY_PAGES, &req)) die("GET_BITMAP"));
+	bench_ratio("dirty bitmap of 16 GiB", ns, 5e6, "of 5 ms", 1);
+	req.dirty.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP;
+	ioctl(dev->container, VFIO_IOMMU_DIRTY_PAGES, &req);
+	vfio_unmap(dev, 1ul << 41, 16 * GIB);
+	free(bits);
+}
+
 static void bench_map(struct vfio_dev *dev)
 {
 	enum { MANY = 60000 };
@@ -145,7 +199,8 @@ static void bench_map(struct vfio_dev *dev)
 	bench_limit("bookkeeping per mapping", (double)(after - before) / MANY, "bytes", 160);
 	bench_ratio("MAP+UNMAP 4 KiB with 60,000 others",
 		    BENCH(5000, map_unmap(dev, mem, 1ul << 40, 4096)), getppid_ns, "getppid", 4);
-	vfio_unmap(dev, 1ul << 41, MANY * 4096ul);
+	bench_unmap_all(dev, mem, MANY);
+	bench_dirty_bitmap(dev, mem);
 	munmap(mem, GIB);
 }
 
@@ -187,6 +242,69 @@ static void bench_interrupt(struct vfio_dev *dev, int efd)
 		    "eventfd", 1.3);
 }
 
+/*
+ * From an eventfd by way of a register write to the interrupt's eventfd, and back.  The yardstick is a
+ * thread that does nothing but read the one and write the other.
+ */
+struct echo { int in, out; };
+
+static void *echo(void *arg)
+{
+	const struct echo *e = arg;
+	uint64_t count;
+
+	while (bench_syscall(SYS_read, e->in, (long)&count, 8) == 8 && count < 1000)
+		bench_syscall(SYS_write, e->out, (long)&count, 8);
+	return NULL;
+}
+
+static double round_trip(int out, int in)
+{
+	const uint64_t one = 1;
+	uint64_t count;
+	double start = bench_now_ns();
+
+	for (int i = 0; i < 2000; i++)
+		if (bench_syscall(SYS_write, out, (long)&one, 8) != 8 || bench_syscall(SYS_read, in, (long)&count, 8) != 8)
+			die("round trip");
+	return (bench_now_ns() - start) / 2000;
+}
+
+static void bench_ioeventfd(struct vfio_dev *dev)
+{
+	struct echo e = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+	const int doorbell = eventfd(0, EFD_CLOEXEC), irq = eventfd(0, EFD_CLOEXEC);
+	struct vfio_device_ioeventfd io = {
+		.argsz = sizeof(io), .flags = VFIO_DEVICE_IOEVENTFD_32, .offset = dev->regions[0].offset + 0x60, .data = 1,
+		.fd = doorbell,
+	};
+	double bare[BENCH_ROUNDS], ours[BENCH_ROUNDS];
+	const uint64_t end = 1000;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, echo, &e))
+		die("thread");
+	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, irq);
+	if (ioctl(dev->device, VFIO_DEVICE_IOEVENTFD, &io))
+		die("DEVICE_IOEVENTFD");
+	for (int r = 0; r < BENCH_ROUNDS; r++) {
+		bare[r] = round_trip(e.in, e.out);
+		ours[r] = round_trip(doorbell, irq);
+	}
+	qsort(bare, BENCH_ROUNDS, sizeof(double), bench_compare);
+	qsort(ours, BENCH_ROUNDS, sizeof(double), bench_compare);
+	bench_yardstick("yardstick: eventfd to a thread and back", bare[BENCH_ROUNDS / 2]);
+	bench_ratio("IOEVENTFD to interrupt", ours[BENCH_ROUNDS / 2], bare[BENCH_ROUNDS / 2], "round trips", 1.2);
+	io.fd = -1;
+	ioctl(dev->device, VFIO_DEVICE_IOEVENTFD, &io);
+	bench_syscall(SYS_write, e.in, (long)&end, 8);
+	pthread_join(thread, NULL);
+	close(e.in);
+	close(e.out);
+	close(doorbell);
+	close(irq);
+}
+
 static void bench_mmio(struct vfio_dev *dev)
 {
 	volatile uint32_t *regs = vfio_bar(dev, 0);
@@ -200,6 +318,7 @@ static void bench_mmio(struct vfio_dev *dev)
 	vfio_enable_master(dev);
 	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, efd);
 	bench_interrupt(dev, efd);
+	bench_ioeventfd(dev);
 	vfio_irq_eventfd(dev, VFIO_PCI_MSI_IRQ_INDEX, -1);
 	munmap((void *)regs, dev->regions[0].size);
 	close(efd);

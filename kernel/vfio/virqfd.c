@@ -43,6 +43,7 @@ static struct {
 	u64 next_id;
 	u64 running;	      /* id whose handler runs; 0 none */
 	_Atomic u32 finished; /* futex: counts handlers that came back */
+	unsigned waiters;     /* threads that wait for one to come back */
 	int epoll_fd;	      /* -1: none */
 	pid_t pid;	      /* whose epoll_fd and thread these are */
 	pthread_t thread;
@@ -86,7 +87,7 @@ static void virqfd_free(struct virqfd *virqfd)
 static void fire(u64 id)
 {
 	struct virqfd *virqfd;
-	bool orphan;
+	bool orphan, waited;
 
 	mutex_lock(&virq.lock);
 	virqfd = find_locked(id);
@@ -102,9 +103,11 @@ static void fire(u64 id)
 	mutex_lock(&virq.lock);
 	virq.running = 0;
 	orphan = virqfd->orphan;
+	waited = virq.waiters;
 	atomic_fetch_add(&virq.finished, 1);
 	mutex_unlock(&virq.lock);
-	sys_futex((u32 *)&virq.finished, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
+	if (waited)
+		sys_futex((u32 *)&virq.finished, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
 	if (orphan)
 		virqfd_free(virqfd);
 }
@@ -168,6 +171,7 @@ static int start_locked(void)
 	virq.epoll_fd = fd;
 	virq.pid = sys_getpid();
 	virq.running = 0;
+	virq.waiters = 0;
 	return 0;
 }
 
@@ -216,12 +220,14 @@ static void wait_for_handler_locked(u64 id)
 {
 	u32 seen;
 
+	virq.waiters++;
 	while (virq.running == id) {
 		seen = atomic_load(&virq.finished);
 		mutex_unlock(&virq.lock);
 		sys_futex((u32 *)&virq.finished, FUTEX_WAIT_PRIVATE, seen, NULL);
 		mutex_lock(&virq.lock);
 	}
+	virq.waiters--;
 }
 
 void vfio_virqfd_disable(struct virqfd **pvirqfd)

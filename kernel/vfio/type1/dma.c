@@ -108,14 +108,14 @@ err_unmap:
 	return fail(ret, "the page table cannot take iova " RANGE, RANGE_ARGS(dma->iova, vfio_dma_last(dma)));
 }
 
-static void unmap_from_all(struct vfio_iommu *iommu, const struct vfio_dma *dma)
+static void unmap_from_all(struct vfio_iommu *iommu, u64 iova, u64 size)
 {
 	struct vfio_domain *d;
 	u64 bytes;
 
 	TAILQ_FOREACH(d, &iommu->domains, next) {
-		bytes = iommu_unmap(d->domain, dma->iova, dma->size);
-		assert(bytes == dma->size);
+		bytes = iommu_unmap(d->domain, iova, size);
+		assert(bytes == size);
 		(void)bytes;
 	}
 }
@@ -298,9 +298,9 @@ int vfio_dma_do_map(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_
 
 /* ---- unmap ---- */
 
+/* It is in no domain any more. */
 static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
-	unmap_from_all(iommu, dma);
 	mm_unpin(dma->mm, dma->phys, dma->size);
 	RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
 	iommu->dma_avail++;
@@ -310,12 +310,43 @@ static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	free(dma);
 }
 
+/* @first and what follows it without a gap, up to @last.  Return: the last of them. */
+static struct vfio_dma *run_of(struct vfio_iommu *iommu, struct vfio_dma *first, u64 last)
+{
+	struct vfio_dma *dma = first, *next;
+
+	while ((next = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma)) && next->iova == vfio_dma_last(dma) + 1 &&
+	       vfio_dma_last(next) <= last)
+		dma = next;
+	return dma;
+}
+
+/*
+ * Mappings side by side leave the page tables together: one walk, one invalidation.  Return: what follows
+ * @until; *@ret_bytes grows by their sizes.
+ */
+static struct vfio_dma *remove_run(struct vfio_iommu *iommu, struct vfio_dma *first, struct vfio_dma *until,
+				   u64 *ret_bytes)
+{
+	struct vfio_dma *const behind = RB_NEXT(vfio_dma_tree, &iommu->dmas, until);
+	struct vfio_dma *dma, *next;
+
+	unmap_from_all(iommu, first->iova, vfio_dma_last(until) - first->iova + 1);
+	for (dma = first; dma != behind; dma = next) {
+		next = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma);
+		*ret_bytes += dma->size;
+		remove_dma(iommu, dma);
+	}
+	return behind;
+}
+
 void vfio_dma_remove_all(struct vfio_iommu *iommu)
 {
-	struct vfio_dma *dma;
+	struct vfio_dma *dma = RB_MIN(vfio_dma_tree, &iommu->dmas);
+	u64 bytes = 0;
 
-	while ((dma = RB_ROOT(&iommu->dmas)))
-		remove_dma(iommu, dma);
+	while (dma)
+		dma = remove_run(iommu, dma, run_of(iommu, dma, UINT64_MAX), &bytes);
 }
 
 int vfio_dma_check_edges(struct vfio_iommu *iommu, const struct vfio_dma *dma, u64 iova, u64 last)
@@ -379,10 +410,9 @@ static bool v1_stops_at(const struct vfio_iommu *iommu, const struct vfio_dma *d
 static int unmap_range(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 iova, u64 last,
 		       const struct vfio_bitmap *bitmap, u64 *ret_bytes)
 {
-	struct vfio_dma *next;
 	int ret;
 
-	for (; dma && dma->iova <= last; dma = next) {
+	while (dma && dma->iova <= last) {
 		if (v1_stops_at(iommu, dma, iova, last))
 			break;
 		if (bitmap) {
@@ -390,9 +420,7 @@ static int unmap_range(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 iova,
 			if (ret)
 				return ret;
 		}
-		next = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma);
-		*ret_bytes += dma->size;
-		remove_dma(iommu, dma);
+		dma = remove_run(iommu, dma, bitmap ? dma : run_of(iommu, dma, last), ret_bytes);
 	}
 	return 0;
 }
