@@ -39,6 +39,7 @@ static const struct owned owned[] = {
 	{ "/sys/bus/amba", false },
 	{ "/sys/class/pci_bus", false },
 	{ "/sys/kernel/iommu_groups", false },
+	{ "/sys/kernel/debug/vfio", false },
 	{ "/sys/class/vfio", true },
 	{ "/sys/class/iommu", false },
 	{ "/sys/devices/virtual/vfio", true },

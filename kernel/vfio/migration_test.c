@@ -503,6 +503,54 @@ static void bits_are_set_and_none_cleared(void **state)
 	close_device(dev);
 }
 
+/* ---- debugfs ---- */
+
+static void shows(const char *file, const char *want)
+{
+	char path[128], buf[128];
+	struct file *f;
+	u64 pos = 0;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "sys/kernel/debug/vfio/fake2/migration/%s", file);
+	explain_begin();
+	f = kernfs_open_attr(path, O_RDONLY);
+	assert_true(f && !IS_ERR(f));
+	len = f->f_op->read(f, buf, sizeof(buf) - 1, &pos);
+	fput(f);
+	assert_true(len >= 0);
+	buf[len] = 0;
+	assert_string_equal(buf, want);
+}
+
+static void rebind(u64 flags)
+{
+	explain_begin();
+	kernfs_lock();
+	device_driver_detach(&t_dev[FAKE2].dev);
+	t_dev[FAKE2].vdev.mig_ops = flags ? &note_mig_ops : NULL;
+	t_dev[FAKE2].vdev.log_ops = flags & VFIO_MIGRATION_PRE_COPY ? &note_log_ops : NULL;
+	t_dev[FAKE2].vdev.migration_flags = flags;
+	assert_int_equal(device_driver_attach(&fake_driver, &t_dev[FAKE2].dev), 0);
+	kernfs_unlock();
+}
+
+static void debugfs_of_a_device(void **state)
+{
+	(void)state;
+	assert_false(kernfs_exists("sys/kernel/debug/vfio/fake2"));
+	rebind(ALL_STATES);
+	note.state = PRE_COPY_P2P;
+	shows("state", "PRE_COPY_P2P\n");
+	note.state = ERROR;
+	shows("state", "ERROR\n");
+	shows("features", "stop-copy\np2p\npre-copy\ndirty-tracking\n");
+	rebind(VFIO_MIGRATION_STOP_COPY);
+	shows("features", "stop-copy\n");
+	rebind(0);
+	assert_false(kernfs_exists("sys/kernel/debug/vfio/fake2"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -516,6 +564,7 @@ int main(void)
 		cmocka_unit_test_teardown(ranges_are_checked, t_close_all),
 		cmocka_unit_test_teardown(reports_are_checked, t_close_all),
 		cmocka_unit_test_teardown(bits_are_set_and_none_cleared, t_close_all),
+		cmocka_unit_test_teardown(debugfs_of_a_device, t_close_all),
 	};
 
 	return cmocka_run_group_tests(tests, t_machine, t_machine_end);

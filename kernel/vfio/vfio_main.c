@@ -113,12 +113,19 @@ static int register_in_group(struct vfio_device *vdev, struct vfio_group *group,
 	if (ret)
 		return ret;
 	ret = vfio_sysfs_add_device(vdev);
-	if (ret) {
-		dev_set_leave(vdev);
-		return ret;
-	}
+	if (ret)
+		goto err_leave;
+	ret = vfio_debugfs_add_device(vdev);
+	if (ret)
+		goto err_sysfs;
 	vfio_group_add_device(group, vdev);
 	return 0;
+
+err_sysfs:
+	vfio_sysfs_del_device(vdev);
+err_leave:
+	dev_set_leave(vdev);
+	return ret;
 }
 
 int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const struct vfio_device_ops *ops,
@@ -215,6 +222,7 @@ void vfio_unregister_group_dev(struct vfio_device *vdev)
 	wait_for_own_files(vdev);
 	fd = wait_for_other_processes(vdev);
 	vfio_group_del_device(group, vdev);
+	vfio_debugfs_del_device(vdev);
 	vfio_sysfs_del_device(vdev);
 	dev_set_leave(vdev);
 	if (fd >= 0)

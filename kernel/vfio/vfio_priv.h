@@ -103,6 +103,12 @@ void vfio_device_put(struct vfio_device *vdev);
 /** vfio_migration_feature - one of VFIO_DEVICE_FEATURE's numbers that belong to migration */
 int vfio_migration_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz);
 
+/* ---- debugfs.c; tree lock held ---- */
+
+/** vfio_debugfs_add_device - the files of a device that can migrate; of others none.  0; -errno. */
+int vfio_debugfs_add_device(struct vfio_device *vdev);
+void vfio_debugfs_del_device(struct vfio_device *vdev);
+
 /* ---- vfio_sysfs.c: the nodes that udev and libraries look for ---- */
 
 /**
