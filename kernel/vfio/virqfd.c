@@ -4,7 +4,8 @@
  *
  * One thread waits for all of them with epoll; it starts with the first.  A handler runs on that
  * thread with no lock held, after the eventfd was read, so a signal that comes while it runs makes it
- * run again.  An eventfd that is signalled already when it is enabled fires at once.
+ * run again.  An eventfd that is signalled already when it is enabled fires at once.  Edges are waited
+ * for, not the level: each write to the eventfd calls once, also if it counts as a semaphore.
  *
  * The thread knows an eventfd by a number, never by pointer: between the moment epoll names it and the
  * moment we hold the lock it may have been disabled.
@@ -131,7 +132,7 @@ static void *virqfd_thread(void *arg)
 
 static long epoll_add(int epoll_fd, const struct virqfd *virqfd)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = virqfd->id };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = virqfd->id };
 
 	return sys_call(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, eventfd_ctx_fd(virqfd->ctx), &event);
 }

@@ -108,6 +108,27 @@ static void fires_at_once_if_signalled(void **state)
 	close(fd);
 }
 
+/* One write, one call; the rest of a semaphore's count is left. */
+static void a_semaphore_fires_once_a_write(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE | EFD_NONBLOCK);
+	struct virqfd *virqfd = NULL;
+	struct counter counter = { 0 };
+	u64 three = 3, one;
+
+	(void)state;
+	assert_int_equal(vfio_virqfd_enable(&counter, count_it, &counter, &virqfd, fd), 0);
+	assert_int_equal(write(fd, &three, sizeof(three)), sizeof(three));
+	wait_for(&counter.calls, 1);
+	sleep_ms(20);
+	assert_int_equal(counter.calls, 1);
+	vfio_virqfd_disable(&virqfd);
+	assert_int_equal(read(fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(read(fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(read(fd, &one, sizeof(one)), -1);
+	close(fd);
+}
+
 static void works_after_the_program_closed_it(void **state)
 {
 	int fd = eventfd(0, EFD_CLOEXEC), other = dup(fd);
@@ -252,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fires),
 		cmocka_unit_test(fires_at_once_if_signalled),
+		cmocka_unit_test(a_semaphore_fires_once_a_write),
 		cmocka_unit_test(works_after_the_program_closed_it),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(disable_waits_for_the_handler),
