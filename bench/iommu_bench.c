@@ -12,6 +12,7 @@
  * Goals are aims for a quiet machine, not test results: the exit status says only whether it ran.
  */
 #include <inttypes.h>
+#include <linux/iommufd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@
 #define SMALL_IOVA 0x10000000ull
 #define BIG_IOVA (1ull << 32)
 
-static double getppid_ns;
+static double getppid_ns, miss_ns;
 static struct hw_iommu *hw;
 static struct iommu_device *iommu;
 static struct iommu_domain *domain;
@@ -94,6 +95,7 @@ static phys_addr_t phys_of(const void *p)
 
 static const struct hw_bus_ops bus = {
 	.read = bus_none_read, .write = bus_none_write, .host_ptr = bus_host_ptr, .copy = guard_copy,
+	.load64 = guard_load64, .cmpxchg64 = guard_cmpxchg64,
 };
 
 static const struct iommu_hw_ops hw_ops = {
@@ -101,6 +103,8 @@ static const struct iommu_hw_ops hw_ops = {
 	.set_root_table = hw_iommu_set_root_table,
 	.invalidate_device = hw_iommu_invalidate_device,
 	.invalidate_pages = hw_iommu_invalidate_pages,
+	.invalidate_pasid = hw_iommu_invalidate_pasid,
+	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
 };
 
 /* With huge pages if the machine gives any, so that page faults and TLB misses of the host stay out. */
@@ -147,10 +151,82 @@ static void bench_translation(void)
 
 	ns = best_ns(1000000, do_translate, &hit);
 	report("translate, hit", ns, "ns", ns / getppid_ns, "getppid", "<= 10 ns");
-	ns = best_ns(1000000, do_translate, &miss);
+	ns = miss_ns = best_ns(1000000, do_translate, &miss);
 	report("translate, miss (4 KiB pages)", ns, "ns", ns / getppid_ns, "getppid", "<= 60 ns");
 	ns = best_ns(1000000, do_translate, &big);
 	report("translate, 64 MiB in 2 MiB pages", ns, "ns", ns / getppid_ns, "getppid", "<= 15 ns");
+}
+
+/* ---- two stages ---- */
+
+#define GUEST_TABLES 0x4000000000ull /* guest addresses: of its tables, and of its memory */
+#define GUEST_MEM 0x5000000000ull
+#define GUEST_IOVA 0x40000000ull
+
+/* A guest's tables for as many pages as the plain case has, by hand, at @tables: root, two below, lowest ones. */
+static void guest_tables(u64 *tables, unsigned pages)
+{
+	u64 *low = tables + 3 * 512;
+
+	tables[0] = 7 | (GUEST_TABLES + PAGE_SIZE);
+	tables[512 + (GUEST_IOVA >> 30)] = 7 | (GUEST_TABLES + 2 * PAGE_SIZE);
+	for (unsigned i = 0; i < pages / 512; i++)
+		tables[1024 + i] = 7 | (GUEST_TABLES + (3 + i) * PAGE_SIZE);
+	for (unsigned i = 0; i < pages; i++)
+		low[i] = 7 | (GUEST_MEM + i * PAGE_SIZE);
+}
+
+/* An entry of AMD's device table as a guest writes it: its table of guest tables has one entry. */
+static struct iommu_domain *nested_domain(struct iommu_device *unit, struct iommu_domain *parent, bool intel,
+					  u64 *gcr3)
+{
+	const u64 at = GUEST_TABLES + (1u << 20);
+	struct iommu_hwpt_vtd_s1 s1 = { .pgtbl_addr = GUEST_TABLES, .addr_width = 48 };
+	struct iommu_hwpt_amd_guest dte = { .dte = { 3 | 3ull << 54 | (at >> 12 & 7) << 58,
+						     (at >> 15 & 0xffff) << 16 | at >> 31 << 43 } };
+	struct iommu_user_data data = { IOMMU_HWPT_DATA_VTD_S1, &s1, sizeof(s1) };
+
+	*gcr3 = 1 | GUEST_TABLES;
+	if (!intel)
+		data = (struct iommu_user_data){ IOMMU_HWPT_DATA_AMD_GUEST, &dte, sizeof(dte) };
+	return unit->ops->domain_alloc_nested(unit, NULL, parent, 0, &data);
+}
+
+/* Another unit of the same kind, with all features.  The second stage has 4 KiB pages, as in the plain case. */
+static void bench_nested(bool intel, char *pool)
+{
+	const unsigned pages = POOL_BYTES / PAGE_SIZE / 2;
+	struct walk miss = { GUEST_IOVA, PAGE_SIZE, pages };
+	char *tables = pool_new(2u << 20);
+	struct hw_iommu *hw2 = hw_iommu_create(&bus, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
+	struct iommu_device *unit = intel ? intel_iommu_init("dmar1", &hw_ops, hw2, 48, IOMMU_FULL) :
+					    amd_iommu_init("ivhd1", &hw_ops, hw2, 0x1000, IOMMU_FULL);
+	struct iommu_domain *parent = unit->ops->domain_alloc_paging_flags(unit, NULL, IOMMU_ALLOC_NEST_PARENT, NULL);
+	struct iommu_domain *nested;
+	struct iotlb *plain = iotlb;
+	double ns;
+
+	check(!IS_ERR(parent), "the parent domain");
+	memset(tables, 0, 2u << 20);
+	guest_tables((u64 *)tables, pages);
+	check(!iommu_map(parent, GUEST_TABLES, phys_of(tables), 2u << 20, 3), "map");
+	check(!iommu_map(parent, GUEST_MEM, phys_of(pool + PAGE_SIZE), POOL_BYTES - PAGE_SIZE, 3), "map");
+	nested = nested_domain(unit, parent, intel, (u64 *)(tables + (1u << 20)));
+	check(!IS_ERR(nested), "the nested domain");
+	check(!unit->ops->attach_dev(unit, nested, DEVID), "attach_dev");
+	iotlb = iotlb_create(hw2, DEVID);
+	ns = best_ns(1000000, do_translate, &miss);
+	report("translate, miss in two stages", ns, "ns", ns / miss_ns, "one stage", "<= 4");
+	iotlb_destroy(iotlb);
+	iotlb = plain;
+	(void)unit->ops->attach_dev(unit, &iommu_blocked_domain, DEVID);
+	iommu_domain_free(nested);
+	iommu_domain_free(parent);
+	if (intel)
+		intel_iommu_exit(unit);
+	else
+		amd_iommu_exit(unit);
+	hw_iommu_destroy(hw2);
 }
 
 /* ---- DMA ---- */
@@ -283,11 +359,12 @@ int main(int argc, char **argv)
 	map_pool(pool);
 	bench_dma(pool, device);
 	bench_translation();
+	bench_nested(intel, pool);
 	bench_map(pool);
 
 	iotlb_destroy(iotlb);
 	iommu_unmap(domain, 0, 1ull << 62);
-	(void)iommu->ops->attach_dev(iommu, &(struct iommu_domain){ .type = IOMMU_DOMAIN_BLOCKED }, DEVID);
+	(void)iommu->ops->attach_dev(iommu, &iommu_blocked_domain, DEVID);
 	iommu_domain_free(domain);
 	if (intel)
 		intel_iommu_exit(iommu);

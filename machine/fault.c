@@ -33,14 +33,6 @@ static bool said_before(const struct hw_iommu_fault *fault)
 	return same;
 }
 
-static bool is_mapped(struct iotlb *iotlb, u64 iova)
-{
-	u64 pa;
-
-	return !iotlb_translate(iotlb, iova, false, false, &pa) ||
-	       !iotlb_translate(iotlb, iova, true, false, &pa);
-}
-
 /* The nearest mapped page on one side, up to NEAR_PAGES away: how many pages; 0 none. */
 static unsigned pages_to_mapped(struct iotlb *iotlb, u64 page, bool below)
 {
@@ -49,7 +41,7 @@ static unsigned pages_to_mapped(struct iotlb *iotlb, u64 page, bool below)
 
 		if (below ? dist > page : page + dist < page)
 			return 0;
-		if (is_mapped(iotlb, below ? page - dist : page + dist))
+		if (iotlb_probe(iotlb, below ? page - dist : page + dist))
 			return n;
 	}
 	return 0;

@@ -191,6 +191,8 @@ void iotlb_destroy(struct iotlb *iotlb);
 int iotlb_access(struct iotlb *iotlb, u64 iova, void *buf, size_t len_bytes, bool write);
 /** iotlb_translate - for benches and tests: 0 and the physical address; -EFAULT (recorded if @record). */
 int iotlb_translate(struct iotlb *iotlb, u64 iova, bool write, bool record, u64 *ret_pa);
+/** iotlb_probe - is anything mapped at @iova?  Leaves no fault record, and no marks of a write. */
+bool iotlb_probe(struct iotlb *iotlb, u64 iova);
 struct iotlb_stats { u64 hits, misses, bytes_read, bytes_written, faults; };
 void iotlb_stats_get(struct iotlb *iotlb, struct iotlb_stats *ret);
 

@@ -667,6 +667,18 @@ int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret
 	return err;
 }
 
+bool iotlb_probe(struct iotlb *t, u64 iova)
+{
+	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, false };
+	struct hw_translation tr;
+	bool mapped;
+
+	iotlb_hold(t);
+	mapped = (t->entry.q0 || !entry_fetch(t)) && !walk.format->walk(&walk, iova, &tr);
+	iotlb_let_go(t);
+	return mapped;
+}
+
 /* ---- coming and going ---- */
 
 /* One that nobody uses any more, else a new one at the head of the list.  hw_iommu.lock held. */
