@@ -439,6 +439,92 @@ static void test_without_iommu(void **state)
 	pci_disable_device(edu);
 }
 
+/* ---- IOMMUs with all features ---------------------------------------------------------------- */
+
+#define WIDE "0000:01:00.0"   /* behind VT-d, 20 bits of PASID */
+#define NARROW "0000:02:00.0" /* behind AMD, which takes 16 of its 20 */
+#define NO_PASIDS "0000:03:00.0"
+
+static int setup_full(void **state)
+{
+	struct machine_config *cfg = machine_config_new();
+	int err;
+
+	explain_enable();
+	explain_set_sink(sink);
+	make_dir();
+	assert_int_equal(machine_config_set_iommu(cfg, "intel,features=full"), 0);
+	assert_int_equal(machine_config_set_iommu(cfg, "amd,features=full"), 0);
+	assert_int_equal(machine_config_add(cfg, "pcitest,pasid=20"), 0);
+	assert_int_equal(machine_config_add(cfg, "pcitest,pasid=20,iommu=1"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,iommu=1"), 0);
+	err = machine_create(dir, cfg);
+	machine_config_free(cfg);
+	return err;
+}
+
+static phys_addr_t demand_phys;
+
+/* Whoever attached the domain: map the page that is asked for. */
+static int map_on_demand(struct iopf_group *group)
+{
+	const struct iommu_page_request *request = &TAILQ_FIRST(&group->faults)->request;
+	int err = iommu_map(group->handle->domain, request->addr, demand_phys, PAGE_SIZE, IOMMU_READ | IOMMU_WRITE);
+
+	iopf_group_response(group, err ? IOMMU_PAGE_RESP_INVALID : IOMMU_PAGE_RESP_SUCCESS);
+	iopf_group_free(group);
+	return 0;
+}
+
+static void pasid_dma(const char *name, u32 pasid)
+{
+	struct pci_dev *pdev = pci_get_device_by_name(name);
+	struct hw_dma *dma = hw_dma_open_pasid(container_of(pdev, struct machine_device, pdev)->hw, pasid);
+	struct iommu_domain *domain = iommu_paging_domain_alloc_flags(&pdev->dev, IOMMU_ALLOC_PASID, NULL);
+	u32 *mem = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), word = 0x1234;
+	struct iommu_attach_handle handle;
+
+	assert_non_null(dma);
+	assert_false(IS_ERR(domain));
+	assert_int_equal(mm_pin(mm_self(), (u64)(uintptr_t)mem, PAGE_SIZE, true, &demand_phys), 0);
+	assert_int_equal(pci_enable_device(pdev), 0);
+	pci_set_master(pdev);
+	assert_int_equal(hw_dma_write(dma, IOVA, &word, 4), -EFAULT);
+	assert_non_null(strstr(last_event, "nothing is attached to that PASID"));
+	assert_int_equal(hw_dma_request_pages(dma, IOVA, 4, true), -EFAULT); /* nobody to ask */
+	domain->iopf_handler = map_on_demand;
+	assert_int_equal(iommu_attach_device_pasid(domain, &pdev->dev, pasid, &handle), 0);
+	assert_int_equal(hw_dma_write(dma, IOVA, &word, 4), -EFAULT);
+	assert_int_equal(hw_dma_request_pages(dma, IOVA, 4, true), 0);
+	assert_int_equal(hw_dma_write(dma, IOVA, &word, 4), 0);
+	assert_int_equal(mem[0], 0x1234);
+	iommu_detach_device_pasid(&pdev->dev, pasid);
+	iommu_domain_free(domain);
+	hw_dma_close(dma);
+	pci_disable_device(pdev);
+	mm_unpin(mm_self(), demand_phys, PAGE_SIZE);
+	munmap(mem, PAGE_SIZE);
+}
+
+static void test_full_iommus(void **state)
+{
+	struct pci_dev *wide, *narrow, *none;
+
+	attach_ok();
+	guard_install();
+	wide = pci_get_device_by_name(WIDE);
+	narrow = pci_get_device_by_name(NARROW);
+	none = pci_get_device_by_name(NO_PASIDS);
+	links_to("sys/bus/pci/devices/" WIDE "/iommu", "dmar0");
+	links_to("sys/bus/pci/devices/" NARROW "/iommu", "ivhd0");
+	assert_int_equal(iommu_max_pasids(&wide->dev), 1 << 20);
+	assert_int_equal(iommu_max_pasids(&narrow->dev), 1 << 16);
+	assert_int_equal(iommu_max_pasids(&none->dev), 0);
+	assert_true(device_iommu_capable(&none->dev, IOMMU_CAP_DIRTY_TRACKING));
+	pasid_dma(WIDE, 0xfffff);
+	pasid_dma(NARROW, 0xffff);
+}
+
 static void test_stores(void **state)
 {
 	char path[PATH_MAX];
@@ -484,6 +570,7 @@ int main(void)
 		T(test_interrupts),
 		T(test_edu_config_as_on_linux),
 		cmocka_unit_test_setup_teardown(test_without_iommu, setup_noiommu, teardown),
+		cmocka_unit_test_setup_teardown(test_full_iommus, setup_full, teardown),
 		T(test_stores),
 		T(test_destroy_follows_no_links),
 	};
