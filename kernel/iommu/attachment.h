@@ -6,8 +6,8 @@
  * An attachment is on the list of the domain whose tables of ours the hardware walks: the attached one, or
  * the parent of a nested one.  So a list has everybody who must be told when the tables change.
  *
- * Locks: the list by the lock of that domain; the rest by the mutex of the device's group, which the caller
- * of attach_dev and set_dev_pasid holds.
+ * Locks: the list by the lock of that domain, as are domain and tables while it is on one; the rest by the
+ * mutex of the device's group, which the caller of attach_dev and set_dev_pasid holds.
  */
 #ifndef KERNEL_IOMMU_ATTACHMENT_H
 #define KERNEL_IOMMU_ATTACHMENT_H

@@ -793,6 +793,35 @@ static void test_dirty_while_devices_write(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+/* Devices come and go while the tables that their entries name change: the root grows, marks go on and off. */
+static void *attacher(void *arg)
+{
+	while (!atomic_load(&stop)) {
+		attach(blocked, OTHER_DEVID);
+		attach(domain, OTHER_DEVID);
+	}
+	return NULL;
+}
+
+static void test_attach_while_tables_change(void **state)
+{
+	pthread_t thread;
+
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, attacher, NULL), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		if (domain->dirty_ops)
+			assert_int_equal(iommu_domain_set_dirty_tracking(domain, i % 2), 0);
+		if (i % 100 == 0 && kind->top_bits == 64) /* one level more each time */
+			assert_int_equal(iommu_map(domain, 1ull << (39 + i / 100 * 9), arena_phys(0), PAGE_SIZE, 3), 0);
+		assert_int_equal(iommu_map(domain, 0x1000, arena_phys(0), PAGE_SIZE, 3), 0);
+		dma_ok(0x1000, 64, true);
+		assert_int_equal(iommu_unmap(domain, 0x1000, PAGE_SIZE), PAGE_SIZE);
+	}
+	atomic_store(&stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 #define TEST(fn) { #fn, fn }
 
 int main(void)
@@ -801,6 +830,7 @@ int main(void)
 		TEST(test_domains), TEST(test_never_attached_device), TEST(test_attach_refuses), TEST(test_width),
 		TEST(test_large_pages), TEST(test_no_permission), TEST(test_many_domains), TEST(test_random),
 		TEST(test_unmap_while_devices_write), TEST(test_dirty_while_devices_write),
+		TEST(test_attach_while_tables_change),
 	};
 	static struct CMUnitTest tests[ARRAY_SIZE(kinds) * ARRAY_SIZE(cases)];
 	static char names[ARRAY_SIZE(tests)][64];

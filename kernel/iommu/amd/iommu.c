@@ -189,12 +189,13 @@ static void rid_leave(struct amd_iommu *amd, struct amd_dev *dev)
 {
 	struct iommu_domain *tables = dev->rid.tables;
 
-	dev->rid.domain = NULL;
-	if (!tables)
+	if (!tables) {
+		dev->rid.domain = NULL;
 		return;
+	}
 	mutex_lock(&tables->lock);
 	TAILQ_REMOVE(&to_amd_domain(tables)->attached, &dev->rid, node);
-	dev->rid.tables = NULL;
+	dev->rid.domain = dev->rid.tables = NULL;
 	if (dev->nr_pasids)
 		dte_update(amd, dev); /* theirs goes on */
 	else
@@ -206,13 +207,14 @@ static void rid_join(struct amd_iommu *amd, struct amd_dev *dev, struct iommu_do
 {
 	struct iommu_domain *tables = tables_of(domain);
 
-	dev->rid.domain = domain->type == IOMMU_DOMAIN_BLOCKED ? NULL : domain;
 	if (!tables) {
+		dev->rid.domain = domain->type == IOMMU_DOMAIN_BLOCKED ? NULL : domain;
 		dte_update(amd, dev);
 		return;
 	}
 	mutex_lock(&tables->lock);
 	TAILQ_INSERT_TAIL(&to_amd_domain(tables)->attached, &dev->rid, node);
+	dev->rid.domain = domain;
 	dev->rid.tables = tables;
 	if (to_amd_domain(tables)->v2)
 		gcr3_store(amd, dev, IOMMU_NO_PASID, to_amd_domain(tables));

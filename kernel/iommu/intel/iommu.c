@@ -58,12 +58,13 @@ static void leave(struct intel_iommu *vtd, struct intel_dev *dev, struct attachm
 {
 	struct iommu_domain *tables = at->tables;
 
-	at->domain = NULL;
-	if (!tables)
+	if (!tables) {
+		at->domain = NULL;
 		return;
+	}
 	mutex_lock(&tables->lock);
 	TAILQ_REMOVE(&to_intel_domain(tables)->attached, at, node);
-	at->tables = NULL;
+	at->domain = at->tables = NULL;
 	vtd_entry_set(vtd, dev, at);
 	mutex_unlock(&tables->lock);
 }
