@@ -28,7 +28,7 @@
 struct fake_hw {
 	struct platform_device pdev;
 	u8 mem[4][0x2000];
-	bool level;
+	atomic_bool level;
 	bool direct; /* page 1 of region 0 */
 	unsigned resets, nr;
 	struct { bool write; unsigned region, len; u64 off; } seen[64];
