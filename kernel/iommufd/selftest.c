@@ -14,6 +14,7 @@
 #include "kernel/iommufd/hw_pagetable.h"
 #include "kernel/iommufd/iommufd_test.h"
 #include "kernel/iommufd/selftest_access.h"
+#include "kernel/iommufd/selftest_dmabuf.h"
 #include "kernel/iommufd/selftest_mock.h"
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
@@ -522,6 +523,8 @@ static int (*const ops[])(struct iommufd_ucmd *ucmd) = {
 	[IOMMU_TEST_OP_PASID_REPLACE] = op_pasid_replace,
 	[IOMMU_TEST_OP_PASID_DETACH] = op_pasid_detach,
 	[IOMMU_TEST_OP_PASID_CHECK_HWPT] = op_pasid_check,
+	[IOMMU_TEST_OP_DMABUF_GET] = mock_dmabuf_get,
+	[IOMMU_TEST_OP_DMABUF_REVOKE] = mock_dmabuf_revoke,
 };
 
 int iommufd_test(struct iommufd_ucmd *ucmd)

@@ -508,6 +508,7 @@ static void accesses(void)
 	is(access_pages(acc, 0x10000, 5 * PG, NULL, 0), -ENOENT);
 	is(access_pages(acc, 0x10000, 0, NULL, 0), -EINVAL);
 	is(access_pages(acc, 0x10800, PG, NULL, 0), -EINVAL); /* from the start of a page on */
+	is(access_pages(acc, 0x20800, PG, NULL, 0), -ENOENT);
 	is(access_pages(acc, 0x10000, PG, nowhere, 0), -EFAULT);
 	is(access_pages(acc, 0x10000, 16 * MiB + 1, NULL, 0), -ENOMEM);
 	is(access_pages(acc, 0x10000, PG, NULL, 2), -EOPNOTSUPP);
@@ -672,6 +673,52 @@ static void hwpt_errors(void)
 	is(destroy(dirty), 0);
 	is(destroy(plain), 0);
 	close((int)ffd);
+}
+
+/* More than one thing is wrong: which of them is told? */
+static void hwpt_error_order(void)
+{
+	enum { DEV, IOAS, AUTO, PARENT, VIOMMU, NOBODY = 9999 };
+	static const struct {
+		uint32_t dev, pt, flags, type, len;
+		long err;
+	} rows[] = {
+		{ NOBODY, NOBODY, ~0u, 0, 8, -EINVAL },		/* data without a type */
+		{ NOBODY, NOBODY, ~0u, 0, 0, -ENOENT },		/* no such device */
+		{ DEV, NOBODY, ~0u, 0, 0, -EINVAL },		/* nothing to make it from */
+		{ DEV, DEV, ~0u, SELFTEST_DATA, 2, -EINVAL },
+		{ DEV, IOAS, ~0u, 0, 0, -EOPNOTSUPP },		/* unknown flags */
+		{ DEV, IOAS, IOMMU_HWPT_FAULT_ID_VALID, 1, 8, -EOPNOTSUPP }, /* the data's type, before the queue */
+		{ DEV, IOAS, IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_DIRTY_TRACKING, SELFTEST_DATA, 2, -EINVAL },
+		{ DEV, IOAS, IOMMU_HWPT_FAULT_ID_VALID, 0, 0, -ENOENT },
+		{ DEV, AUTO, ~0u, SELFTEST_DATA, 2, -EOPNOTSUPP }, /* flags, before it is no parent */
+		{ DEV, AUTO, 0, 0, 0, -EOPNOTSUPP },		/* nested needs data */
+		{ DEV, AUTO, 0, SELFTEST_DATA, 2, -EINVAL },
+		{ DEV, PARENT, IOMMU_HWPT_ALLOC_NEST_PARENT, SELFTEST_DATA, 8, -EOPNOTSUPP },
+		{ DEV, VIOMMU, ~0u, SELFTEST_DATA, 2, -EOPNOTSUPP },
+		{ DEV, VIOMMU, 0, 0, 0, -EOPNOTSUPP },
+		{ DEV, VIOMMU, 0, 1, 8, -EOPNOTSUPP },
+		{ DEV, VIOMMU, IOMMU_HWPT_ALLOC_NEST_PARENT, SELFTEST_DATA, 8, -EOPNOTSUPP },
+		{ DEV, VIOMMU, IOMMU_HWPT_FAULT_ID_VALID, SELFTEST_DATA, 8, -ENOENT },
+	};
+	uint32_t data[4] = { 0 }, id[5];
+	struct mock a = { 0 };
+
+	id[IOAS] = (uint32_t)ioas_alloc();
+	is(mock(id[IOAS], &a), 0);
+	id[DEV] = a.dev;
+	id[AUTO] = a.hwpt;
+	id[PARENT] = (uint32_t)hwpt_alloc(a.dev, id[IOAS], IOMMU_HWPT_ALLOC_NEST_PARENT);
+	id[VIOMMU] = (uint32_t)viommu_alloc(a.dev, id[PARENT], SELFTEST_VIOMMU, NULL, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t dev = rows[i].dev == NOBODY ? NOBODY : id[rows[i].dev];
+		uint32_t pt = rows[i].pt == NOBODY ? NOBODY : id[rows[i].pt];
+		long ret = hwpt_alloc_full(dev, pt, rows[i].flags, rows[i].type, rows[i].len ? data : NULL, rows[i].len, NOBODY);
+
+		if (ret != rows[i].err)
+			printf("%s: row %zu\n", current, i);
+		is(ret, rows[i].err);
+	}
 }
 
 /* ---- dirty tracking ---- */
@@ -1185,6 +1232,50 @@ static void hw_queues(void)
 	is(destroy(viommu), 0);
 }
 
+/* A dma-buf that can be revoked.  The call's result is the descriptor; Linux 7.3.4 makes one and says 0. */
+static void dmabufs(void)
+{
+	union test_cmd c = { .w = { [4] = 0 } };
+	long ioas = ioas_alloc(), buf;
+	struct iommu_ioas_map_file m = { .size = sizeof(m), .flags = 7, .ioas_id = (uint32_t)ioas, .length = 2 * PG,
+					 .iova = MOCK_START };
+	struct mock a = { 0 };
+
+	is(test(DMABUF_GET, 0, &c), -EINVAL);
+	c.w[4] = 2 * MiB + 1;
+	is(test(DMABUF_GET, 0, &c), -EINVAL);
+	c.w[4] = PG + 1; /* two pages */
+	c.w[5] = O_CLOEXEC;
+	buf = test(DMABUF_GET, 0, &c);
+	if (buf == 0) {
+		puts("dmabufs: this kernel does not tell the descriptor: not asked");
+		return;
+	}
+	is(buf > 0, 1);
+	is(fcntl((int)buf, F_GETFD), FD_CLOEXEC);
+	is(mock(ioas, &a), 0);
+	m.fd = (int)buf;
+	m.start = PG;
+	is(sys(ioctl(fd, IOMMU_IOAS_MAP_FILE, &m)), -EINVAL); /* past its end */
+	m.start = 0;
+	is(sys(ioctl(fd, IOMMU_IOAS_MAP_FILE, &m)), 0);
+	c = (union test_cmd){ .w = { [4] = (uint32_t)fd, [5] = 1 } };
+	is(test(DMABUF_REVOKE, 0, &c), -EINVAL);
+	c.w[4] = 9999;
+	is(test(DMABUF_REVOKE, 0, &c), -EBADF);
+	c.w[4] = (uint32_t)buf;
+	is(test(DMABUF_REVOKE, 0, &c), 0);
+	is(check_map(a.hwpt, MOCK_START, MOCK_PG, buffer), -EINVAL); /* nothing is there any more */
+	m.iova += MiB;
+	is(sys(ioctl(fd, IOMMU_IOAS_MAP_FILE, &m)), -ENODEV);
+	c.w[5] = 0;
+	is(test(DMABUF_REVOKE, 0, &c), 0);
+	is(sys(ioctl(fd, IOMMU_IOAS_MAP_FILE, &m)), 0);
+	is(unmap(ioas, MOCK_START, 2 * PG), 2 * PG); /* the first one is still a mapping */
+	close((int)buf);
+	is(unmap(ioas, m.iova, 2 * PG), 2 * PG);
+}
+
 /* ---- the envelope ---- */
 
 static void envelope(void)
@@ -1205,6 +1296,9 @@ static void envelope(void)
 	big[sizeof(big) - 1] = 1;
 	is(sys(ioctl(fd, TEST_CMD, c)), -E2BIG);
 	is(sys(ioctl(fd, TEST_CMD, NULL)), -EFAULT);
+	/* A vIOMMU's struct as short as it may be still has the result. */
+	is(sys(ioctl(fd, IOMMU_VIOMMU_ALLOC, &(struct iommu_viommu_alloc){ .size = 20 })), -EINVAL);
+	is(sys(ioctl(fd, IOMMU_VIOMMU_ALLOC, &(struct iommu_viommu_alloc){ .size = 24 })), -EOPNOTSUPP);
 	c->w[0] = sizeof(*c);
 	c->w[1] = 0;
 	is(sys(ioctl(fd, TEST_CMD, c)), -EOPNOTSUPP);
@@ -1260,10 +1354,10 @@ static const struct {
 } cases[] = {
 	{ "attaching", attaching }, { "mapping", mapping }, { "memory_that_is_not_there", memory_that_is_not_there },
 	{ "sharing_pins", sharing_pins }, { "mapped_file", mapped_file }, { "reserved", reserved }, { "accesses", accesses },
-	{ "access_and_domain", access_and_domain }, { "hw_info", hw_info }, { "hwpt_errors", hwpt_errors },
+	{ "access_and_domain", access_and_domain }, { "hw_info", hw_info }, { "hwpt_errors", hwpt_errors }, { "hwpt_error_order", hwpt_error_order },
 	{ "dirty", dirty }, { "dirty_unaligned", dirty_unaligned }, { "dirty_huge", dirty_huge }, { "nested", nested },
 	{ "faults", faults }, { "pasids", pasids }, { "viommus", viommus }, { "vevents", vevents },
-	{ "hw_queues", hw_queues }, { "envelope", envelope }, { "closing", closing },
+	{ "hw_queues", hw_queues }, { "dmabufs", dmabufs }, { "envelope", envelope }, { "closing", closing },
 };
 
 static bool have_test_ioctl(void)
