@@ -213,7 +213,7 @@ void iommufd_access_unpin_pages(struct iommufd_access *access, u64 iova, u64 len
 	mutex_unlock(&access->lock);
 }
 
-/* Slowly: page by page, each pinned on its way. */
+/* Slowly: page by page. */
 static int rw_pages(struct iommufd_access *access, u64 iova, u8 *data, size_t len_bytes, bool write)
 {
 	struct io_pagetable *iopt = &access->ioas->iopt;
