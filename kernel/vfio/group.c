@@ -155,6 +155,8 @@ static struct vfio_device *find_device(struct vfio_group *group, const char *nam
 			return vdev;
 	}
 	vdev = TAILQ_FIRST(&group->devices);
+	if (vdev && vdev->unregistering)
+		return ERR_PTR(fail(-ENODEV, "%s is being taken from its driver: it cannot be opened any more", vdev->dev->name));
 	return ERR_PTR(fail(-ENODEV, "group %u has no device \"%.80s\"%s%s", group->id, name,
 			    vdev ? "; one that it has is " : "; it has none", vdev ? vdev->dev->name : ""));
 }
