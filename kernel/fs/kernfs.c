@@ -5,7 +5,7 @@
  *	<dir>/sys, <dir>/dev	what programs see as /sys and /dev
  *	<dir>/state.d		what the kernel must remember and programs must not see
  *	<dir>/lock		held with flock() while the tree changes
- *	<dir>/state		one shared page: the generation, a counter that moves with each change
+ *	<dir>/state		one shared page: the generation, a counter that moves with each change, and a bell
  *
  * The idea: a real file system already knows how to hold names, links and content, and how to show
  * them to any program in any process.  So the tree *is* the state, and nothing is kept twice.
@@ -19,6 +19,7 @@
  */
 #include "kernel/fs/kernfs_internal.h"
 
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@
 
 struct kernfs_state {
 	_Atomic u64 generation;
+	_Atomic u32 bell;	/* a futex between processes */
 };
 
 static struct {
@@ -259,6 +261,24 @@ void kernfs_generation_bump(void)
 {
 	if (tree.state)
 		atomic_fetch_add_explicit(&tree.state->generation, 1, memory_order_acq_rel);
+}
+
+u32 kernfs_bell(void)
+{
+	return atomic_load_explicit(&state()->bell, memory_order_acquire);
+}
+
+void kernfs_bell_ring(void)
+{
+	_Atomic u32 *bell = &state()->bell;
+
+	atomic_fetch_add_explicit(bell, 1, memory_order_acq_rel);
+	sys_futex((u32 *)bell, FUTEX_WAKE, ~0u >> 1, NULL);
+}
+
+void kernfs_bell_wait(u32 heard)
+{
+	sys_futex((u32 *)&state()->bell, FUTEX_WAIT, heard, NULL);
 }
 
 /* ---- making nodes -------------------------------------------------------------------------- */

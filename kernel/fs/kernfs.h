@@ -78,6 +78,13 @@ void kernfs_follow(bool on);
 /** kernfs_generation - changes whenever any process changed bindings; one load from shared memory. */
 u64 kernfs_generation(void);
 void kernfs_generation_bump(void);
+/**
+ * kernfs_bell, kernfs_bell_ring, kernfs_bell_wait - tell all processes of the machine that there is news
+ * kernfs_bell: how often it rang; wait: until it rings, unless it has since @heard.  Any lock, no tree is well too.
+ */
+u32 kernfs_bell(void);
+void kernfs_bell_ring(void);
+void kernfs_bell_wait(u32 heard);
 
 /* Make nodes; parents are made as needed; in attach mode existing ones are left alone.  0 or -errno. */
 int kernfs_create_dir(const char *path);

@@ -21,6 +21,7 @@ enum lock_rank {
 	LOCK_VFIO_GROUP,       /* group.c: vfio_group.group_lock */
 	LOCK_VFIO_CONTAINER,   /* container.c: vfio_container.group_lock */
 	LOCK_VFIO_DEVICE_SET,  /* vfio_main.c: vfio_device_set.lock */
+	LOCK_VFIO_ASKED,       /* vfio/asked.c: devices in use, while they are asked back */
 	LOCK_VFIO_PCI_IGATE,   /* vfio_pci_intrs.c: vfio_pci_core_device.igate; vfio_platform_device.igate */
 	LOCK_VFIO_PCI_MEMORY,  /* vfio_pci_core.c: memory_lock */
 	LOCK_VFIO_MIG,	       /* vfio/pci/soft: state of migration */

@@ -15,12 +15,14 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/fs/file.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
 #include "kernel/vfio/vfio_priv.h"
 
-static int open_in_tree(const char *path, int flags)
+int vfio_busy_open(const char *path, int flags)
 {
 	char full[PATH_MAX];
 
@@ -33,7 +35,7 @@ static int open_in_tree(const char *path, int flags)
 
 int vfio_busy_lock(const char *path, int flags, bool exclusive)
 {
-	int fd = open_in_tree(path, flags), ret;
+	int fd = vfio_busy_open(path, flags), ret;
 
 	if (fd < 0)
 		return fd;
@@ -42,6 +44,22 @@ int vfio_busy_lock(const char *path, int flags, bool exclusive)
 		return fd;
 	sys_close(fd);
 	return ret;
+}
+
+int vfio_busy_open_node(const char *node, unsigned int f_flags)
+{
+	char path[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "dev/%s", node);
+	fd = vfio_busy_open(path, (int)f_flags & (O_ACCMODE | O_NONBLOCK));
+	if (fd < 0)
+		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
+	ret = fd_private(fd);
+	if (ret >= 0)
+		return ret;
+	sys_close(fd);
+	return fail(ret, "no descriptor left for /dev/%s", node);
 }
 
 /* A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 00:31:9876 0 EOF" */
@@ -97,7 +115,7 @@ static void process_name(int pid, char *buf, size_t size)
 
 const char *vfio_busy_holder(const char *path, char *buf, size_t size)
 {
-	int fd = open_in_tree(path, O_RDONLY), pid = 0;
+	int fd = vfio_busy_open(path, O_RDONLY), pid = 0;
 	struct stat st;
 	char comm[32];
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * device_file.c - an open VFIO device: the descriptor that GROUP_GET_DEVICE_FD gave.
+ * device_file.c - an open VFIO device: the descriptor that GROUP_GET_DEVICE_FD gave, or that of the
+ * device's own node (device_cdev.c).
  *
- * Several descriptors may be open for one device.  The first enables it (ops->open_device), the last
- * disables it, under the lock of the device set, so that a reset of the bus sees a stable answer to
+ * Several descriptors of a group may be open for one device.  The first enables it (ops->open_device), the
+ * last disables it, under the lock of the device set, so that a reset of the bus sees a stable answer to
  * "who is open".  Each open file holds three things until it is released, in this order: the opening,
  * the group's file (and so the container), and a reference that vfio_unregister_group_dev() waits for.
+ *
+ * A file of the device's own node is open and good for nothing until it is bound to an iommufd: then
+ * access_granted is set, once, and never cleared.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -14,17 +18,13 @@
 #include <sys/stat.h>
 
 #include "kernel/base/device.h"
+#include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/show.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
-
-struct vfio_device_file {
-	struct vfio_device *vdev;
-	struct file *group_file;
-}; /* immutable */
 
 /* ---- open and close ---- */
 
@@ -55,48 +55,113 @@ static int mark_busy(struct vfio_device *vdev)
 	return 0;
 }
 
-static void unmark_busy(struct vfio_device *vdev)
+int vfio_device_busy_get(struct vfio_device *vdev)
 {
+	int ret = 0;
+
+	lockdep_assert_held(&vdev->dev_set->lock);
+	if (!vdev->busy_users)
+		ret = mark_busy(vdev);
+	if (!ret && !vdev->busy_users++)
+		vfio_asked_add(vdev);
+	return ret;
+}
+
+void vfio_device_busy_put(struct vfio_device *vdev)
+{
+	lockdep_assert_held(&vdev->dev_set->lock);
+	if (--vdev->busy_users)
+		return;
+	vfio_asked_del(vdev);
 	fd_private_close(vdev->busy_fd);
 	vdev->busy_fd = -1;
 }
 
-static int first_open(struct vfio_device *vdev)
+static int enable(struct vfio_device *vdev)
 {
-	int ret = mark_busy(vdev);
+	int ret = vdev->ops->open_device ? vdev->ops->open_device(vdev) : 0;
 
-	atomic_store(&vdev->precopy_info_v2, false);
-	if (ret || !vdev->ops->open_device)
-		return ret;
-	ret = vdev->ops->open_device(vdev);
-	if (!ret)
-		return 0;
-	unmark_busy(vdev);
-	return fail(ret, "%s could not be enabled", vdev->dev->name);
+	return ret ? fail(ret, "%s could not be enabled", vdev->dev->name) : 0;
 }
 
-static int device_open(struct vfio_device *vdev)
+/* A group's device without an IOMMU has nothing to do with the iommufd in place of its container. */
+static bool is_to_be_bound(const struct vfio_device_file *df)
 {
-	int ret = 0;
+	return df->iommufd && !(df->group_file && df->vdev->group->type == VFIO_NO_IOMMU);
+}
 
-	mutex_lock(&vdev->dev_set->lock);
-	if (!vdev->open_count)
-		ret = first_open(vdev);
-	if (!ret)
-		vdev->open_count++;
-	mutex_unlock(&vdev->dev_set->lock);
+static int bind_iommufd(struct vfio_device_file *df)
+{
+	u32 id;
+	int ret = vfio_iommufd_bind(df->vdev, df->iommufd, &id);
+
+	if (!ret && df->group_file)
+		ret = vfio_iommufd_compat_attach(df->vdev, df->iommufd);
 	return ret;
 }
 
-static void device_close(struct vfio_device *vdev)
+static int first_open(struct vfio_device_file *df)
 {
-	mutex_lock(&vdev->dev_set->lock);
-	if (--vdev->open_count == 0) {
-		if (vdev->ops->close_device)
-			vdev->ops->close_device(vdev);
-		unmark_busy(vdev);
-	}
-	mutex_unlock(&vdev->dev_set->lock);
+	struct vfio_device *vdev = df->vdev;
+	int ret = vfio_device_busy_get(vdev);
+
+	if (ret)
+		return ret;
+	if (is_to_be_bound(df))
+		ret = bind_iommufd(df);
+	atomic_store(&vdev->precopy_info_v2, false);
+	if (!ret)
+		ret = enable(vdev);
+	if (!ret)
+		return 0;
+	vfio_iommufd_unbind(vdev);
+	vfio_device_busy_put(vdev);
+	return ret;
+}
+
+int vfio_df_open(struct vfio_device_file *df)
+{
+	struct vfio_device *vdev = df->vdev;
+	int ret = 0;
+
+	lockdep_assert_held(&vdev->dev_set->lock);
+	if (vdev->open_count && !df->group_file)
+		return fail(-EINVAL, "another descriptor of %s is bound already", vdev->dev->name);
+	if (!vdev->open_count)
+		ret = first_open(df);
+	if (!ret)
+		vdev->open_count++;
+	return ret;
+}
+
+void vfio_df_close(struct vfio_device_file *df)
+{
+	struct vfio_device *vdev = df->vdev;
+
+	lockdep_assert_held(&vdev->dev_set->lock);
+	if (--vdev->open_count)
+		return;
+	if (vdev->ops->close_device)
+		vdev->ops->close_device(vdev);
+	vfio_iommufd_unbind(vdev);
+	vfio_device_busy_put(vdev);
+}
+
+static int group_device_open(struct vfio_device_file *df)
+{
+	int ret;
+
+	mutex_lock(&df->vdev->dev_set->lock);
+	ret = vfio_df_open(df);
+	mutex_unlock(&df->vdev->dev_set->lock);
+	return ret;
+}
+
+static void group_device_close(struct vfio_device_file *df)
+{
+	mutex_lock(&df->vdev->dev_set->lock);
+	vfio_df_close(df);
+	mutex_unlock(&df->vdev->dev_set->lock);
 }
 
 void vfio_device_put(struct vfio_device *vdev)
@@ -108,8 +173,9 @@ void vfio_device_put(struct vfio_device *vdev)
 		sys_futex(word, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
 }
 
-static void drop_what_is_held(struct vfio_device *vdev, struct file *group_file)
+static void drop_what_is_held(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx)
 {
+	iommufd_ctx_put(ictx);
 	vfio_group_unuse_container(vdev->group);
 	fput(group_file);
 	vfio_device_put(vdev);
@@ -119,8 +185,12 @@ static void vfio_device_release(struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
 
-	device_close(df->vdev);
-	drop_what_is_held(df->vdev, df->group_file);
+	if (df->group_file) {
+		group_device_close(df);
+		drop_what_is_held(df->vdev, df->group_file, df->iommufd);
+	} else {
+		vfio_df_cdev_release(df);
+	}
 	free(df);
 }
 
@@ -189,25 +259,46 @@ static long device_feature(struct vfio_device *vdev, void __user *arg)
 
 /* ---- file operations ---- */
 
+static struct vfio_device_file *file_df(struct file *file)
+{
+	return file->private_data;
+}
+
 static struct vfio_device *file_vdev(struct file *file)
 {
-	struct vfio_device_file *df = file->private_data;
+	return file_df(file)->vdev;
+}
 
-	return df->vdev;
+static int no_access(struct file *file)
+{
+	return fail(-EINVAL, "this descriptor of %s is not bound: VFIO_DEVICE_BIND_IOMMUFD comes first",
+		    file_vdev(file)->dev->name);
+}
+
+static bool has_access(struct file *file)
+{
+	return likely(atomic_load_explicit(&file_df(file)->access_granted, memory_order_acquire));
+}
+
+static long not_a_groups(unsigned int cmd)
+{
+	return fail(-ENOTTY, "request %#x is for a device bound to an iommufd, not for a group's", cmd);
 }
 
 static long vfio_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct vfio_device *vdev = file_vdev(file);
+	struct vfio_device_file *df = file_df(file);
+	struct vfio_device *vdev = df->vdev;
 
+	if (cmd == VFIO_DEVICE_BIND_IOMMUFD)
+		return vfio_df_bind_iommufd(df, file, (void __user *)arg);
+	if (!has_access(file))
+		return no_access(file);
 	switch (cmd) {
-	case VFIO_DEVICE_BIND_IOMMUFD:
-		return fail(-EINVAL,
-			    "VFIO_DEVICE_BIND_IOMMUFD is for /dev/vfio/devices/vfioN, not for a group's device");
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		return df->group_file ? not_a_groups(cmd) : vfio_df_attach_pt(df, (void __user *)arg);
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
-		return fail(-ENOTTY, "request %#x is for a device bound to an iommufd, not for a group's",
-			    cmd);
+		return df->group_file ? not_a_groups(cmd) : vfio_df_detach_pt(df, (void __user *)arg);
 	case VFIO_DEVICE_FEATURE:
 		return device_feature(vdev, (void __user *)arg);
 	}
@@ -220,6 +311,8 @@ static ssize_t vfio_device_read(struct file *file, char __user *buf, size_t len,
 {
 	struct vfio_device *vdev = file_vdev(file);
 
+	if (!has_access(file))
+		return no_access(file);
 	if (!vdev->ops->read)
 		return fail(-EINVAL, "%s cannot be read", vdev->ops->name);
 	return vdev->ops->read(vdev, buf, len, pos);
@@ -229,6 +322,8 @@ static ssize_t vfio_device_write(struct file *file, const char __user *buf, size
 {
 	struct vfio_device *vdev = file_vdev(file);
 
+	if (!has_access(file))
+		return no_access(file);
 	if (!vdev->ops->write)
 		return fail(-EINVAL, "%s cannot be written", vdev->ops->name);
 	return vdev->ops->write(vdev, buf, len, pos);
@@ -238,6 +333,8 @@ static int vfio_device_mmap(struct file *file, struct vm_area *vma, int map_flag
 {
 	struct vfio_device *vdev = file_vdev(file);
 
+	if (!has_access(file))
+		return no_access(file);
 	if (!vdev->ops->mmap)
 		return fail(-EINVAL, "%s cannot be mapped", vdev->ops->name);
 	return vdev->ops->mmap(vdev, vma, map_flags);
@@ -253,7 +350,7 @@ static int vfio_device_fdinfo(struct file *file, char *buf, size_t size)
 	return snprintf(buf, size, "vfio-device-syspath: /%s\n", file_vdev(file)->dev->path);
 }
 
-static const struct file_operations vfio_device_fops = {
+const struct file_operations vfio_device_fops = {
 	.kind = FILE_VFIO_DEVICE,
 	.release = vfio_device_release,
 	.ioctl = vfio_device_ioctl,
@@ -264,35 +361,35 @@ static const struct file_operations vfio_device_fops = {
 	.show = vfio_device_show,
 };
 
-/* On success the file owns what the caller held. */
-static struct file *make_file(struct vfio_device *vdev, struct file *group_file)
+/* The file is closed, or never was there: what the device file was made of is the caller's. */
+static struct file *make_file(struct vfio_device_file *df)
 {
-	struct vfio_device_file *df = malloc(sizeof(*df));
-	struct file *file;
+	struct file *file = file_alloc(&vfio_device_fops, df, "anon_inode:[vfio-device]", O_RDWR);
 
-	if (!df)
+	if (!file)
 		return NULL;
-	*df = (struct vfio_device_file){ .vdev = vdev, .group_file = group_file };
-	file = file_alloc(&vfio_device_fops, df, "anon_inode:[vfio-device]", O_RDWR);
-	if (!file) {
-		free(df);
-		return NULL;
-	}
 	file->mode = S_IRUSR | S_IWUSR; /* an anonymous inode has no type */
-	file->numbered = vdev->ops->numbered;
+	file->numbered = df->vdev->ops->numbered;
 	return file;
 }
 
-int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file)
+int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx)
 {
+	struct vfio_device_file *df = calloc(1, sizeof(*df));
 	struct file *file;
-	int ret = device_open(vdev);
+	int ret = -ENOMEM;
 
-	if (ret)
+	if (!df)
 		goto err_drop;
-	file = make_file(vdev, group_file);
+	*df = (struct vfio_device_file){
+		.vdev = vdev, .group_file = group_file, .iommufd = ictx, .access_granted = true,
+	};
+	ret = group_device_open(df);
+	if (ret)
+		goto err_free;
+	file = make_file(df);
 	if (!file) {
-		ret = fail(-ENOMEM, "no memory for a descriptor of %s", vdev->dev->name);
+		ret = -ENOMEM;
 		goto err_close;
 	}
 	ret = fd_publish(file, true);
@@ -303,8 +400,12 @@ int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file)
 	return ret;
 
 err_close:
-	device_close(vdev);
+	group_device_close(df);
+err_free:
+	free(df);
 err_drop:
-	drop_what_is_held(vdev, group_file);
+	if (ret == -ENOMEM)
+		fail(ret, "no memory for a descriptor of %s", vdev->dev->name);
+	drop_what_is_held(vdev, group_file, ictx);
 	return ret;
 }

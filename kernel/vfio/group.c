@@ -19,6 +19,7 @@
 #include "kernel/base/device.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
+#include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
@@ -76,7 +77,7 @@ static long get_status(struct vfio_group *group, void __user *arg)
 		mutex_unlock(&group->group_lock);
 		return dead(group);
 	}
-	if (group->container)
+	if (group->container || group->iommufd)
 		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
 	else if (group->type == VFIO_NO_IOMMU || !iommu_group_dma_owner_claimed(group->iommu_group))
 		status.flags = VFIO_GROUP_FLAGS_VIABLE;
@@ -88,15 +89,42 @@ static long get_status(struct vfio_group *group, void __user *arg)
 	return 0;
 }
 
+/* An iommufd in the place of a container: devices are bound to it when they are opened. */
+static int attach_iommufd(struct vfio_group *group, struct iommufd_ctx *ictx)
+{
+	int ret = group->type == VFIO_NO_IOMMU ? iommufd_vfio_compat_set_no_iommu(ictx)
+					       : iommufd_vfio_compat_ioas_create(ictx);
+
+	if (ret)
+		iommufd_ctx_put(ictx);
+	else
+		group->iommufd = ictx;
+	return ret;
+}
+
 static int attach_file(struct vfio_group *group, int fd, struct file *file)
 {
-	if (group->container)
+	struct iommufd_ctx *ictx;
+
+	if (group->container || group->iommufd)
 		return fail(-EINVAL, "group %u is in a container already", group->id);
 	if (!group->iommu_group)
 		return dead(group);
-	if (!file || file->f_op != &vfio_container_fops)
-		return fail(-EBADFD, "descriptor %d is not an open /dev/vfio/vfio", fd);
-	return vfio_container_attach_group(file->private_data, group);
+	if (file && file->f_op == &vfio_container_fops)
+		return vfio_container_attach_group(file->private_data, group);
+	if (!file || file->f_op->kind != FILE_IOMMUFD)
+		return fail(-EBADFD, "descriptor %d is not an open /dev/vfio/vfio, nor /dev/iommu", fd);
+	ictx = iommufd_ctx_from_file(file);
+	return IS_ERR(ictx) ? (int)PTR_ERR(ictx) : attach_iommufd(group, ictx);
+}
+
+/* group_lock held.  Devices that are bound to the iommufd stay so until they are closed. */
+static void leave_container_locked(struct vfio_group *group)
+{
+	if (group->container)
+		vfio_container_detach_group(group);
+	iommufd_ctx_put(group->iommufd);
+	group->iommufd = NULL;
 }
 
 static long set_container(struct vfio_group *group, void __user *arg)
@@ -128,13 +156,13 @@ static long unset_container(struct vfio_group *group)
 	long ret = 0;
 
 	mutex_lock(&group->group_lock);
-	if (!group->container)
+	if (!group->container && !group->iommufd)
 		ret = fail(-EINVAL, "group %u is in no container", group->id);
-	else if (group->container_users)
+	else if (group->container && group->container_users)
 		ret = fail(-EBUSY, "%u device descriptors of group %u are open: close them first",
 			   group->container_users, group->id);
 	else
-		vfio_container_detach_group(group);
+		leave_container_locked(group);
 	mutex_unlock(&group->group_lock);
 	return ret;
 }
@@ -165,7 +193,7 @@ static struct vfio_device *find_device(struct vfio_group *group, const char *nam
  * Find the device and hold what an open device needs: itself, the group's file, and the container.
  * The caller is in an ioctl of the group's file, so opened_file cannot go away meanwhile.
  */
-static struct vfio_device *get_device_locked(struct vfio_group *group, const char *name)
+static struct vfio_device *get_device_locked(struct vfio_group *group, const char *name, struct iommufd_ctx **ret_ictx)
 {
 	struct vfio_device *vdev;
 
@@ -174,22 +202,24 @@ static struct vfio_device *get_device_locked(struct vfio_group *group, const cha
 	vdev = find_device(group, name);
 	if (IS_ERR(vdev))
 		return vdev;
-	if (!group->container)
+	if (!group->container && !group->iommufd)
 		return ERR_PTR(fail(-EINVAL,
 				    "group %u is in no container: VFIO_GROUP_SET_CONTAINER comes first",
 				    group->id));
-	if (!vfio_container_has_iommu(group->container))
+	if (group->container && !vfio_container_has_iommu(group->container))
 		return ERR_PTR(fail(-EINVAL,
 				    "group %u's container has no IOMMU backend: VFIO_SET_IOMMU comes first",
 				    group->id));
 	group->container_users++;
 	fget_file(group->opened_file);
 	atomic_fetch_add(&vdev->refs, 1);
+	*ret_ictx = group->iommufd ? iommufd_ctx_get(group->iommufd) : NULL;
 	return vdev;
 }
 
 static long get_device_fd(struct vfio_group *group, struct file *file, void __user *arg)
 {
+	struct iommufd_ctx *ictx = NULL;
 	struct vfio_device *vdev;
 	char name[PAGE_SIZE];
 	long len = strncpy_from_user(name, arg, sizeof(name));
@@ -200,13 +230,13 @@ static long get_device_fd(struct vfio_group *group, struct file *file, void __us
 		return fail(-EFAULT, "the device's name at %p cannot be read", arg);
 	device_sync();
 	mutex_lock(&group->group_lock);
-	vdev = get_device_locked(group, name);
+	vdev = get_device_locked(group, name, &ictx);
 	mutex_unlock(&group->group_lock);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
 	if (group->type == VFIO_NO_IOMMU)
 		explain_event("%s is opened without an IOMMU: nothing confines its DMA", vdev->dev->name);
-	return vfio_device_open_file(vdev, file);
+	return vfio_device_open_file(vdev, file, ictx);
 }
 
 void vfio_group_unuse_container(struct vfio_group *group)
@@ -241,8 +271,7 @@ static void vfio_group_release(struct file *file)
 	struct vfio_group *group = file->private_data;
 
 	mutex_lock(&group->group_lock);
-	if (group->container)
-		vfio_container_detach_group(group);
+	leave_container_locked(group);
 	group->opened_file = NULL;
 	mutex_unlock(&group->group_lock);
 }
@@ -283,6 +312,9 @@ static struct file *open_locked(struct vfio_group *group, unsigned int f_flags)
 
 	if (!group->iommu_group)
 		return ERR_PTR(dead(group));
+	if (group->bound_devices)
+		return ERR_PTR(fail(-EBUSY, "%u devices of group %u are bound to an iommufd: close them first",
+				    group->bound_devices, group->id));
 	if (group->opened_file)
 		return ERR_PTR(fail(-EBUSY, "/dev/%s is open already%s: a group opens once", group->node,
 				    group->container_users ? ", or a device of it is" : ""));
@@ -308,6 +340,55 @@ static struct file *vfio_group_open(struct cdev *cdev, unsigned int f_flags)
 	file = open_locked(group, f_flags);
 	mutex_unlock(&group->group_lock);
 	return file;
+}
+
+/* ---- devices used without their group ---- */
+
+/* Other processes see that the group must not be opened. */
+static int share_node(struct vfio_group *group)
+{
+	char path[32], who[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "dev/%s", group->node);
+	fd = vfio_busy_lock(path, O_RDONLY, false);
+	if (fd == -EWOULDBLOCK)
+		return fail(-EBUSY, "/dev/%s is open in %s: a device is used through its group or by itself",
+			    group->node, vfio_busy_holder(path, who, sizeof(who)));
+	if (fd < 0)
+		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
+	ret = fd_private(fd);
+	if (ret >= 0)
+		return ret;
+	sys_close(fd);
+	return fail(ret, "no descriptor left to keep group %u from being opened", group->id);
+}
+
+int vfio_group_block(struct vfio_group *group, int *ret_fd)
+{
+	int ret;
+
+	mutex_lock(&group->group_lock);
+	if (group->opened_file)
+		ret = fail(-EBUSY, "/dev/%s is open%s: a device is used through its group or by itself", group->node,
+			   group->container_users ? ", or a device got from it" : "");
+	else
+		ret = share_node(group);
+	if (ret >= 0)
+		group->bound_devices++;
+	mutex_unlock(&group->group_lock);
+	if (ret < 0)
+		return ret;
+	*ret_fd = ret;
+	return 0;
+}
+
+void vfio_group_unblock(struct vfio_group *group, int fd)
+{
+	mutex_lock(&group->group_lock);
+	group->bound_devices--;
+	mutex_unlock(&group->group_lock);
+	fd_private_close(fd);
 }
 
 /* ---- for vfio-pci's hot reset ---- */
@@ -463,8 +544,7 @@ static void put_if_empty(struct vfio_group *group)
 	cdev_del(&group->cdev, true);
 	vfio_sysfs_del_group(group);
 	mutex_lock(&group->group_lock);
-	if (group->container)
-		vfio_container_detach_group(group);
+	leave_container_locked(group);
 	iommu_group = group->iommu_group;
 	group->iommu_group = NULL;
 	mutex_unlock(&group->group_lock);

@@ -115,12 +115,47 @@ static void session(char *mem)
 	t_close(c);
 }
 
-static void each_allocation_of_a_session(void **state)
+/* By the device's own node. */
+static void bound_session(char *mem)
+{
+	int i = t_open("iommu"), d;
+	long as;
+
+	(void)mem;
+	if (!went(i))
+		return;
+	d = t_open(t_dev[FAKE0].vdev.node);
+	if (went(d)) {
+		as = t_ioas(i);
+		if (went(as) && went(t_bind(d, i)) && went(t_attach(d, (u32)as)))
+			t_works(t_detach(d));
+		t_close(d);
+	}
+	t_close(i);
+}
+
+/* By its group, with an iommufd in the place of the container. */
+static void compat_session(char *mem)
+{
+	int i = t_open("iommu"), g;
+
+	(void)mem;
+	if (!went(i))
+		return;
+	g = t_open("vfio/2");
+	if (went(g)) {
+		if (went(t_set_container(g, i)))
+			use_device(g);
+		t_close(g);
+	}
+	t_close(i);
+}
+
+static void each_allocation(void (*session)(char *mem))
 {
 	char *mem = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	long n = 0;
 
-	(void)state;
 	do {
 		failed_one = false;
 		countdown = ++n;
@@ -133,6 +168,14 @@ static void each_allocation_of_a_session(void **state)
 	assert_true(n > 10);
 	session(mem);
 	munmap(mem, 4 * PAGE_SIZE);
+}
+
+static void each_allocation_of_a_session(void **state)
+{
+	(void)state;
+	each_allocation(session);
+	each_allocation(bound_session);
+	each_allocation(compat_session);
 }
 
 static void each_allocation_of_a_bind(void **state)

@@ -35,6 +35,17 @@ static long obey(char order)
 	case 'C':
 		t_close(other_c);
 		return 0;
+	case 'l': /* be told of wishes */
+		vfio_asked_listen(&t_dev[FAKE0].vdev);
+		return 0;
+	case 'a': /* how often was it asked for fake0? */
+		return atomic_exchange(&t_dev[FAKE0].requested, 0);
+	case 'n': /* the device's own node, and an iommufd */
+		device_sync();
+		other_d = t_open(t_dev[FAKE0].vdev.node);
+		return other_d < 0 ? other_d : (other_c = t_open("iommu"));
+	case 'B':
+		return t_bind(other_d, other_c);
 	case 'i': /* do both kernels give the device the same number? */
 		return t_dev[FAKE2].bound ? t_dev[FAKE2].vdev.index : -1;
 	case 'u': { /* unbind fake0 */
@@ -220,6 +231,62 @@ static void unbind_waits_for_the_other_process(void **state)
 	end_other();
 }
 
+/* A program there that wants to know is asked at once, and again each second; closing ends that. */
+static void the_other_process_is_asked(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	start_other();
+	assert_true(tell('n') >= 0);
+	assert_true(tell('B') > 0);
+	assert_int_equal(tell('l'), 0);
+	assert_int_equal(tell('a'), 0);
+	atomic_store(&unbound, false);
+	assert_int_equal(pthread_create(&thread, NULL, unbind_thread, &t_dev[FAKE0].dev), 0);
+	sleep_ms(300);
+	assert_int_equal(tell('a'), 1);
+	sleep_ms(1000);
+	assert_true(tell('a') >= 1);
+	assert_false(atomic_load(&unbound));
+	assert_int_equal(tell('D'), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(tell('C'), 0);
+	kernfs_lock();
+	t_works(device_driver_attach(&fake_driver, &t_dev[FAKE0].dev));
+	device_changed();
+	kernfs_unlock();
+	end_other();
+}
+
+/* A device is bound in one process, and its group open in no other meanwhile. */
+static void one_device_one_process(void **state)
+{
+	int d, i = (int)t_works(t_open("iommu")), g;
+
+	(void)state;
+	start_other();
+	assert_true(tell('n') >= 0);
+	d = (int)t_works(t_open(t_dev[FAKE0].vdev.node));
+	t_works(t_bind(d, i));
+	assert_int_equal(tell('B'), -EINVAL);
+	assert_int_equal(tell('g'), -EBUSY);
+	t_close(d);
+	assert_true(tell('B') > 0);
+	d = (int)t_works(t_open(t_dev[FAKE0].vdev.node));
+	t_fails(t_bind(d, i), EINVAL);
+	t_fails(t_open("vfio/2"), EBUSY);
+	assert_int_equal(tell('D'), 0);
+	t_works(t_bind(d, i));
+	t_close(d);
+	g = (int)t_works(t_open("vfio/2"));
+	assert_true(tell('n') >= 0);
+	assert_int_equal(tell('B'), -EBUSY);
+	t_close(g);
+	t_close(i);
+	end_other();
+}
+
 static void follow_the_other_process(void **state)
 {
 	struct t_ctx x;
@@ -244,6 +311,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(one_group_one_opener, t_close_all),
 		cmocka_unit_test_teardown(a_dead_process_holds_nothing, t_close_all),
 		cmocka_unit_test_teardown(unbind_waits_for_the_other_process, t_close_all),
+		cmocka_unit_test_teardown(the_other_process_is_asked, t_close_all),
+		cmocka_unit_test_teardown(one_device_one_process, t_close_all),
 		cmocka_unit_test_teardown(follow_the_other_process, t_close_all),
 	};
 

@@ -6,9 +6,13 @@
  * group     (/dev/vfio/N)     an IOMMU group; joins a container; one open file at a time;
  *	      /dev/vfio/noiommu-N if no IOMMU isolates its device
  * device    (anonymous)	      got from its group once the container has a backend
+ * device    (/dev/vfio/devices/vfioN)  the same device without container and group: it is bound to an
+ *	      iommufd, and attached to an address space there (device_cdev.c)
+ *
+ * A device is used by one of the two ways at a time.
  *
  * Lifetimes: an open device file keeps the group file's container attachment alive; the container's
- * backend goes when its last group leaves.
+ * backend goes when its last group leaves.  A bound device keeps the iommufd.
  */
 #ifndef KERNEL_VFIO_VFIO_H
 #define KERNEL_VFIO_VFIO_H
@@ -17,6 +21,7 @@
 #include <linux/vfio.h>
 #include <stdatomic.h>
 
+#include "kernel/fs/chrdev.h"
 #include "kernel/fs/eventfd.h"
 #include "kernel/fs/file.h"
 #include "kernel/lib/mutex.h"
@@ -24,6 +29,8 @@
 
 struct device;
 struct iommu_group;
+struct iommufd_ctx;
+struct iommufd_device;
 struct vfio_container;
 struct vfio_device;
 struct vfio_group;
@@ -43,7 +50,9 @@ struct vfio_device_ops {
 	int (*mmap)(struct vfio_device *vdev, struct vm_area *vma, int map_flags);
 	/** match - does the string of GROUP_GET_DEVICE_FD mean this device?  1, 0 or -errno. */
 	int (*match)(struct vfio_device *vdev, const char *buf);
-	/** request - the kernel wants the device back; @count is how often it asked. */
+	/** match_token - optional: may a program that shows this UUID (NULL: none) have the device?  0; -errno. */
+	int (*match_token)(struct vfio_device *vdev, const u8 *uuid);
+	/** request - the kernel wants the device back; @count is how often it asked.  Dev_set lock or LOCK_VFIO_ASKED may be held. */
 	void (*request)(struct vfio_device *vdev, unsigned count);
 	/** device_feature - one of VFIO_DEVICE_FEATURE's numbers; -ENOTTY unknown */
 	int (*device_feature)(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz);
@@ -90,10 +99,20 @@ struct vfio_device {
 	struct vfio_device_set *dev_set;
 	unsigned open_count;	/* under dev_set lock */
 	int busy_fd;		/* dev_set lock: tells other processes that the device is open here; -1 */
+	unsigned busy_users;	/* dev_set lock: open files that need it */
+	unsigned asked;		/* asked.c: how often another process wanted it back */
+	atomic_bool listens;	/* asked.c */
+	TAILQ_ENTRY(vfio_device) asked_next; /* asked.c */
 	_Atomic u32 refs;	/* 1 while registered, 1 for each open file; a futex for unregister */
 	bool unregistering;	/* group_lock: no new opens */
 	unsigned index;		/* of vfioN; immutable while registered */
 	char name[24];		/* "vfio3", "noiommu-vfio3"; likewise */
+	struct cdev cdev;	/* chrdev.c's while registered */
+	char node[48];		/* "vfio/devices/vfio3"; immutable while registered */
+	bool cdev_opened;	/* dev_set lock, fixed while in use: through its own node, not its group's */
+	struct iommufd_device *iommufd_device; /* dev_set lock: bound to an iommufd; NULL */
+	bool iommufd_attached;	/* dev_set lock */
+	u64 *pasids;		/* dev_set lock: bitmap of attached PASIDs, NULL before the first */
 	TAILQ_ENTRY(vfio_device) group_next;	/* group_lock */
 	TAILQ_ENTRY(vfio_device) dev_set_next;	/* dev_set lock */
 };
@@ -113,6 +132,11 @@ int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const 
 void vfio_unregister_group_dev(struct vfio_device *vdev);
 /** vfio_device_in_use - has a program of this process a descriptor of it?  For device_driver.in_use. */
 bool vfio_device_in_use(struct vfio_device *vdev);
+/**
+ * vfio_asked_listen - a program wants to be told by ops.request() also if another process unbinds its device
+ * Any lock of a bus driver.  Without memory for a thread it is not told.
+ */
+void vfio_asked_listen(struct vfio_device *vdev);
 struct mutex *vfio_device_set_lock(struct vfio_device *vdev);
 /** vfio_device_set_for_each - over @vdev's set, its lock held, until @fn is not 0, which is returned. */
 int vfio_device_set_for_each(struct vfio_device *vdev, void *arg,
@@ -120,6 +144,17 @@ int vfio_device_set_for_each(struct vfio_device *vdev, void *arg,
 /** vfio_file_is_group - an open /dev/vfio/N?  vfio_file_has_dev - and is @vdev of that group?  Any lock. */
 bool vfio_file_is_group(struct file *file);
 bool vfio_file_has_dev(struct file *file, struct vfio_device *vdev);
+
+/* ---- devices of an iommufd (iommufd.c); the device set's lock held ---- */
+
+/** vfio_iommufd_device_ictx - the context that the device is bound to; NULL. */
+struct iommufd_ctx *vfio_iommufd_device_ictx(struct vfio_device *vdev);
+/**
+ * vfio_iommufd_get_dev_id - what @ictx calls the device
+ * Return: its number; VFIO_PCI_DEVID_OWNED it is not bound, but its group's DMA is the context's;
+ * VFIO_PCI_DEVID_NOT_OWNED.
+ */
+int vfio_iommufd_get_dev_id(struct vfio_device *vdev, struct iommufd_ctx *ictx);
 
 /* ---- helpers for info calls (vfio_main.c) ---- */
 

@@ -14,9 +14,11 @@
  * refs of a device: one for the registration, one for each open file.  New opens are refused, under
  * group_lock, before the registration's is dropped, so the count only falls while we wait.
  */
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
@@ -118,9 +120,14 @@ static int register_in_group(struct vfio_device *vdev, struct vfio_group *group,
 	ret = vfio_debugfs_add_device(vdev);
 	if (ret)
 		goto err_sysfs;
+	ret = vfio_device_cdev_add(vdev);
+	if (ret)
+		goto err_debugfs;
 	vfio_group_add_device(group, vdev);
 	return 0;
 
+err_debugfs:
+	vfio_debugfs_del_device(vdev);
 err_sysfs:
 	vfio_sysfs_del_device(vdev);
 err_leave:
@@ -146,6 +153,11 @@ int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const 
 	vdev->group = group;
 	vdev->open_count = 0;
 	vdev->busy_fd = -1;
+	vdev->busy_users = 0;
+	vdev->cdev_opened = false;
+	vdev->iommufd_device = NULL;
+	vdev->iommufd_attached = false;
+	vdev->pasids = NULL;
 	vdev->unregistering = false;
 	atomic_init(&vdev->refs, 1);
 	ret = register_in_group(vdev, group, dev_set_id);
@@ -186,29 +198,33 @@ static void wait_for_own_files(struct vfio_device *vdev)
 	}
 }
 
+#define TICK_MS 50
+#define TICKS_PER_ASK (1000 / TICK_MS)
+
 /*
  * While the exclusive lock is held no other process can open the device.  Return: the lock; -errno if
  * the node is not there, which means that another process unbound the device and we only follow.
  */
 static int wait_for_other_processes(struct vfio_device *vdev)
 {
-	const struct timespec tick = { .tv_nsec = 50 * 1000 * 1000 };
+	const struct timespec tick = { .tv_nsec = TICK_MS * 1000 * 1000 };
 	char path[512], who[64];
-	bool told = false;
 	u32 word = 0;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/vfio-dev/%s/dev", vdev->dev->path, vdev->name);
-	for (;;) {
-		fd = vfio_busy_lock(path, O_RDONLY, true);
-		if (fd != -EWOULDBLOCK)
-			return fd;
-		if (!told)
-			explain_event("%s is to be unbound, but %s has it open: waiting until it is closed",
-				      vdev->dev->name, vfio_busy_holder(path, who, sizeof(who)));
-		told = true;
+	fd = vfio_busy_open(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	for (unsigned ticks = 0; sys_flock(fd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK; ticks++) {
+		if (!ticks)
+			explain_event("%s is to be unbound, but %s has it open: asking (request interrupt), and waiting "
+				      "until it is closed", vdev->dev->name, vfio_busy_holder(path, who, sizeof(who)));
+		if (ticks % TICKS_PER_ASK == 0)
+			vfio_ask_others(fd);
 		sys_futex(&word, FUTEX_WAIT_PRIVATE, 0, &tick);
 	}
+	return fd;
 }
 
 void vfio_unregister_group_dev(struct vfio_device *vdev)
@@ -219,6 +235,7 @@ void vfio_unregister_group_dev(struct vfio_device *vdev)
 	mutex_lock(&group->group_lock);
 	vdev->unregistering = true;
 	mutex_unlock(&group->group_lock);
+	vfio_device_cdev_del(vdev);
 	wait_for_own_files(vdev);
 	fd = wait_for_other_processes(vdev);
 	vfio_group_del_device(group, vdev);

@@ -3,6 +3,7 @@
  * vfio_priv.h - between the files of the VFIO core: what a group, a container and an open device are.
  *
  *	device file --> group file --> group --> container --> iommu_data of a backend
+ *	device file of a node's own --> iommufd
  *
  * An arrow is a reference.  An open device holds its group's file, so that "the group is open" and "a
  * device of it is open" are one question, and a group that is attached holds its container, so that
@@ -41,8 +42,10 @@ struct vfio_group {
 	struct iommu_group *iommu_group; /* group_lock; NULL: dead; one reference */
 	struct vfio_device_list devices; /* group_lock */
 	struct vfio_container *container; /* group_lock; one reference */
+	struct iommufd_ctx *iommufd;	 /* group_lock; one reference: an iommufd stands in for the container */
 	unsigned container_users;	 /* group_lock: open device files */
 	struct file *opened_file;	 /* group_lock; no reference: its release clears this */
+	unsigned bound_devices;		 /* group_lock: in use through their own nodes; the group cannot be opened */
 	TAILQ_ENTRY(vfio_group) container_next; /* container's lock */
 	TAILQ_ENTRY(vfio_group) vfio_next;	/* tree lock */
 };
@@ -87,14 +90,47 @@ void vfio_container_detach_group(struct vfio_group *group);
 /** vfio_container_has_iommu - has SET_IOMMU chosen a backend?  group_lock of an attached group held. */
 bool vfio_container_has_iommu(struct vfio_container *container);
 
+/**
+ * vfio_group_block - a device of the group is to be used through its own node: nobody may open the group
+ * @ret_fd: the lock that tells other processes; vfio_group_unblock() closes it
+ * Return: 0; -EBUSY the group is open, here or in another process.
+ */
+int vfio_group_block(struct vfio_group *group, int *ret_fd);
+void vfio_group_unblock(struct vfio_group *group, int fd);
+
 /* ---- device_file.c ---- */
+
+/* An open file of a device. */
+struct vfio_device_file {
+	struct vfio_device *vdev;	/* immutable */
+	struct file *group_file;	/* a reference; NULL: it is that of a node of its own.  Immutable */
+	atomic_bool access_granted;	/* the device may be used: from the start, or after BIND_IOMMUFD */
+	/* dev_set lock, then immutable: a reference; NULL: not bound, or its group is in a container. */
+	struct iommufd_ctx *iommufd;
+	int group_fd;			/* likewise: of vfio_group_block() */
+};
+
+extern const struct file_operations vfio_device_fops;
 
 /**
  * vfio_device_open_file - a descriptor for @vdev
  * @group_file: takes over one reference, the one on @vdev->refs, and one of container_users, also on failure
+ * @ictx: what stands in for the container, likewise; NULL
  * Return: the descriptor; -errno.
  */
-int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file);
+int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx);
+/**
+ * vfio_df_open, vfio_df_close - the device comes into use through @df, or goes out of it
+ * The dev_set lock is held.  Return: 0; -EINVAL it is in use, and @df is no group's; of iommufd; of the driver.
+ */
+int vfio_df_open(struct vfio_device_file *df);
+void vfio_df_close(struct vfio_device_file *df);
+/**
+ * vfio_device_busy_get, vfio_device_busy_put - a file of the device is open: other processes' unbind waits
+ * The dev_set lock is held.  Return: 0; -ENODEV it is being unbound elsewhere; -errno.
+ */
+int vfio_device_busy_get(struct vfio_device *vdev);
+void vfio_device_busy_put(struct vfio_device *vdev);
 /** vfio_device_put - drop one of @vdev->refs; wakes vfio_unregister_group_dev(). */
 void vfio_device_put(struct vfio_device *vdev);
 
@@ -108,6 +144,33 @@ int vfio_migration_feature(struct vfio_device *vdev, u32 flags, void __user *arg
 /** vfio_debugfs_add_device - the files of a device that can migrate; of others none.  0; -errno. */
 int vfio_debugfs_add_device(struct vfio_device *vdev);
 void vfio_debugfs_del_device(struct vfio_device *vdev);
+
+/* ---- device_cdev.c: /dev/vfio/devices/vfioN ---- */
+
+/** vfio_device_cdev_add, vfio_device_cdev_del - the node.  Tree lock held.  0; -errno. */
+int vfio_device_cdev_add(struct vfio_device *vdev);
+void vfio_device_cdev_del(struct vfio_device *vdev);
+/** vfio_df_cdev_release - a file of such a node goes: all that vfio_device_release() has to do for it. */
+void vfio_df_cdev_release(struct vfio_device_file *df);
+long vfio_df_bind_iommufd(struct vfio_device_file *df, struct file *file, void __user *arg);
+long vfio_df_attach_pt(struct vfio_device_file *df, void __user *arg);
+long vfio_df_detach_pt(struct vfio_device_file *df, void __user *arg);
+
+/* ---- iommufd.c: what a device is to an iommufd; the dev_set lock held ---- */
+
+/** vfio_iommufd_bind, vfio_iommufd_unbind - 0; as iommufd_device_bind().  unbind accepts one that is not bound. */
+int vfio_iommufd_bind(struct vfio_device *vdev, struct iommufd_ctx *ictx, u32 *ret_id);
+void vfio_iommufd_unbind(struct vfio_device *vdev);
+/**
+ * vfio_iommufd_attach - to @pt_id, or from what it is attached to there
+ * @pasid: IOMMU_NO_PASID and @with_pasid false: the device itself
+ * Return: 0 and *@pt_id the page table's number; as iommufd_device_attach() and _replace().
+ */
+int vfio_iommufd_attach(struct vfio_device *vdev, bool with_pasid, u32 pasid, u32 *pt_id);
+/** vfio_iommufd_compat_attach - to the IOAS that stands in for a container in @ictx.  0; -ENODEV there is none. */
+int vfio_iommufd_compat_attach(struct vfio_device *vdev, struct iommufd_ctx *ictx);
+/** vfio_iommufd_detach - no error if it is not attached. */
+void vfio_iommufd_detach(struct vfio_device *vdev, bool with_pasid, u32 pasid);
 
 /* ---- vfio_sysfs.c: the nodes that udev and libraries look for ---- */
 
@@ -129,6 +192,14 @@ bool vfio_noiommu_enabled(void);
 
 extern const struct vfio_iommu_driver_ops vfio_noiommu_ops;
 
+/* ---- asked.c: devices that other processes want back ---- */
+
+/** vfio_asked_add, vfio_asked_del - @vdev is in use, its busy_fd open; or will be closed.  Dev_set lock held. */
+void vfio_asked_add(struct vfio_device *vdev);
+void vfio_asked_del(struct vfio_device *vdev);
+/** vfio_ask_others - let the users of a device's busy file know that it is wanted, as long as @fd of it is open. */
+void vfio_ask_others(int fd);
+
 /* ---- busy.c: who else has it open ---- */
 
 /**
@@ -138,6 +209,10 @@ extern const struct vfio_iommu_driver_ops vfio_noiommu_ops;
  * -EWOULDBLOCK another open file has it; -errno of opening.
  */
 int vfio_busy_lock(const char *path, int flags, bool exclusive);
+/** vfio_busy_open - open a file in the tree as for vfio_busy_lock().  Return: the descriptor; -errno. */
+int vfio_busy_open(const char *path, int flags);
+/** vfio_busy_open_node - a private descriptor of the file behind a node ("vfio/devices/vfio3"); -errno. */
+int vfio_busy_open_node(const char *node, unsigned int f_flags);
 /** vfio_busy_holder - "process 123 (qemu)", or "another process" if that is all we know.  Return: @buf. */
 const char *vfio_busy_holder(const char *path, char *buf, size_t size);
 

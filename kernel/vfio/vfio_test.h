@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <linux/iommufd.h>
 #include <linux/vfio.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
+#include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
@@ -156,6 +158,40 @@ static T_UNUSED long t_unmap(int container, u32 flags, u64 iova, u64 size)
 
 	t_unmapped = unmap.size;
 	return ret;
+}
+
+/* The number of an I/O address space. */
+static T_UNUSED long t_ioas(int iommufd)
+{
+	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
+	long ret = t_ioctl(iommufd, IOMMU_IOAS_ALLOC, &cmd);
+
+	return ret ? ret : cmd.out_ioas_id;
+}
+
+/* The number of the device in the iommufd. */
+static T_UNUSED long t_bind(int device, int iommufd)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommufd };
+	long ret = t_ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+
+	return ret ? ret : bind.out_devid;
+}
+
+/* The number of the page table. */
+static T_UNUSED long t_attach(int device, u32 pt_id)
+{
+	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach), .pt_id = pt_id };
+	long ret = t_ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+
+	return ret ? ret : attach.pt_id;
+}
+
+static T_UNUSED long t_detach(int device)
+{
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
+
+	return t_ioctl(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach);
 }
 
 /* ---- the made-up bus and its devices ---- */
@@ -378,6 +414,7 @@ static T_UNUSED void t_open_machine(bool create)
 	kernfs_lock();
 	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256, IOMMU_BASIC);
 	assert_false(IS_ERR(unit));
+	assert_int_equal(iommufd_init(), 0);
 	assert_int_equal(vfio_init(), 0);
 	assert_int_equal(vfio_iommu_type1_init(), 0);
 	assert_int_equal(bus_register(&fake_bus), 0);

@@ -477,6 +477,7 @@ const struct vfio_device_ops vfio_pci_ops = {
 	.ioctl = vfio_pci_ioctl,
 	.mmap = vfio_pci_mmap,
 	.match = vfio_pci_match,
+	.match_token = vfio_pci_match_token,
 	.request = vfio_pci_request,
 	.device_feature = vfio_pci_device_feature,
 };

@@ -236,3 +236,10 @@ int vfio_pci_match(struct vfio_device *core_vdev, const char *buf)
 			    buf + key_len);
 	return check_token(vdev, uuid);
 }
+
+int vfio_pci_match_token(struct vfio_device *core_vdev, const u8 *uuid)
+{
+	int ret = check_token(to_core(core_vdev), uuid);
+
+	return min(ret, 0);
+}

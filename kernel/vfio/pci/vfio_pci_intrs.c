@@ -403,7 +403,11 @@ static int err_trigger(struct vfio_pci_core_device *vdev, u32 flags, unsigned in
 static int req_trigger(struct vfio_pci_core_device *vdev, u32 flags, unsigned index, unsigned start,
 		       unsigned count, const void *data)
 {
-	return single_trigger(&vdev->req_trigger, flags, index, start, count, data);
+	int ret = single_trigger(&vdev->req_trigger, flags, index, start, count, data);
+
+	if (vdev->req_trigger)
+		vfio_asked_listen(&vdev->vdev);
+	return ret;
 }
 
 /* ---- which of them --------------------------------------------------------------------------- */

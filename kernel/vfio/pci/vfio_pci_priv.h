@@ -278,5 +278,7 @@ int vfio_pci_match(struct vfio_device *core_vdev, const char *buf);
 void vfio_pci_token_init(struct vfio_pci_core_device *vdev);
 /** vfio_pci_token_user - a virtual function was opened (+1) or closed (-1); nothing to do for others. */
 void vfio_pci_token_user(struct vfio_pci_core_device *vdev, int change);
+/** vfio_pci_match_token - the same for a UUID that BIND_IOMMUFD was given; NULL none.  0; -EINVAL; -EACCES. */
+int vfio_pci_match_token(struct vfio_device *core_vdev, const u8 *uuid);
 
 #endif

@@ -4,8 +4,9 @@
  *
  * Function reset (VFIO_DEVICE_RESET) touches one device.  A hot reset takes the bus behind a bridge and
  * every device on it, so the caller must show that all of them are its own: each must have this driver
- * and be in one of the groups whose descriptors it hands in.  On the root bus there is no bridge that
- * could do it.
+ * and be in one of the groups whose descriptors it hands in, or, if the device is used through its own node,
+ * be bound to the same iommufd or be in a group whose DMA is that iommufd's.  On the root bus there is no
+ * bridge that could do it.
  *
  * Config space comes through a reset unchanged, because it is saved before and restored after; so do
  * MSI and MSI-X messages.
@@ -106,6 +107,30 @@ static int bus_devices_get(struct vfio_pci_core_device *vdev, struct bus_devices
 	return 0;
 }
 
+struct find_arg {
+	struct pci_dev *pdev;
+	struct vfio_pci_core_device *ret;
+};
+
+static int is_wanted(struct vfio_device *vdev, void *arg)
+{
+	struct find_arg *find = arg;
+
+	if (vdev->ops != &vfio_pci_ops || to_core(vdev)->pdev != find->pdev)
+		return 0;
+	find->ret = to_core(vdev);
+	return 1;
+}
+
+/* The device of the set for @pdev; NULL if another driver or none has it.  Set's lock held. */
+static struct vfio_pci_core_device *set_find(struct vfio_pci_core_device *vdev, struct pci_dev *pdev)
+{
+	struct find_arg find = { .pdev = pdev };
+
+	vfio_device_set_for_each(&vdev->vdev, &find, is_wanted);
+	return find.ret;
+}
+
 static int no_bridge(struct vfio_pci_core_device *vdev)
 {
 	return fail(-ENODEV, "%s is on the root bus, which cannot be reset", vfio_pci_name(vdev));
@@ -118,17 +143,33 @@ static unsigned group_number(const struct pci_dev *pdev)
 	return pdev->dev.iommu_group ? iommu_group_id(pdev->dev.iommu_group) : ~0u;
 }
 
-static struct vfio_pci_dependent_device describe(struct pci_dev *pdev)
+/* What an iommufd calls a device; VFIO_PCI_DEVID_NOT_OWNED also for one without this driver.  Set's lock held. */
+static int dev_id(struct vfio_pci_core_device *vdev, struct pci_dev *pdev)
 {
+	struct vfio_pci_core_device *other = set_find(vdev, pdev);
+
+	return other ? vfio_iommufd_get_dev_id(&other->vdev, vfio_iommufd_device_ictx(&vdev->vdev))
+		     : VFIO_PCI_DEVID_NOT_OWNED;
+}
+
+/* @flags: OWNED goes if the device is somebody else's. */
+static struct vfio_pci_dependent_device describe(struct vfio_pci_core_device *vdev, struct pci_dev *pdev, u32 *flags)
+{
+	const bool by_id = *flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	const u32 number = by_id ? (u32)dev_id(vdev, pdev) : group_number(pdev);
+
+	if (by_id && number == (u32)VFIO_PCI_DEVID_NOT_OWNED)
+		*flags &= ~(u32)VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	return (struct vfio_pci_dependent_device){
-		.group_id = group_number(pdev),
+		.group_id = number,
 		.segment = pdev->domain,
 		.bus = pdev->bus,
 		.devfn = pdev->devfn,
 	};
 }
 
-static long copy_info(struct bus_devices *bus, struct vfio_pci_hot_reset_info *info, char __user *arg)
+static long copy_info(struct vfio_pci_core_device *vdev, struct bus_devices *bus,
+		      struct vfio_pci_hot_reset_info *info, char __user *arg)
 {
 	const size_t header = offsetof(struct vfio_pci_hot_reset_info, devices);
 	const size_t room = (info->argsz - header) / sizeof(struct vfio_pci_dependent_device);
@@ -136,8 +177,10 @@ static long copy_info(struct bus_devices *bus, struct vfio_pci_hot_reset_info *i
 
 	info->flags = 0;
 	info->count = bus->count;
+	if (vdev->vdev.cdev_opened && bus->count <= room)
+		info->flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID | VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	for (unsigned i = 0; i < bus->count && bus->count <= room; i++) {
-		dep = describe(bus->devs[i]);
+		dep = describe(vdev, bus->devs[i], &info->flags);
 		if (copy_to_user(arg + header + i * sizeof(dep), &dep, sizeof(dep)))
 			return fail(-EFAULT, "the list at %p cannot be written", arg);
 	}
@@ -166,7 +209,9 @@ long vfio_pci_hot_reset_info(struct vfio_pci_core_device *vdev, void __user *arg
 	ret = bus_devices_get(vdev, &bus);
 	if (ret)
 		return ret;
-	ret = copy_info(&bus, &info, arg);
+	mutex_lock(vfio_device_set_lock(&vdev->vdev));
+	ret = copy_info(vdev, &bus, &info, arg);
+	mutex_unlock(vfio_device_set_lock(&vdev->vdev));
 	free(bus.devs);
 	return ret;
 }
@@ -218,30 +263,6 @@ static int group_files_get(struct group_files *groups, const char __user *fds, u
 	return ret;
 }
 
-struct find_arg {
-	struct pci_dev *pdev;
-	struct vfio_pci_core_device *ret;
-};
-
-static int is_wanted(struct vfio_device *vdev, void *arg)
-{
-	struct find_arg *find = arg;
-
-	if (vdev->ops != &vfio_pci_ops || to_core(vdev)->pdev != find->pdev)
-		return 0;
-	find->ret = to_core(vdev);
-	return 1;
-}
-
-/* The device of the set for @pdev; NULL if another driver or none has it.  Set's lock held. */
-static struct vfio_pci_core_device *set_find(struct vfio_pci_core_device *vdev, struct pci_dev *pdev)
-{
-	struct find_arg find = { .pdev = pdev };
-
-	vfio_device_set_for_each(&vdev->vdev, &find, is_wanted);
-	return find.ret;
-}
-
 static bool in_groups(const struct group_files *groups, struct vfio_pci_core_device *vdev)
 {
 	for (unsigned i = 0; i < groups->count; i++) {
@@ -251,6 +272,7 @@ static bool in_groups(const struct group_files *groups, struct vfio_pci_core_dev
 	return false;
 }
 
+/* @groups NULL: the device is bound to an iommufd. */
 static int check_owned(struct vfio_pci_core_device *vdev, const struct bus_devices *bus,
 		       const struct group_files *groups)
 {
@@ -261,7 +283,10 @@ static int check_owned(struct vfio_pci_core_device *vdev, const struct bus_devic
 		if (!other)
 			return fail(-EINVAL, "%s is on that bus and has no vfio-pci driver",
 				    bus->devs[i]->dev.name);
-		if (!in_groups(groups, other))
+		if (!groups && dev_id(vdev, bus->devs[i]) == VFIO_PCI_DEVID_NOT_OWNED)
+			return fail(-EINVAL, "%s is on that bus, and neither it nor its group is bound to the iommufd",
+				    vfio_pci_name(other));
+		if (groups && !in_groups(groups, other))
 			return fail(-EINVAL, "%s is on that bus, and its group %u is not among the %u given",
 				    vfio_pci_name(other), group_number(other->pdev), groups->count);
 	}
@@ -321,7 +346,7 @@ static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices
 	return ret;
 }
 
-static int hot_reset_groups(struct vfio_pci_core_device *vdev, const struct bus_devices *bus,
+static int hot_reset_owned(struct vfio_pci_core_device *vdev, const struct bus_devices *bus,
 			    const struct group_files *groups)
 {
 	struct mutex *lock = vfio_device_set_lock(&vdev->vdev);
@@ -341,13 +366,15 @@ static int hot_reset(struct vfio_pci_core_device *vdev, const struct bus_devices
 	struct group_files groups;
 	int ret;
 
+	if (!count)
+		return hot_reset_owned(vdev, bus, NULL);
 	if (count > bus->count)
 		return fail(-EINVAL, "%u groups for %u devices on the bus: a group is needed once", count,
 			    bus->count);
 	ret = group_files_get(&groups, fds, count);
 	if (ret)
 		return ret;
-	ret = hot_reset_groups(vdev, bus, &groups);
+	ret = hot_reset_owned(vdev, bus, &groups);
 	group_files_put(&groups);
 	return ret;
 }
@@ -366,8 +393,11 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 			    header);
 	if (req.flags)
 		return fail(-EINVAL, "flags are %#x: none is defined", req.flags);
-	if (!req.count)
-		return fail(-EINVAL, "count is 0, which is for devices bound to an iommufd: hand in groups");
+	if (!req.count && !vdev->vdev.cdev_opened)
+		return fail(-EINVAL, "count is 0, which is for devices used through their own node: hand in groups");
+	if (req.count && vdev->vdev.cdev_opened)
+		return fail(-EINVAL, "count is %u: a device bound to an iommufd is reset with count 0, without groups",
+			    req.count);
 	if (!vdev->pdev->bridge)
 		return no_bridge(vdev);
 	ret = bus_devices_get(vdev, &bus);
