@@ -30,69 +30,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "rows.h"
-
-#define KB 1024ull
-#define MB (1024 * KB)
-#define PG 4096ull
+#include "tests/conformance/calls.h"
 
 /* ---------------------------------------------------------------- plumbing */
-static const char *edu, *msix;
-static unsigned char *mem;		/* 4 MiB of ordinary memory */
-
-static const char *group_path(const char *bdf)
-{
-	static char out[PATH_MAX + 16];
-	char path[128], link[PATH_MAX];
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	ssize_t n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0)
-		return "/nonexistent";
-	link[n] = 0;
-	snprintf(out, sizeof(out), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	return out;
-}
-
-struct ctx { int c, g, d; };
-
-/* container + group (+ IOMMU type if nonzero) (+ device if dev) */
-static struct ctx setup(const char *bdf, int type, int dev)
-{
-	struct ctx x = { open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC), open(group_path(bdf), O_RDWR | O_CLOEXEC), -1 };
-	if (x.c < 0 || x.g < 0 || ioctl(x.g, VFIO_GROUP_SET_CONTAINER, &x.c))
-		fprintf(stderr, "setup of %s: %m\n", bdf);
-	if (type && ioctl(x.c, VFIO_SET_IOMMU, type))
-		fprintf(stderr, "SET_IOMMU %d: %m\n", type);
-	if (dev && (x.d = ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, bdf)) < 0)
-		fprintf(stderr, "GET_DEVICE_FD: %m\n");
-	return x;
-}
-
-static void teardown(struct ctx x)
-{
-	if (x.d >= 0)
-		close(x.d);
-	close(x.g);
-	close(x.c);
-}
-
-static int dma_map(int c, uint32_t flags, void *va, uint64_t iova, uint64_t size)
-{
-	struct vfio_iommu_type1_dma_map m = { .argsz = sizeof(m), .flags = flags, .vaddr = (uintptr_t)va, .iova = iova, .size = size };
-	return ioctl(c, VFIO_IOMMU_MAP_DMA, &m);
-}
-
-static uint64_t unmapped;
-static int dma_unmap(int c, uint32_t flags, uint64_t iova, uint64_t size)
-{
-	struct vfio_iommu_type1_dma_unmap u = { .argsz = sizeof(u), .flags = flags, .iova = iova, .size = size };
-	int r = ioctl(c, VFIO_IOMMU_UNMAP_DMA, &u);
-	unmapped = u.size;
-	return r;
-}
-#define TU(what, c, flags, iova, size) ({ long r__ = T(what, dma_unmap(c, flags, iova, size)); \
-	note("size out 0x%llx", (unsigned long long)unmapped); r__; })
-
 static int set_irqs(int d, uint32_t argsz, uint32_t flags, uint32_t index, uint32_t start, uint32_t cnt, const void *data, size_t len)
 {
 	static char buf[8192];
@@ -118,15 +58,6 @@ static uint64_t region(int d, unsigned i, uint64_t *size)
 	if (size)
 		*size = r.size;
 	return r.offset;
-}
-
-static int try_mmap(int fd, size_t len, int prot, int flags, uint64_t off)
-{
-	void *p = mmap(NULL, len, prot, flags, fd, off);
-	if (p == MAP_FAILED)
-		return -1;
-	munmap(p, len);
-	return 0;
 }
 
 static sigjmp_buf jump;
@@ -808,17 +739,10 @@ static void lifetimes(void)
 
 int main(int argc, char **argv)
 {
-	edu = argc > 1 ? argv[1] : getenv("VFIO_EDU");
-	msix = argc > 2 ? argv[2] : getenv("VFIO_NVME");
-	if (!edu || !msix) {
-		fprintf(stderr, "usage: legacy EDU MSIX (PCI addresses)\n");
-		return 2;
-	}
+	start(argc, argv);
 	struct sigaction sa = { .sa_handler = on_bus };
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
-	mem = aligned_alloc(2 * MB, 4 * MB);
-	memset(mem, 0, 4 * MB);
 	container();
 	group();
 	map_v2();

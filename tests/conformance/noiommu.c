@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rows.h"
+#include "tests/conformance/rows.h"
 
 #define PG 4096ull
 #define PARAM "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * calls.h - calls that the programs of this folder make: one short function for each, with the arguments
+ * that vary; and setting up and tearing down what most cases begin with.
+ */
+#ifndef TESTS_CONFORMANCE_CALLS_H
+#define TESTS_CONFORMANCE_CALLS_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/conformance/rows.h"
+
+#define CALL __attribute__((unused))
+#define KB 1024ull
+#define MB (1024 * KB)
+#define PG 4096ull
+
+static const char *edu, *msix;
+static unsigned char *mem;		/* 4 MiB of ordinary memory */
+
+static const char *group_path(const char *bdf)
+{
+	static char out[PATH_MAX + 16];
+	char path[128], link[PATH_MAX];
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
+	ssize_t n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		return "/nonexistent";
+	link[n] = 0;
+	snprintf(out, sizeof(out), "/dev/vfio/%s", strrchr(link, '/') + 1);
+	return out;
+}
+
+struct ctx { int c, g, d; };
+
+/* container + group (+ IOMMU type if nonzero) (+ device if dev) */
+static CALL struct ctx setup(const char *bdf, int type, int dev)
+{
+	struct ctx x = { open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC), open(group_path(bdf), O_RDWR | O_CLOEXEC), -1 };
+	if (x.c < 0 || x.g < 0 || ioctl(x.g, VFIO_GROUP_SET_CONTAINER, &x.c))
+		fprintf(stderr, "setup of %s: %m\n", bdf);
+	if (type && ioctl(x.c, VFIO_SET_IOMMU, type))
+		fprintf(stderr, "SET_IOMMU %d: %m\n", type);
+	if (dev && (x.d = ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, bdf)) < 0)
+		fprintf(stderr, "GET_DEVICE_FD: %m\n");
+	return x;
+}
+
+static CALL void teardown(struct ctx x)
+{
+	if (x.d >= 0)
+		close(x.d);
+	close(x.g);
+	close(x.c);
+}
+
+static CALL int dma_map(int c, uint32_t flags, void *va, uint64_t iova, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_map m = { .argsz = sizeof(m), .flags = flags, .vaddr = (uintptr_t)va, .iova = iova, .size = size };
+	return ioctl(c, VFIO_IOMMU_MAP_DMA, &m);
+}
+
+static uint64_t unmapped;
+static CALL int dma_unmap(int c, uint32_t flags, uint64_t iova, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_unmap u = { .argsz = sizeof(u), .flags = flags, .iova = iova, .size = size };
+	int r = ioctl(c, VFIO_IOMMU_UNMAP_DMA, &u);
+	unmapped = u.size;
+	return r;
+}
+#define TU(what, c, flags, iova, size) ({ long r__ = T(what, dma_unmap(c, flags, iova, size)); \
+	note("size out 0x%llx", (unsigned long long)unmapped); r__; })
+
+static CALL int try_mmap(int fd, size_t len, int prot, int flags, uint64_t off)
+{
+	void *p = mmap(NULL, len, prot, flags, fd, off);
+	if (p == MAP_FAILED)
+		return -1;
+	munmap(p, len);
+	return 0;
+}
+
+/* The program's main begins with this: addresses from the command line or the environment, and memory. */
+static CALL void start(int argc, char **argv)
+{
+	edu = argc > 1 ? argv[1] : getenv("VFIO_EDU");
+	msix = argc > 2 ? argv[2] : getenv("VFIO_NVME");
+	if (!edu || !msix) {
+		fprintf(stderr, "usage: %s EDU MSIX (PCI addresses)\n", argv[0]);
+		exit(2);
+	}
+	mem = aligned_alloc(2 * MB, 4 * MB);
+	memset(mem, 0, 4 * MB);
+}
+
+/* ---------------------------------------------------------------- iommufd */
+static CALL int open_cdev(const char *bdf)
+{
+	char path[320];
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
+	DIR *d = opendir(path);
+	if (!d)
+		return -1;
+	int fd = -1;
+	for (struct dirent *e; (e = readdir(d));)
+		if (e->d_name[0] != '.') {
+			snprintf(path, sizeof(path), "/dev/vfio/devices/%.200s", e->d_name);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+		}
+	closedir(d);
+	return fd;
+}
+
+static CALL uint32_t ioas(int i)
+{
+	struct iommu_ioas_alloc a = { .size = sizeof(a) };
+	return ioctl(i, IOMMU_IOAS_ALLOC, &a) ? 0 : a.out_ioas_id;
+}
+
+static CALL int destroy(int i, uint32_t id)
+{
+	struct iommu_destroy d = { .size = sizeof(d), .id = id };
+	return ioctl(i, IOMMU_DESTROY, &d);
+}
+
+static uint64_t iova_out;
+static CALL int imap(int i, uint32_t as, uint32_t flags, void *va, uint64_t len, uint64_t iova)
+{
+	struct iommu_ioas_map m = { .size = sizeof(m), .flags = flags, .ioas_id = as, .user_va = (uintptr_t)va, .length = len, .iova = iova };
+	int r = ioctl(i, IOMMU_IOAS_MAP, &m);
+	iova_out = m.iova;
+	return r;
+}
+
+static CALL int iunmap(int i, uint32_t as, uint64_t iova, uint64_t len)
+{
+	struct iommu_ioas_unmap u = { .size = sizeof(u), .ioas_id = as, .iova = iova, .length = len };
+	int r = ioctl(i, IOMMU_IOAS_UNMAP, &u);
+	unmapped = u.length;
+	return r;
+}
+#define TI(what, i, as, iova, len) ({ long r__ = T(what, iunmap(i, as, iova, len)); \
+	note("length out 0x%llx", (unsigned long long)unmapped); r__; })
+#define FIXED IOMMU_IOAS_MAP_FIXED_IOVA
+#define WR IOMMU_IOAS_MAP_WRITEABLE
+#define RD IOMMU_IOAS_MAP_READABLE
+
+static CALL int attach(int d, uint32_t flags, uint32_t *id)
+{
+	struct vfio_device_attach_iommufd_pt a = { .argsz = sizeof(a), .flags = flags, .pt_id = *id };
+	int r = ioctl(d, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &a);
+	*id = a.pt_id;
+	return r;
+}
+
+static CALL int detach(int d, uint32_t flags)
+{
+	struct vfio_device_detach_iommufd_pt a = { .argsz = sizeof(a), .flags = flags };
+	return ioctl(d, VFIO_DEVICE_DETACH_IOMMUFD_PT, &a);
+}
+
+static CALL int bind_to(int d, int i, uint32_t *id)
+{
+	struct vfio_device_bind_iommufd b = { .argsz = sizeof(b), .iommufd = i };
+	int r = ioctl(d, VFIO_DEVICE_BIND_IOMMUFD, &b);
+	*id = b.out_devid;
+	return r;
+}
+
+static CALL int iopt(int i, uint32_t opt, uint16_t op, uint32_t obj, uint64_t *val)
+{
+	struct iommu_option o = { .size = sizeof(o), .option_id = opt, .op = op, .object_id = obj, .val64 = *val };
+	int r = ioctl(i, IOMMU_OPTION, &o);
+	*val = o.val64;
+	return r;
+}
+
+#endif
