@@ -219,7 +219,7 @@ const struct iommu_hw_ops machine_iommu_hw_ops = {
  */
 static u64 resolve(u64 page)
 {
-	return (u64)(machine_bar_at(page) ? PHYS_SLOT_MMIO : PHYS_SLOT_PROGRAM) << PHYS_SLOT_SHIFT | page;
+	return machine_bar_at(page) ? (u64)PHYS_SLOT_MMIO << PHYS_SLOT_SHIFT | page : bus_to_phys(page);
 }
 
 const struct hw_bus_ops machine_bus_ops = {

@@ -20,7 +20,7 @@ static int direct_walk(struct hw_walk *walk, u64 iova, struct hw_translation *re
 	u64 pa;
 
 	walk->stage = walk->level = 0;
-	if (iova >> HW_SLOT_SHIFT || !bus->resolve)
+	if (iova >> HW_ADDR_BITS || !bus->resolve)
 		return HW_IOMMU_FAULT_BUS;
 	pa = bus->resolve(iova & PAGE_MASK);
 	if (pa >> HW_SLOT_SHIFT == 0)

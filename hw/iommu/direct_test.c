@@ -46,7 +46,7 @@ static void reaches_bars(void **state)
 
 static void faults_where_nothing_is(void **state)
 {
-	const u64 nowhere[] = { FAKE_MEM_BYTES, 1ull << 40, 1ull << 47, ~0ull - 7 };
+	const u64 nowhere[] = { FAKE_MEM_BYTES, 1ull << 40, 1ull << 47, 1ull << 52, ~0ull - 7 };
 	u64 faults = hw_iommu_fault_count(iommu);
 	struct hw_iommu_fault fault;
 	u64 value;

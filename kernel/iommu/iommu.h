@@ -413,6 +413,8 @@ void iommu_release_device(struct device *dev);
  */
 int iommu_probe_noiommu(struct device *dev);
 bool iommu_dev_is_noiommu(struct device *dev);
+/** iommu_domain_is_noiommu - it is of such a device: kept in software, walked by nobody. */
+bool iommu_domain_is_noiommu(const struct iommu_domain *domain);
 
 struct iommu_group *iommu_group_get(struct device *dev); /* one reference; NULL without a group */
 struct iommu_group *iommu_group_ref_get(struct iommu_group *group);

@@ -137,6 +137,19 @@ void *phys_host_range(phys_addr_t pa, u64 *len_bytes);
  * Return: 0; -EFAULT: it is really not there.
  */
 int phys_copy_pinned(void *host, void *buf, size_t len_bytes, bool write);
+/**
+ * phys_to_bus, bus_to_phys - what a device without an IOMMU calls memory, and back (of what is no BAR)
+ * The program's memory is at its virtual addresses, 47 bits; what was moved out of the way while pinned, in
+ * the slots above.  The kernel's is nowhere.
+ */
+static inline u64 phys_to_bus(phys_addr_t pa)
+{
+	return pa >> PHYS_SLOT_SHIFT == PHYS_SLOT_PROGRAM ? pa & PHYS_OFFSET_MASK : pa;
+}
+static inline phys_addr_t bus_to_phys(u64 addr)
+{
+	return addr >> PHYS_SLOT_SHIFT ? addr : (u64)PHYS_SLOT_PROGRAM << PHYS_SLOT_SHIFT | addr;
+}
 /** virt_to_phys - of kernel memory (page tables). */
 static inline phys_addr_t virt_to_phys(const void *p) { return (phys_addr_t)(uintptr_t)p; }
 

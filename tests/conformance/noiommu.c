@@ -23,13 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/conformance/rows.h"
+#include "tests/conformance/calls.h"
 
-#define PG 4096ull
 #define PARAM "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 #define BUS "/sys/bus/pci/"
 
-static const char *edu;
 static char group_node[PATH_MAX + 32];
 
 /* ---- files ---- */
@@ -260,6 +258,88 @@ static void dma(void)
 	close(c);
 }
 
+/* ---- by the device's own node ---- */
+
+static int get_pa(int i, uint32_t as, uint32_t flags, uint32_t reserved, uint64_t iova, uint64_t *len, uint64_t *pa)
+{
+	struct iommu_ioas_noiommu_get_pa cmd = { .size = sizeof(cmd), .flags = flags, .ioas_id = as,
+						 .__reserved = reserved, .iova = iova, .length = *len };
+	int ret = ioctl(i, IOMMU_IOAS_NOIOMMU_GET_PA, &cmd);
+
+	*len = cmd.length;
+	*pa = cmd.out_phys;
+	return ret;
+}
+
+#define PA(what, as, flags, reserved, iova, bytes) ({ uint64_t len_ = (bytes); pa = 0; \
+	T(what, get_pa(i, as, flags, reserved, iova, &len_, &pa)); note("length 0x%llx", (unsigned long long)len_); })
+
+static void by_iommufd(void)
+{
+	struct vfio_device_info di = { .argsz = sizeof(di) };
+	struct iommu_iova_range r[2];
+	uint64_t pa;
+	uint8_t *page;
+	uint32_t id, as, pt;
+	int i = open("/dev/iommu", O_RDWR), d, g;
+
+	begin("noiommu iommufd");
+	d = TFD("open the cdev", open_cdev(edu));
+	T("GET_INFO before BIND", ioctl(d, VFIO_DEVICE_GET_INFO, &di));
+	T("BIND", bind_to(d, i, &id));
+	note("devid %u", id);
+	T("GET_INFO", ioctl(d, VFIO_DEVICE_GET_INFO, &di));
+	note("flags 0x%x", di.flags);
+	T("open the group meanwhile", open(group_node, O_RDWR));
+	as = ioas(i);
+	page = mmap(NULL, 4 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	T("MAP, nothing attached", imap(i, as, IOMMU_IOAS_MAP_FIXED_IOVA | 6, page, 2 * PG, 0x100000));
+	PA("GET_PA, nothing attached", as, 0, 0, 0x100000, PG);
+	pt = as;
+	T("ATTACH", attach(d, 0, &pt));
+	note("another id %d", pt != as);
+	struct iommu_ioas_iova_ranges q = { .size = sizeof(q), .ioas_id = as, .num_iovas = 2, .allowed_iovas = (uintptr_t)r };
+	T("IOVA_RANGES", ioctl(i, IOMMU_IOAS_IOVA_RANGES, &q));
+	note("num %u alignment 0x%llx [0x%llx-0x%llx]", q.num_iovas, q.out_iova_alignment, r[0].start, r[0].last);
+	PA("GET_PA", as, 0, 0, 0x100000, PG);
+	T("it is what pagemap says", pa && pa == physical(page) ? 0 : -1);
+	PA("GET_PA in the middle of a page", as, 0, 0, 0x100234, 16);
+	T("it is what pagemap says, with the offset", pa && pa == physical(page) + 0x234 ? 0 : -1);
+	PA("GET_PA across the end of the mapping", as, 0, 0, 0x101800, PG);
+	PA("GET_PA where nothing is mapped", as, 0, 0, 0x200000, PG);
+	PA("GET_PA length 0", as, 0, 0, 0x100000, 0);
+	PA("GET_PA wraps", as, 0, 0, 0x101000, -PG);
+	PA("GET_PA flags 1", as, 1, 0, 0x100000, PG);
+	PA("GET_PA __reserved 1", as, 0, 1, 0x100000, PG);
+	PA("GET_PA missing ioas", 9999, 0, 0, 0x100000, PG);
+	PA("GET_PA of a page table", pt, 0, 0, 0x100000, PG);
+	T("MAP, attached", imap(i, as, IOMMU_IOAS_MAP_FIXED_IOVA | 6, page + 2 * PG, PG, 0x200000));
+	PA("GET_PA of that", as, 0, 0, 0x200000, PG);
+	T("it is what pagemap says, too", pa && pa == physical(page + 2 * PG) ? 0 : -1);
+	T("UNMAP", iunmap(i, as, 0x200000, PG));
+	PA("GET_PA, unmapped", as, 0, 0, 0x200000, PG);
+	struct iommu_hwpt_alloc h = { .size = sizeof(h), .dev_id = id, .pt_id = as };
+	T("HWPT_ALLOC", ioctl(i, IOMMU_HWPT_ALLOC, &h));
+	h.flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+	T("HWPT_ALLOC with dirty tracking", ioctl(i, IOMMU_HWPT_ALLOC, &h));
+	struct iommu_hw_info hi = { .size = sizeof(hi), .dev_id = id };
+	T("GET_HW_INFO", ioctl(i, IOMMU_GET_HW_INFO, &hi));
+	T("DETACH", detach(d, 0));
+	PA("GET_PA, detached", as, 0, 0, 0x100000, PG);
+	g = TFD("open the group while it is bound", open(group_node, O_RDWR));
+	close(d);
+	g = TFD("open the group after closing", open(group_node, O_RDWR));
+	T("SET_CONTAINER the iommufd", ioctl(g, VFIO_GROUP_SET_CONTAINER, &i));
+	T("CHECK_EXTENSION 8", ioctl(i, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU));
+	T("SET_IOMMU 8", ioctl(i, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU));
+	d = TFD("GET_DEVICE_FD", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, edu));
+	T("GET_INFO of that", ioctl(d, VFIO_DEVICE_GET_INFO, &di));
+	T("UNSET_CONTAINER", ioctl(g, VFIO_GROUP_UNSET_CONTAINER));
+	close(d);
+	close(g);
+	close(i);
+}
+
 /* ---- unbind and bind ---- */
 
 static void binding(void)
@@ -289,6 +369,7 @@ int main(int argc, char **argv)
 	sysfs();
 	classic();
 	dma();
+	by_iommufd();
 	binding();
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);
