@@ -62,7 +62,7 @@ int hw_ext_cap_add_ats(struct hw_device *hw, unsigned queue_depth)
 			    queue_depth);
 	/* 32 is written as 0 */
 	hw_cfg_put16(body, (u16)((queue_depth & 0x1f) | PCI_ATS_CAP_PAGE_ALIGNED));
-	hw_cfg_put16(writable + PCI_ATS_CTRL - EXT_HEADER, PCI_ATS_CTRL_ENABLE | 0x1f);
+	hw_cfg_put16(writable + (PCI_ATS_CTRL - EXT_HEADER), PCI_ATS_CTRL_ENABLE | 0x1f);
 	return hw_ext_cap_add(hw, PCI_EXT_CAP_ID_ATS, 1, body, writable, sizeof(body));
 }
 
@@ -74,7 +74,7 @@ int hw_ext_cap_add_pasid(struct hw_device *hw, unsigned bits, bool exec, bool pr
 	if (bits > 20)
 		return fail(-EINVAL, "a PASID has at most 20 bits, not %u", bits);
 	hw_cfg_put16(body, (u16)(can | bits << 8));
-	hw_cfg_put16(writable + PCI_PASID_CTRL - EXT_HEADER, PCI_PASID_CTRL_ENABLE | can);
+	hw_cfg_put16(writable + (PCI_PASID_CTRL - EXT_HEADER), PCI_PASID_CTRL_ENABLE | can);
 	return hw_ext_cap_add(hw, PCI_EXT_CAP_ID_PASID, 1, body, writable, sizeof(body));
 }
 
@@ -83,10 +83,10 @@ int hw_ext_cap_add_pri(struct hw_device *hw, uint32_t max_requests)
 	u8 body[12] = { 0 }, writable[12] = { 0 };
 	int off;
 
-	hw_cfg_put16(body + PCI_PRI_STATUS - EXT_HEADER, PCI_PRI_STATUS_STOPPED);
-	hw_cfg_put32(body + PCI_PRI_MAX_REQ - EXT_HEADER, max_requests);
+	hw_cfg_put16(body + (PCI_PRI_STATUS - EXT_HEADER), PCI_PRI_STATUS_STOPPED);
+	hw_cfg_put32(body + (PCI_PRI_MAX_REQ - EXT_HEADER), max_requests);
 	hw_cfg_put16(writable, PCI_PRI_CTRL_ENABLE);
-	hw_cfg_put32(writable + PCI_PRI_ALLOC_REQ - EXT_HEADER, ~0u);
+	hw_cfg_put32(writable + (PCI_PRI_ALLOC_REQ - EXT_HEADER), ~0u);
 	off = hw_ext_cap_add(hw, PCI_EXT_CAP_ID_PRI, 1, body, writable, sizeof(body));
 	if (off > 0)
 		hw_cfg_put16(hw->w1c + off + PCI_PRI_STATUS, PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);

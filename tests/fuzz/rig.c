@@ -96,6 +96,7 @@ static void make_machine(void)
 	rig_must(!machine_config_add(cfg, "edu,addr=0000:00:10.0,dma_mask=0xffffffffffffffff"));
 	rig_must(!machine_config_add(cfg, "platdev"));
 	rig_must(!machine_config_add(cfg, "pl330"));
+	rig_must(!machine_config_add(cfg, "pcitest,addr=" RIG_PCITEST ",group=9"));
 	rig_must(mkdir(dir, 0700) == 0);
 	explain_begin();
 	err = machine_create(dir, cfg);

@@ -37,6 +37,8 @@
 #define RIG_UBUF_BYTES (4 * PAGE_SIZE)
 #define RIG_BARS_PAGES 64u
 #define RIG_GROUPS 3
+#define RIG_PCITEST "0000:03:00.0"
+#define RIG_PCITEST_GROUP "/dev/vfio/9"
 
 #define rig_bug(...) rig_bug_at(__FILE__, __LINE__, __VA_ARGS__)
 void rig_bug_at(const char *file, int line, const char *fmt, ...) __attribute__((noreturn, format(printf, 3, 4)));
