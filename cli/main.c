@@ -37,7 +37,7 @@ static const char usage[] =
 	"      --trace[=FILE]                 print each VFIO call, decoded\n"
 	"      --iommufd-test                 give /dev/iommu the private test ioctl, with its mock devices\n"
 	"      --container KIND               who answers for /dev/vfio/vfio: vfio (the default) or iommufd\n"
-	"      --memlock[=SIZE]               how much may be pinned, as RLIMIT_MEMLOCK says or SIZE; else any\n"
+	"      --memlock host|unlimited|SIZE  how much may be pinned: as Linux would let it, any (default), or SIZE\n"
 	"      --stats                        at the end, sum up calls, DMA and interrupts\n"
 	"  -h, --help    -V, --version\n"
 	"\n"

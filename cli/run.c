@@ -13,7 +13,7 @@
  *	SOFTVFIO_TRACE		a file to append traces to, or the number of a descriptor
  *	SOFTVFIO_STATS		a file to which each process appends its totals when it ends
  *	SOFTVFIO_CONTAINER	who answers for /dev/vfio/vfio: vfio or iommufd
- *	SOFTVFIO_MEMLOCK	how many bytes may be pinned, or "rlimit"
+ *	SOFTVFIO_MEMLOCK	how many bytes may be pinned, or "host"
  */
 #include <elf.h>
 #include <errno.h>
@@ -43,7 +43,7 @@ struct run_options {
 	const char *keep_dir;
 	const char *trace;	/* file, or "2"; NULL off */
 	const char *container;	/* "vfio" or "iommufd"; NULL: vfio */
-	char memlock[24];	/* bytes, or "rlimit"; empty: no limit */
+	char memlock[24];	/* bytes, or "host"; empty: no limit */
 	bool explain, stats, iommufd_test;
 	char **program;
 };
@@ -59,7 +59,7 @@ static const struct option long_options[] = {
 	{ "stats", no_argument, NULL, 's' },
 	{ "iommufd-test", no_argument, NULL, 'T' },
 	{ "container", required_argument, NULL, 'c' },
-	{ "memlock", optional_argument, NULL, 'l' },
+	{ "memlock", required_argument, NULL, 'l' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -83,7 +83,7 @@ static char *absolute(const char *path)
 	return abs;
 }
 
-/* "64M": a number of bytes, perhaps with K, M or G behind it. */
+/* "host", "unlimited", or "64M": a number of bytes, perhaps with K, M or G behind it. */
 static int take_memlock(struct run_options *o, const char *text)
 {
 	static const char units[] = "KMG";
@@ -91,17 +91,17 @@ static int take_memlock(struct run_options *o, const char *text)
 	const char *unit;
 	char *end;
 
-	if (!text) {
-		strcpy(o->memlock, "rlimit");
+	if (!strcmp(text, "host") || !strcmp(text, "unlimited")) {
+		strcpy(o->memlock, *text == 'h' ? text : "");
 		return 0;
 	}
 	errno = 0;
 	bytes = strtoull(text, &end, 0);
 	unit = *end ? strchr(units, *end) : NULL;
 	if (*text < '0' || *text > '9' || errno || (*end && (!unit || end[1])))
-		return cli_error("--memlock=%s: a size is a number, perhaps with K, M or G behind it", text);
+		return cli_error("--memlock %s: host, unlimited, or a number of bytes, perhaps with K, M or G behind it", text);
 	if (unit && __builtin_mul_overflow(bytes, 1ull << (10 * (unit - units + 1)), &bytes))
-		return cli_error("--memlock=%s: more than 64 bits", text);
+		return cli_error("--memlock %s: more than 64 bits", text);
 	snprintf(o->memlock, sizeof(o->memlock), "%llu", bytes);
 	return 0;
 }

@@ -11,7 +11,7 @@
  *	SOFTVFIO_IOMMUFD_TEST	1: /dev/iommu has its private test ioctl
  *	SOFTVFIO_TRACE		a file to append a line per call to, or the number of an open descriptor
  *	SOFTVFIO_CONTAINER	iommufd: that answers for /dev/vfio/vfio
- *	SOFTVFIO_MEMLOCK	how many bytes may be pinned; "rlimit": as RLIMIT_MEMLOCK is at the time
+ *	SOFTVFIO_MEMLOCK	how many bytes may be pinned; "host": as Linux would
  *	SOFTVFIO_STATS		a file to which a process that built the machine adds its totals when it ends
  */
 #include <stdatomic.h>
@@ -114,7 +114,7 @@ void front_start(void)
 		machine_container_by_iommufd();
 	value = getenv("SOFTVFIO_MEMLOCK");
 	if (value)
-		locked_vm_set_limit(!strcmp(value, "rlimit") ? LOCKED_VM_RLIMIT : strtoull(value, NULL, 10));
+		locked_vm_set_limit(!strcmp(value, "host") ? LOCKED_VM_HOST : strtoull(value, NULL, 10));
 	err = front_enter(machine);
 	if (err)
 		complain(machine, strerror(-err));

@@ -6,6 +6,7 @@
  */
 #include "kernel/mm/locked_vm.h"
 
+#include <linux/capability.h>
 #include <stdatomic.h>
 
 #include "kernel/lib/err.h"
@@ -23,6 +24,15 @@ void locked_vm_set_limit(u64 bytes)
 	atomic_store(&limit_bytes, bytes);
 }
 
+static bool may_lock_any(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return !sys_call(SYS_capget, &header, data, 0, 0) &&
+	       (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK));
+}
+
 static u64 limit_pages(void)
 {
 	u64 bytes = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
@@ -30,8 +40,8 @@ static u64 limit_pages(void)
 
 	if (likely(bytes == LOCKED_VM_UNLIMITED))
 		return bytes;
-	if (bytes == LOCKED_VM_RLIMIT) {
-		if (sys_getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
+	if (bytes == LOCKED_VM_HOST) {
+		if (may_lock_any() || sys_getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY)
 			return LOCKED_VM_UNLIMITED;
 		bytes = limit.rlim_cur;
 	}

@@ -21,7 +21,7 @@ struct mm;
 enum locked_vm_mode { LOCKED_VM_NONE, LOCKED_VM_USER, LOCKED_VM_PROCESS };
 
 #define LOCKED_VM_UNLIMITED (~0ull)	/* the default */
-#define LOCKED_VM_RLIMIT (~0ull - 1)	/* what RLIMIT_MEMLOCK is at the time */
+#define LOCKED_VM_HOST (~0ull - 1)	/* as on Linux: RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK */
 
 /** locked_vm_set_limit - of each account from now on, in bytes or one of the above.  Any thread. */
 void locked_vm_set_limit(u64 bytes);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* locked_vm_test.c - accounts, limits, and threads that charge at once. */
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "kernel/mm/locked_vm.h"
 #include "kernel/mm/mm_test.h"
@@ -25,6 +28,18 @@ static void accounts(void **state)
 	assert_int_equal(pinned_vm_pages(mm), 0);
 }
 
+/* Take the capability, or let it go, as far as we may.  Return: do we have it now? */
+static bool ipc_lock(bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	__u32 *effective = &data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective;
+
+	assert_int_equal(syscall(SYS_capget, &header, data), 0);
+	*effective = on ? *effective | CAP_TO_MASK(CAP_IPC_LOCK) : *effective & ~CAP_TO_MASK(CAP_IPC_LOCK);
+	return !syscall(SYS_capset, &header, data) && on;
+}
+
 static void limits(void **state)
 {
 	struct rlimit old, small = { .rlim_cur = 8 * PAGE_SIZE };
@@ -42,8 +57,13 @@ static void limits(void **state)
 
 	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &old), 0);
 	small.rlim_max = old.rlim_max;
-	locked_vm_set_limit(LOCKED_VM_RLIMIT);
+	locked_vm_set_limit(LOCKED_VM_HOST);
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &small), 0);
+	if (ipc_lock(true)) {
+		assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 9), 0);
+		locked_vm_uncharge(mm, LOCKED_VM_USER, 9);
+	}
+	ipc_lock(false);
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 9), -ENOMEM);
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 8), 0);
 	locked_vm_uncharge(mm, LOCKED_VM_USER, 8);
