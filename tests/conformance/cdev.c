@@ -557,10 +557,15 @@ struct reset_info { struct vfio_pci_hot_reset_info h; struct vfio_pci_dependent_
 
 static void note_info(const struct reset_info *r, uint32_t dev)
 {
-	note("flags 0x%x count %u", r->h.flags, r->h.count);
-	for (uint32_t k = 0; k < r->h.count && k < 8; k++)
-		note(" %s at %02x:%02x.%x", r->dev[k].devid == dev ? "its id" : r->dev[k].devid ? "another id" : "id 0",
+	note("by %s, %s, count %u", r->h.flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID ? "device" : "group",
+	     r->h.flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED ? "owned" : "not owned", r->h.count);
+	for (uint32_t k = 0; k < r->h.count && k < 8; k++) {
+		const uint32_t id = r->dev[k].devid;
+
+		note(" %s at %02x:%02x.%x", id == dev ? "its id" : id == VFIO_PCI_DEVID_OWNED ? "no id, but owned" :
+		     id == (uint32_t)VFIO_PCI_DEVID_NOT_OWNED ? "not owned" : "another id",
 		     r->dev[k].bus, r->dev[k].devfn >> 3, r->dev[k].devfn & 7);
+	}
 }
 
 static void hot_reset(void)

@@ -67,6 +67,7 @@ static void atomic_ops(void **state)
 	assert_int_equal(r.cap.header.version, 1);
 	assert_int_equal(r.cap.header.next, 0);
 	assert_int_equal(r.cap.flags, VFIO_PCI_ATOMIC_COMP32 | VFIO_PCI_ATOMIC_COMP128);
+	assert_false(r.cap.flags & VFIO_PCI_ATOMIC_COMP64);
 	assert_int_equal(pci_enable_atomic_ops_to_root(t_core(n)->pdev, PCI_EXP_DEVCAP2_ATOMIC_COMP64), -EINVAL);
 	port->pcie_cap = was;
 	t_dev_close(n);
