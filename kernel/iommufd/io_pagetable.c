@@ -738,7 +738,7 @@ int iopt_cut_iova(struct io_pagetable *iopt, const u64 *iovas, unsigned count)
 	mutex_lock(&iopt->lock);
 	for (unsigned i = 0; i < count && !ret; i++) {
 		area = iopt_area_first(iopt, iovas[i], iovas[i]);
-		if (area && area->last != iovas[i])
+		if (area && area->last != iovas[i] && area->iova != iovas[i])
 			ret = split_area(area, iovas[i]);
 	}
 	mutex_unlock(&iopt->lock);

@@ -219,7 +219,7 @@ void iopt_free_pieces(struct iopt_pieces *pieces);
 int iopt_unmap_iova(struct io_pagetable *iopt, u64 iova, u64 length, u64 *ret_bytes);
 int iopt_unmap_all(struct io_pagetable *iopt, u64 *ret_bytes);
 /**
- * iopt_cut_iova - make each of @iovas the last of its area, if it is in one
+ * iopt_cut_iova - make each of @iovas the last of its area, if it is in one and not its first byte
  * Only without large pages.  Return: 0; -EINVAL unaligned, or accessed; -EBUSY; -ENOMEM.
  */
 int iopt_cut_iova(struct io_pagetable *iopt, const u64 *iovas, unsigned count);
