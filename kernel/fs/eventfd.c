@@ -13,6 +13,7 @@
  */
 #include "kernel/fs/eventfd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,4 +94,23 @@ void eventfd_signal(struct eventfd_ctx *ctx)
 int eventfd_ctx_fd(const struct eventfd_ctx *ctx)
 {
 	return ctx->fd;
+}
+
+/* Without the kernel's number (fdinfo has it since Linux 5.2) the context counts as alone. */
+u64 eventfd_ctx_id(const struct eventfd_ctx *ctx)
+{
+	static const char key[] = "eventfd-id:";
+	char text[512], *found = NULL;
+	ssize_t len;
+	int fd;
+
+	snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", ctx->fd);
+	fd = sys_open(text, O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		len = sys_read(fd, text, sizeof(text) - 1);
+		sys_close(fd);
+		text[max(len, (ssize_t)0)] = '\0';
+		found = strstr(text, key);
+	}
+	return found ? strtoull(found + sizeof(key) - 1, NULL, 10) : ~(u64)(uintptr_t)ctx;
 }

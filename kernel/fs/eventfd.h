@@ -19,5 +19,7 @@ void eventfd_ctx_put(struct eventfd_ctx *ctx);
 void eventfd_signal(struct eventfd_ctx *ctx);
 /** eventfd_ctx_fd - the private descriptor, for epoll.  Stays the context's. */
 int eventfd_ctx_fd(const struct eventfd_ctx *ctx);
+/** eventfd_ctx_id - a number that contexts of one eventfd have in common.  It takes reading /proc. */
+u64 eventfd_ctx_id(const struct eventfd_ctx *ctx);
 
 #endif

@@ -7,6 +7,9 @@
  * run again.  An eventfd that is signalled already when it is enabled fires at once.  Edges are waited
  * for, not the level: each write to the eventfd calls once, also if it counts as a semaphore.
  *
+ * Several may share one eventfd, each by a duplicate of its own.  Whoever of them epoll names first takes
+ * the count, so that the others are named no more; hence it runs all their handlers, the newest first.
+ *
  * The thread knows an eventfd by a number, never by pointer: between the moment epoll names it and the
  * moment we hold the lock it may have been disabled.
  *
@@ -31,6 +34,7 @@
 
 struct virqfd {
 	u64 id;
+	u64 event; /* the same of all that share an eventfd */
 	struct eventfd_ctx *ctx;
 	void (*handler)(void *opaque, void *data);
 	void *opaque, *data;
@@ -40,7 +44,7 @@ struct virqfd {
 
 static struct {
 	struct mutex lock; /* LOCK_VIRQFD: all below, and every *pvirqfd */
-	TAILQ_HEAD(, virqfd) list;
+	TAILQ_HEAD(virqfd_list, virqfd) list; /* ids ascend */
 	u64 next_id;
 	u64 running;	      /* id whose handler runs; 0 none */
 	_Atomic u32 finished; /* futex: counts handlers that came back */
@@ -85,32 +89,48 @@ static void virqfd_free(struct virqfd *virqfd)
 	free(virqfd);
 }
 
+/* Call the handler; the lock is let go meanwhile, and @virqfd may be gone on return. */
+static void run_locked(struct virqfd *virqfd)
+{
+	virq.running = virqfd->id;
+	mutex_unlock(&virq.lock);
+	virqfd->handler(virqfd->opaque, virqfd->data);
+	mutex_lock(&virq.lock);
+	virq.running = 0;
+	atomic_fetch_add(&virq.finished, 1);
+	if (virq.waiters)
+		sys_futex((u32 *)&virq.finished, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
+	if (virqfd->orphan)
+		virqfd_free(virqfd);
+}
+
+/* The newest that shares @event and is older than @id. */
+static struct virqfd *older_locked(u64 event, u64 id)
+{
+	struct virqfd *virqfd;
+
+	TAILQ_FOREACH_REVERSE(virqfd, &virq.list, virqfd_list, next) {
+		if (virqfd->id < id && virqfd->event == event)
+			return virqfd;
+	}
+	return NULL;
+}
+
 static void fire(u64 id)
 {
 	struct virqfd *virqfd;
-	bool orphan, waited;
+	u64 event;
 
 	mutex_lock(&virq.lock);
 	virqfd = find_locked(id);
-	if (!virqfd || !consume(eventfd_ctx_fd(virqfd->ctx))) {
-		mutex_unlock(&virq.lock);
-		return;
+	if (virqfd && consume(eventfd_ctx_fd(virqfd->ctx))) {
+		event = virqfd->event;
+		for (virqfd = older_locked(event, virq.next_id + 1); virqfd; virqfd = older_locked(event, id)) {
+			id = virqfd->id;
+			run_locked(virqfd);
+		}
 	}
-	virq.running = id;
 	mutex_unlock(&virq.lock);
-
-	virqfd->handler(virqfd->opaque, virqfd->data);
-
-	mutex_lock(&virq.lock);
-	virq.running = 0;
-	orphan = virqfd->orphan;
-	waited = virq.waiters;
-	atomic_fetch_add(&virq.finished, 1);
-	mutex_unlock(&virq.lock);
-	if (waited)
-		sys_futex((u32 *)&virq.finished, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
-	if (orphan)
-		virqfd_free(virqfd);
 }
 
 static void *virqfd_thread(void *arg)
@@ -186,6 +206,7 @@ static int enable_locked(struct virqfd *virqfd, struct virqfd **pvirqfd)
 	if (ret)
 		return (int)ret;
 	virqfd->id = ++virq.next_id;
+	virqfd->event = eventfd_ctx_id(virqfd->ctx);
 	ret = epoll_add(virq.epoll_fd, virqfd);
 	if (ret)
 		return fail((int)ret, "the eventfd cannot be waited on");

@@ -129,6 +129,71 @@ static void a_semaphore_fires_once_a_write(void **state)
 	close(fd);
 }
 
+struct order {
+	atomic_int calls;
+	char names[8];
+};
+
+static void note_name(void *opaque, void *data)
+{
+	struct order *order = opaque;
+
+	order->names[atomic_load(&order->calls)] = *(char *)data;
+	atomic_fetch_add(&order->calls, 1);
+}
+
+/* All that share an eventfd, by whichever descriptor, are called; the newest first, as on Linux. */
+static void several_share_an_eventfd(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), same = dup(fd), other = eventfd(0, EFD_CLOEXEC);
+	char name[] = "axbc";
+	struct virqfd *virqfd[4] = { NULL };
+	struct order order = { 0 };
+	u64 left;
+
+	(void)state;
+	assert_int_equal(vfio_virqfd_enable(&order, note_name, &name[0], &virqfd[0], fd), 0);
+	assert_int_equal(vfio_virqfd_enable(&order, note_name, &name[1], &virqfd[1], other), 0);
+	assert_int_equal(vfio_virqfd_enable(&order, note_name, &name[2], &virqfd[2], same), 0);
+	assert_int_equal(vfio_virqfd_enable(&order, note_name, &name[3], &virqfd[3], fd), 0);
+	signal_fd(fd);
+	wait_for(&order.calls, 3);
+	sleep_ms(20);
+	assert_int_equal(order.calls, 3);
+	assert_memory_equal(order.names, "cba", 3);
+	assert_int_equal(read(fd, &left, sizeof(left)), -1);
+	vfio_virqfd_disable(&virqfd[2]);
+	signal_fd(same);
+	wait_for(&order.calls, 5);
+	signal_fd(other);
+	wait_for(&order.calls, 6);
+	assert_memory_equal(order.names + 3, "cax", 3);
+	for (unsigned i = 0; i < 4; i++)
+		vfio_virqfd_disable(&virqfd[i]);
+	close(fd);
+	close(same);
+	close(other);
+}
+
+/* A handler that takes its own away lets the others be called. */
+static void one_of_several_goes(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct virqfd *virqfd[2] = { NULL };
+	struct counter stays = { 0 }, goes = { .disable = &virqfd[1] };
+
+	(void)state;
+	assert_int_equal(vfio_virqfd_enable(&stays, count_it, &stays, &virqfd[0], fd), 0);
+	assert_int_equal(vfio_virqfd_enable(&goes, count_it, &goes, &virqfd[1], fd), 0);
+	signal_fd(fd);
+	wait_for(&stays.calls, 1);
+	signal_fd(fd);
+	wait_for(&stays.calls, 2);
+	assert_int_equal(goes.calls, 1);
+	vfio_virqfd_disable(&virqfd[0]);
+	close(fd);
+}
+
 static void works_after_the_program_closed_it(void **state)
 {
 	int fd = eventfd(0, EFD_CLOEXEC), other = dup(fd);
@@ -274,6 +339,8 @@ int main(void)
 		cmocka_unit_test(fires),
 		cmocka_unit_test(fires_at_once_if_signalled),
 		cmocka_unit_test(a_semaphore_fires_once_a_write),
+		cmocka_unit_test(several_share_an_eventfd),
+		cmocka_unit_test(one_of_several_goes),
 		cmocka_unit_test(works_after_the_program_closed_it),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(disable_waits_for_the_handler),
