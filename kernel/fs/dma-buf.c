@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
@@ -22,7 +23,31 @@ static void dma_buf_release(struct file *file)
 	free(buf);
 }
 
-static const struct file_operations dma_buf_fops = { .kind = FILE_OTHER, .release = dma_buf_release };
+/* How a program learns the size: to the end and back is all the moving there is. */
+static s64 dma_buf_lseek(struct file *file, s64 off, int whence)
+{
+	const struct dma_buf *buf = file->private_data;
+
+	if (off || (whence != SEEK_SET && whence != SEEK_END))
+		return fail(-EINVAL, "a dma-buf allows lseek(0, SEEK_END), which gives its size, and lseek(0, SEEK_SET)");
+	return whence == SEEK_END ? (s64)buf->size : 0;
+}
+
+static int dma_buf_mmap(struct file *file, struct vm_area *vma, int map_flags)
+{
+	(void)file;
+	(void)vma;
+	(void)map_flags;
+	return fail(-EINVAL, "the exporter of this dma-buf does not let it be mapped into memory, neither does Linux's; "
+		    "the BAR itself can be, by the device's descriptor");
+}
+
+static const struct file_operations dma_buf_fops = {
+	.kind = FILE_OTHER,
+	.release = dma_buf_release,
+	.lseek = dma_buf_lseek,
+	.mmap = dma_buf_mmap,
+};
 
 struct dma_buf *dma_buf_export(const struct dma_buf_ops *ops, void *priv, u64 size, unsigned f_flags)
 {

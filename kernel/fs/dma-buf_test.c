@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kernel/fs/dma-buf.h"
@@ -46,6 +47,11 @@ static void descriptors(void **state)
 	assert_ptr_equal(got, buf);
 	assert_int_equal(got->size, 8192);
 	explain_begin();
+	assert_int_equal(buf->file->f_op->lseek(buf->file, 0, SEEK_END), 8192);
+	assert_int_equal(buf->file->f_op->lseek(buf->file, 0, SEEK_SET), 0);
+	assert_int_equal(buf->file->f_op->lseek(buf->file, 1, SEEK_SET), -EINVAL);
+	assert_int_equal(buf->file->f_op->lseek(buf->file, 0, SEEK_CUR), -EINVAL);
+	assert_int_equal(buf->file->f_op->mmap(buf->file, NULL, MAP_SHARED), -EINVAL);
 	assert_int_equal(PTR_ERR(dma_buf_get(null)), -EINVAL);
 	close(null);
 	assert_int_equal(PTR_ERR(dma_buf_get(null)), -EBADF);

@@ -44,6 +44,8 @@ struct file_operations {
 	/** read, write - @pos is the file position or the offset of pread; advance *@pos by the result. */
 	ssize_t (*read)(struct file *file, char __user *buf, size_t len, u64 *pos);
 	ssize_t (*write)(struct file *file, const char __user *buf, size_t len, u64 *pos);
+	/** lseek - the new position; for files whose position means nothing */
+	s64 (*lseek)(struct file *file, s64 off, int whence);
 	/** mmap - check the request in @vma and set vma->ops and private_data; make no mapping. */
 	int (*mmap)(struct file *file, struct vm_area *vma, int map_flags);
 	/** fdinfo - text that /proc/self/fdinfo shows behind the usual lines. */

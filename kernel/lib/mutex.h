@@ -35,6 +35,7 @@ enum lock_rank {
 	LOCK_IOMMUFD_GROUP,    /* iommufd/device.c: what a group's devices are attached to */
 	LOCK_IOMMUFD_ACCESS,   /* iommufd/access.c: which IOAS an access is attached to */
 	LOCK_IOPT,	       /* iommufd/io_pagetable.c: what is mapped in an I/O address space */
+	LOCK_VFIO_PCI_DMA_BUFS, /* vfio_pci_dmabuf.c: the buffers of devices; a buffer's end comes under the two above */
 	LOCK_DMA_BUF,	       /* fs/dma-buf.c: one buffer; held while its memory is used or taken back */
 	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_PCI_VPD,	       /* pci/vpd.c: the two registers of vital product data */

@@ -338,6 +338,8 @@ static s64 vfs_lseek(struct file *file, s64 off, int whence)
 
 	if (whence < SEEK_SET || whence > SEEK_HOLE)
 		return fail(-EINVAL, "whence %d is none of lseek's", whence);
+	if (file->f_op->lseek)
+		return file->f_op->lseek(file, off, whence);
 	if (file->f_op->kind != FILE_SYSFS && file->f_op->kind != FILE_PROC)
 		return fail(-ESPIPE, "%s has no position that could be moved", file->path);
 	if (whence == SEEK_CUR)

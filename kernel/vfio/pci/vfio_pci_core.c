@@ -125,6 +125,7 @@ static void disable(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_memory_lock(vdev);
 	vfio_pci_gate_close(vdev);
+	vfio_pci_dma_bufs_cleanup(vdev);
 	pci_disable_device(vdev->pdev);
 	pci_restore_state(vdev->pdev, &vdev->pristine);
 	vdev->pristine = (struct pci_saved_state){ 0 };
@@ -495,6 +496,7 @@ void vfio_pci_core_init(struct vfio_pci_core_device *vdev, struct pci_dev *pdev)
 	mutex_init(&vdev->intx.lock, LOCK_VFIO_PCI_TRIGGER);
 	atomic_init(&vdev->irq_type, VFIO_PCI_IRQ_NONE);
 	TAILQ_INIT(&vdev->ioeventfds);
+	TAILQ_INIT(&vdev->dma_bufs);
 	vfio_pci_token_init(vdev);
 }
 

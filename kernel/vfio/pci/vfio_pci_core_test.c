@@ -2,6 +2,8 @@
 /* vfio_pci_core_test.c - info, regions, mappings, resets and features of a device, as Linux. */
 #include "kernel/vfio/pci/vfio_pci_test.h"
 
+#include "kernel/fs/dma-buf.h"
+
 #include <pthread.h>
 
 #define VMA_AT 0x700000000000ull
@@ -983,7 +985,140 @@ static void low_power_with_wakeup(void **state)
 	t_dev_close(t);
 }
 
-static void dma_buf(void **state)
+/* An importer that counts how often it lost its mapping. */
+struct t_importer {
+	struct dma_buf_attachment attachment;
+	struct dma_buf *buf;
+	unsigned revoked;
+};
+
+static void t_revoke(struct dma_buf_attachment *attachment)
+{
+	container_of(attachment, struct t_importer, attachment)->revoked++;
+}
+
+static struct t_importer *t_import(struct t_importer *importer, int fd)
+{
+	*importer = (struct t_importer){ .attachment.revoke = t_revoke, .buf = dma_buf_get(fd) };
+	assert_false(IS_ERR(importer->buf));
+	dma_buf_lock(importer->buf);
+	dma_buf_attach(importer->buf, &importer->attachment);
+	dma_buf_unlock(importer->buf);
+	return importer;
+}
+
+static int t_phys(struct t_importer *importer, phys_addr_t *ret)
+{
+	int err;
+
+	dma_buf_lock(importer->buf);
+	err = importer->buf->ops->phys(importer->buf, ret);
+	dma_buf_unlock(importer->buf);
+	return err;
+}
+
+static void t_let_go(struct t_importer *importer)
+{
+	dma_buf_lock(importer->buf);
+	dma_buf_detach(importer->buf, &importer->attachment);
+	dma_buf_unlock(importer->buf);
+	dma_buf_put(importer->buf);
+}
+
+static int t_export(int d, u32 region, u32 open_flags, u64 offset, u64 length)
+{
+	struct {
+		struct vfio_device_feature_dma_buf h;
+		struct vfio_region_dma_range r;
+	} q = { .h = { .region_index = region, .open_flags = open_flags, .nr_ranges = 1 }, .r = { offset, length } };
+
+	return (int)t_works(feature(d, VFIO_DEVICE_FEATURE_DMA_BUF | F_GET, &q, sizeof(q)));
+}
+
+static void t_forget_fd(int fd)
+{
+	fd_uninstall(fd);
+	close(fd);
+}
+
+static void dma_buf_of_a_bar(void **state)
+{
+	struct t_dev t = t_dev_open(NVME);
+	const u64 bar = t.hw->pdev.resource[0].start, pm = CFG + t.hw->pm + PCI_PM_CTRL;
+	const int fd = t_export(t.d, 0, O_RDWR | O_CLOEXEC, PAGE_SIZE, PAGE_SIZE), open_fd = t_export(t.d, 0, 0, 0, PAGE_SIZE);
+	struct t_importer one;
+	struct file *file;
+	phys_addr_t phys = 0;
+	u16 pmcsr;
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(open_fd, F_GETFD), 0);
+	file = fget(fd);
+	assert_string_equal(file->path, "/dmabuf:");
+	assert_int_equal(file->f_flags, O_RDWR);
+	fput(file);
+	t_import(&one, fd);
+	assert_int_equal(one.buf->size, PAGE_SIZE);
+	t_works(t_phys(&one, &phys));
+	assert_int_equal(phys, ((u64)PHYS_SLOT_MMIO << PHYS_SLOT_SHIFT) + bar + PAGE_SIZE);
+	/* It goes and comes with memory decoding, */
+	t_put(t.d, CFG + PCI_COMMAND, 2, 0);
+	assert_int_equal(one.revoked, 1);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t_put(t.d, CFG + PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	t_works(t_phys(&one, &phys));
+	/* power, */
+	pmcsr = (u16)t_get(t.d, pm, 2);
+	t_put(t.d, pm, 2, pmcsr | 3);
+	assert_int_equal(one.revoked, 2);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t_put(t.d, pm, 2, pmcsr & ~3);
+	t_works(t_phys(&one, &phys));
+	t_works(feature(t.d, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | F_SET, NULL, 0));
+	assert_int_equal(one.revoked, 3);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t_works(feature(t.d, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | F_SET, NULL, 0));
+	t_works(t_phys(&one, &phys));
+	/* a reset, */
+	t_works(t_ioctl(t.d, VFIO_DEVICE_RESET, NULL));
+	assert_int_equal(one.revoked, 4);
+	t_works(t_phys(&one, &phys));
+	/* and for good with the device: the descriptor is left. */
+	t_forget_fd(open_fd);
+	t_dev_close(t);
+	assert_int_equal(one.revoked, 5);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t = t_dev_open(NVME);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t_dev_close(t);
+	assert_int_equal(one.revoked, 5);
+	t_let_go(&one);
+	t_forget_fd(fd);
+}
+
+/* One that is made while the BAR does not answer can be imported later. */
+static void dma_buf_made_too_early(void **state)
+{
+	struct t_dev t = t_dev_open(EDU);
+	struct t_importer one;
+	phys_addr_t phys;
+	int fd;
+
+	(void)state;
+	t_put(t.d, CFG + PCI_COMMAND, 2, 0);
+	fd = t_export(t.d, 0, O_RDWR, 0, PAGE_SIZE);
+	t_import(&one, fd);
+	t_fails(t_phys(&one, &phys), ENODEV);
+	t_put(t.d, CFG + PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	t_works(t_phys(&one, &phys));
+	assert_int_equal(one.revoked, 0);
+	t_let_go(&one);
+	t_forget_fd(fd);
+	t_dev_close(t);
+}
+
+static void dma_buf_requests(void **state)
 {
 	struct t_dev t = t_dev_open(EDU);
 	struct {
@@ -992,10 +1127,21 @@ static void dma_buf(void **state)
 	} q = { .h = { .nr_ranges = 1 }, .r = { { 0, PAGE_SIZE } } };
 	const u32 get = VFIO_DEVICE_FEATURE_DMA_BUF | F_GET;
 
+	struct t_importer two;
+	phys_addr_t phys;
+	int fd;
+
 	(void)state;
-	t_fails(feature(t.d, get, &q, sizeof(q)), EOPNOTSUPP);
 	t_fails(feature(t.d, get, &q, 8), EINVAL);
 	t_fails(feature(t.d, get, &q, 16), EINVAL);
+	q.h.nr_ranges = 2; /* an iommufd wants one, also if they lie side by side */
+	q.r[1] = (struct vfio_region_dma_range){ PAGE_SIZE, PAGE_SIZE };
+	fd = (int)t_works(feature(t.d, get, &q, sizeof(q)));
+	t_import(&two, fd);
+	assert_int_equal(two.buf->size, 2 * PAGE_SIZE);
+	t_fails(t_phys(&two, &phys), EOPNOTSUPP);
+	t_let_go(&two);
+	t_forget_fd(fd);
 	q.h.nr_ranges = 0;
 	t_fails(feature(t.d, get, &q, sizeof(q)), EINVAL);
 	q.h.nr_ranges = 1000000;
@@ -1124,6 +1270,12 @@ static void ioeventfds(void **state)
 	assert_int_equal(write(e, &one, 8), 8);
 	wait_for_writes(t.hw, 4);
 	assert_memory_equal(t.hw->bar[0] + 5, "\xdd\xcc\xbb\xaa", 4);
+	t_works(io(t.d, 4, 0x80, 0x11111111, e)); /* a second on the same eventfd: both write */
+	forget_writes(t.hw);
+	assert_int_equal(write(e, &one, 8), 8);
+	wait_for_writes(t.hw, 4);
+	assert_memory_equal(t.hw->bar[0] + 0x80, "\x11\x11\x11\x11", 4);
+	t_works(io(t.d, 4, 0x80, 0x11111111, -1));
 	while (added < 2000 && !io(t.d, 4, 0x40, added, e))
 		added++;
 	assert_int_equal(added, 999);
@@ -1192,7 +1344,9 @@ int main(void)
 		cmocka_unit_test_teardown(feature_probes, unmap_all),
 		cmocka_unit_test_teardown(low_power, unmap_all),
 		cmocka_unit_test_teardown(low_power_with_wakeup, unmap_all),
-		cmocka_unit_test_teardown(dma_buf, unmap_all),
+		cmocka_unit_test_teardown(dma_buf_of_a_bar, unmap_all),
+		cmocka_unit_test_teardown(dma_buf_made_too_early, unmap_all),
+		cmocka_unit_test_teardown(dma_buf_requests, unmap_all),
 		cmocka_unit_test_teardown(ioeventfds, unmap_all),
 		cmocka_unit_test_teardown(the_driver, unmap_all),
 	};

@@ -2,11 +2,9 @@
 /*
  * vfio_pci_feature.c - VFIO_DEVICE_FEATURE, and the name by which a device is asked for.
  *
- * Low power is in vfio_pci_power.c.  The VF token is a UUID that the user of a physical function with
- * SR-IOV shares with users of its virtual functions; it can be set, and given when the device is
- * opened.  DMA_BUF would hand out a descriptor that other devices can map: that takes a real kernel, so
- * a request that is sound in all else ends with EOPNOTSUPP, as on Linux for a device whose BARs cannot
- * be exported.
+ * Low power is in vfio_pci_power.c, dma-bufs are in vfio_pci_dmabuf.c.  The VF token is a UUID that the
+ * user of a physical function with SR-IOV shares with users of its virtual functions; it can be set, and
+ * given when the device is opened.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -19,7 +17,6 @@
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
 #define TOKEN_KEY "vf_token="
-#define DMA_BUF_RANGES_MAX (4u << 20) /* bytes that Linux would allocate for the list */
 
 /* ---- VF token -------------------------------------------------------------------------------- */
 
@@ -51,60 +48,6 @@ static int feature_token(struct vfio_pci_core_device *vdev, u32 flags, void __us
 	return 0;
 }
 
-/* ---- DMA_BUF --------------------------------------------------------------------------------- */
-
-static int check_range(u64 size, const struct vfio_region_dma_range *range, unsigned i)
-{
-	u64 last;
-
-	if (!range->length || !IS_ALIGNED(range->offset | range->length, (u64)PAGE_SIZE))
-		return fail(-EINVAL, "range %u: offset 0x%llx, length 0x%llx are not pages", i,
-			    (unsigned long long)range->offset, (unsigned long long)range->length);
-	if (range_overflows(range->offset, range->length, &last) || last >= size)
-		return fail(-EINVAL, "range %u: 0x%llx bytes at 0x%llx, the BAR has 0x%llx", i,
-			    (unsigned long long)range->length, (unsigned long long)range->offset,
-			    (unsigned long long)size);
-	return 0;
-}
-
-static int check_ranges(u64 size, const char __user *arg, unsigned count)
-{
-	struct vfio_region_dma_range range;
-	int ret = 0;
-
-	for (unsigned i = 0; i < count && !ret; i++) {
-		if (copy_from_user(&range, arg + i * sizeof(range), sizeof(range)))
-			return fail(-EFAULT, "range %u at %p cannot be read", i, arg);
-		ret = check_range(size, &range, i);
-	}
-	return ret;
-}
-
-static int feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz)
-{
-	struct vfio_device_feature_dma_buf req;
-	int ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET, sizeof(req));
-
-	if (ret != 1)
-		return ret;
-	if (copy_from_user(&req, arg, sizeof(req)))
-		return fail(-EFAULT, "struct vfio_device_feature_dma_buf at %p cannot be read", arg);
-	if (!req.nr_ranges || req.flags)
-		return fail(-EINVAL,
-			    "nr_ranges is %u, flags are %#x: at least one range and no flag are needed",
-			    req.nr_ranges, req.flags);
-	if ((u64)req.nr_ranges * sizeof(struct vfio_region_dma_range) > DMA_BUF_RANGES_MAX)
-		return fail(-ENOMEM, "%u ranges are too many", req.nr_ranges);
-	if (req.region_index >= PCI_STD_NUM_BARS || !vdev->bar_mmap_supported[req.region_index])
-		return fail(-ENODEV, "region %u is no memory BAR of %s", req.region_index,
-			    vfio_pci_name(vdev));
-	ret = check_ranges(vdev->pdev->resource[req.region_index].size_bytes, (char *)arg + sizeof(req),
-			   req.nr_ranges);
-	return ret ? ret
-		   : fail(-EOPNOTSUPP,
-			  "a dma-buf takes a real kernel: the BARs of softvfio's devices cannot be exported");
-}
-
 int vfio_pci_device_feature(struct vfio_device *core_vdev, u32 flags, void __user *arg, size_t argsz)
 {
 	struct vfio_pci_core_device *vdev = to_core(core_vdev);
@@ -118,7 +61,7 @@ int vfio_pci_device_feature(struct vfio_device *core_vdev, u32 flags, void __use
 	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
 		return vfio_pci_feature_low_power(vdev, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
-		return feature_dma_buf(vdev, flags, arg, argsz);
+		return vfio_pci_feature_dma_buf(vdev, flags, arg, argsz);
 	default:
 		return fail(-ENOTTY, "vfio-pci has no feature %u", flags & VFIO_DEVICE_FEATURE_MASK);
 	}

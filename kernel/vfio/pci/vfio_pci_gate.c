@@ -8,7 +8,8 @@
  * sequentially consistent operations, so one of them always sees the other.
  *
  * Pages that a program uses without a trap are taken away through vma_host_revoke, which makes the
- * front end ask vm_operations.direct again; so the word is changed before.
+ * front end ask vm_operations.direct again; so the word is changed before.  Other devices' way to the BARs,
+ * dma-bufs, follows it likewise (vfio_pci_dmabuf.c).
  *
  * What is dangerous: waiting for the count while being part of it.  Nobody inside the gate takes
  * memory_lock, and user memory, which may be a BAR itself, is only touched outside.
@@ -84,6 +85,7 @@ static void gate_set(struct vfio_pci_core_device *vdev, u32 gate)
 			sched_yield();
 	}
 	vma_for_each_private(mm_self(), vdev, revoke_one, NULL);
+	vfio_pci_dma_bufs_follow_gate(vdev);
 }
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev)

@@ -8,8 +8,8 @@
  * decoding away (the command register, D3hot, a reset, low power) closes it, waits until nobody is
  * inside, and takes the direct pages away from the program.
  *
- * Locks, outermost first: device set, igate, memory_lock, config_lock, (virqfd.c's), intx_lock, the
- * locks of hardware and msi.c, and the pin's own.  Whoever is inside the gate takes none of the first
+ * Locks, outermost first: device set, igate, memory_lock, config_lock, (virqfd.c's), intx_lock, that of
+ * dma-bufs, the locks of hardware and msi.c, and the pin's own.  Whoever is inside the gate takes none of the first
  * four: a closer holds memory_lock while it waits.
  */
 #ifndef KERNEL_VFIO_PCI_VFIO_PCI_PRIV_H
@@ -89,6 +89,7 @@ struct vfio_pci_core_device {
 	_Atomic u32 gate; /* changed under memory_lock */
 	_Atomic u32 gate_users; /* accesses inside */
 	bool hot_reset; /* memory_lock: a bus reset works on this device */
+	TAILQ_HEAD(, vfio_pci_dma_buf) dma_bufs; /* vfio_pci_dmabuf.c's lock */
 	bool needs_reset; /* device set's lock: closed without a reset of its own */
 
 	/* Power, memory_lock. */
@@ -269,6 +270,14 @@ void vfio_pci_set_power_state(struct vfio_pci_core_device *vdev, unsigned state)
 /** vfio_pci_pm_release - forget all about low power at close. */
 void vfio_pci_pm_release(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz);
+
+/* ---- vfio_pci_dmabuf.c ----------------------------------------------------------------------- */
+
+int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz);
+/** vfio_pci_dma_bufs_follow_gate - the gate has changed: revoke buffers, or let them be imported.  memory_lock held. */
+void vfio_pci_dma_bufs_follow_gate(struct vfio_pci_core_device *vdev);
+/** vfio_pci_dma_bufs_cleanup - the device is closed: the buffers are dead. */
+void vfio_pci_dma_bufs_cleanup(struct vfio_pci_core_device *vdev);
 
 /* ---- vfio_pci_feature.c ---------------------------------------------------------------------- */
 
