@@ -115,8 +115,8 @@ struct pci_dev {
 	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
 	bool packed;		/* small BARs may share a page; set before it is added, immutable */
 	atomic_bool asleep;	/* its driver lets it sleep in D3hot while nobody uses it */
-	bool present;		/* enlisted; a program may remove it until a rescan; under the tree lock */
-	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; under the tree lock */
+	atomic_bool present;	/* enlisted; a program may remove it until a rescan; written under the tree lock */
+	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; fixed while there is a machine */
 };
 #define to_pci_dev(d) container_of((d), struct pci_dev, dev)
 
@@ -188,8 +188,8 @@ void pci_bar_pages_changed(struct pci_dev *pdev);
 /** pci_alone_on_bus - is there no other device on its bus? */
 bool pci_alone_on_bus(const struct pci_dev *pdev);
 /**
- * pci_for_each_dev - all present devices, until @fn returns non-zero, which is returned.  Tree lock held or
- * devices known to stay.
+ * pci_for_each_dev - all present devices, until @fn returns non-zero, which is returned.  Any lock: a device that
+ * is removed meanwhile is seen or not, and keeps its memory.
  */
 int pci_for_each_dev(int (*fn)(struct pci_dev *pdev, void *arg), void *arg);
 struct pci_dev *pci_get_device_by_name(const char *bdf);
