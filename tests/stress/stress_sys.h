@@ -9,15 +9,17 @@
 #ifndef TESTS_STRESS_STRESS_SYS_H
 #define TESTS_STRESS_STRESS_SYS_H
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef STRESS_INPROC
-#include <errno.h>
-
 #include "kernel/mm/vma.h"
 #include "tests/fuzz/rig.h"
 
@@ -29,7 +31,14 @@ static inline long s_ret(long ret)
 	return -1;
 }
 
-static inline int s_open(const char *path) { return (int)s_ret(rig_open(path, O_RDWR)); }
+/* A path that the machine does not know: a client would look for a real file, and there is none. */
+static inline int s_open(const char *path)
+{
+	int fd = rig_open(path, O_RDWR);
+
+	return (int)s_ret(fd == -ENOSYS ? -ENOENT : fd);
+}
+
 static inline void s_close(int fd) { rig_close(fd); }
 static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return s_ret(rig_ioctl(fd, cmd, (unsigned long)arg)); }
 static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return s_ret(rig_pread(fd, buf, len, at)); }
@@ -41,6 +50,28 @@ static inline int s_dup(int fd)
 
 	rig_must(copy >= 0 && !fd_install(copy, fget(fd)));
 	return copy;
+}
+
+/* At most one device is unbound at a time: each gets its number back, which is the lowest that is free. */
+static inline int s_open_cdev(const char *name, unsigned id)
+{
+	char path[40];
+
+	(void)name;
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", id);
+	return s_open(path);
+}
+
+/* s_attr_write - 0, or the errno of writing @text into an attribute. */
+static inline int s_attr_write(const char *path, const char *text)
+{
+	int fd = rig_open(path, O_WRONLY), err;
+
+	if (fd < 0)
+		return -fd;
+	err = (int)rig_pwrite(fd, text, strlen(text), 0);
+	rig_close(fd);
+	return err < 0 ? -err : 0;
 }
 
 static inline void *s_map_bar(int fd, size_t len)
@@ -86,6 +117,42 @@ static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return ioctl
 static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return pread(fd, buf, len, (off_t)at); }
 static inline long s_pwrite(int fd, const void *buf, size_t len, uint64_t at) { return pwrite(fd, buf, len, (off_t)at); }
 static inline int s_dup(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+static inline int s_attr_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = errno;
+	close(fd);
+	return err;
+}
+
+static inline int s_open_cdev(const char *name, unsigned id)
+{
+	char path[320];
+	struct dirent *entry;
+	int fd = -1, err = ENOENT;
+	DIR *dir;
+
+	(void)id;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", name);
+	dir = opendir(path);
+	if (!dir)
+		return -1;
+	while (fd < 0 && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/dev/vfio/devices/%.200s", entry->d_name);
+		fd = s_open(path);
+		err = errno;
+	}
+	closedir(dir);
+	errno = err;
+	return fd;
+}
 
 static inline void *s_map_bar(int fd, size_t len)
 {
