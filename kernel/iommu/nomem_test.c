@@ -20,36 +20,11 @@
 #include "kernel/iommu/iommu-priv.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/nomem_test.h"
 
 #define DEVID 0x108
 #define MEM (1ull << 47)
 #define RW (IOMMU_READ | IOMMU_WRITE)
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-static long countdown; /* 0: none fails */
-static bool failed_one;
-
-static bool fails_now(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed_one = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size) { return fails_now() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : __real_calloc(count, size); }
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	return fails_now() ? NULL : __real_aligned_alloc(align, size);
-}
 
 /* ---- a unit that hears nothing ---- */
 

@@ -8,31 +8,7 @@
  * nothing.
  */
 #include "kernel/iommufd/mock_rig_test.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-static long countdown; /* 0: none fails */
-static bool failed_one;
-
-static bool fails_now(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed_one = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size) { return fails_now() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails_now() ? NULL : __real_realloc(old, size); }
-char *__wrap_strdup(const char *text) { return fails_now() ? NULL : __real_strdup(text); }
+#include "kernel/lib/nomem_test.h"
 
 /* A call may fail with ENOMEM; never without a reason. */
 static bool went_(const char *what, long ret)

@@ -20,47 +20,8 @@
 #include "kernel/fs/file.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/nomem_test.h"
 #include "kernel/pci/fake_hw.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t len);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t len);
-
-static long countdown; /* 0: none fails */
-static bool failed_one;
-
-static bool fails_now(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed_one = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails_now() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t len)
-{
-	return fails_now() ? NULL : __real_strndup(text, len);
-}
 
 static const struct pci_device_id all_ids[] = {{PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID}, {0}};
 static const struct pci_device_id no_ids[] = {{0}};

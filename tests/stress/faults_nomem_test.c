@@ -22,34 +22,10 @@
 #include <unistd.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/nomem_test.h"
 #include "machine/machine.h"
 
 #define EDU "0000:01:00.0"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-static atomic_long countdown; /* counts down to 0, when it fails; below: no more */
-static atomic_bool failed_one;
-
-static bool fails_now(void)
-{
-	if (atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
-		return false;
-	atomic_store(&failed_one, true);
-	return true;
-}
-
-void *__wrap_malloc(size_t size) { return fails_now() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails_now() ? NULL : __real_realloc(old, size); }
-char *__wrap_strdup(const char *text) { return fails_now() ? NULL : __real_strdup(text); }
 
 static const char *plugin;
 static char dir[64];

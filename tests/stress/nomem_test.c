@@ -35,6 +35,7 @@
 #include "hw/platdev/regs.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
+#include "kernel/lib/nomem_test.h"
 #include "kernel/mm/vma.h"
 #include "kernel/syscall/syscall.h"
 #include "machine/machine.h"
@@ -49,41 +50,7 @@
 
 /* ---- allocations ---- */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-int __real_posix_memalign(void **ret, size_t align, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-int __wrap_posix_memalign(void **ret, size_t align, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-static atomic_long countdown; /* counts down to 0, when it fails; below: no more */
-static atomic_bool failed_one;
 static long nth; /* the one that fails */
-
-static bool fails_now(void)
-{
-	if (atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
-		return false;
-	atomic_store(&failed_one, true);
-	return true;
-}
-
-void *__wrap_malloc(size_t size) { return fails_now() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails_now() ? NULL : __real_realloc(old, size); }
-char *__wrap_strdup(const char *text) { return fails_now() ? NULL : __real_strdup(text); }
-void *__wrap_aligned_alloc(size_t align, size_t size) { return fails_now() ? NULL : __real_aligned_alloc(align, size); }
-
-int __wrap_posix_memalign(void **ret, size_t align, size_t size)
-{
-	return fails_now() ? ENOMEM : __real_posix_memalign(ret, align, size);
-}
 
 /* ---- what a call says ---- */
 

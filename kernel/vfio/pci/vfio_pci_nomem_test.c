@@ -5,40 +5,8 @@
  * As nomem_test.c of the VFIO core, which see: the linker puts __wrap_ functions in the place of malloc
  * and its kin; a call that fails says ENOMEM with a reason, and nothing is left behind.
  */
+#include "kernel/lib/nomem_test.h"
 #include "kernel/vfio/pci/vfio_pci_test.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static long countdown; /* 0: none fails */
-static bool failed_one;
-
-static bool fails_now(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed_one = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails_now() ? NULL : __real_realloc(old, size);
-}
 
 static bool went(long ret)
 {
