@@ -113,8 +113,8 @@ static void add_all(void)
 
 static void forget_all(void)
 {
-	kernfs_close();
 	kernfs_lock();
+	kernfs_close();
 	pci_device_remove(&big->pdev);
 	pci_device_remove(&nvme->pdev);
 	pci_device_remove(&port->pdev);

