@@ -40,6 +40,9 @@
 #define EFR_FULL ((1ull << 1) | (1ull << 3) | (1ull << 4) | (1ull << 6) | (1ull << 14) | (0xfull << 32) | \
 		  (1ull << 48) | (1ull << 49) | (1ull << 52))
 
+/* Of a basic unit: all that is cached can be invalidated at once. */
+#define EFR_BASIC (1ull << 6)
+
 static const struct iommu_device_ops amd_basic_ops, amd_full_ops;
 static const struct iommu_domain_ops amd_domain_ops;
 static const struct iommu_dirty_ops amd_dirty_ops;
@@ -535,7 +538,7 @@ static bool amd_capable(struct iommu_device *iommu, u16 devid, enum iommu_cap ca
 
 static ssize_t amd_hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *buf)
 {
-	const struct iommu_hw_info_amd info = { .efr = EFR_FULL };
+	const struct iommu_hw_info_amd info = { .efr = iommu->ops == &amd_full_ops ? EFR_FULL : EFR_BASIC };
 
 	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT && *type != IOMMU_HW_INFO_TYPE_AMD)
 		return fail(-EOPNOTSUPP, "%s shows its registers as type %u, not %u", iommu->name,
@@ -622,6 +625,8 @@ static const struct iommu_device_ops amd_basic_ops = {
 	.attach_dev = amd_attach_dev,
 	.iotlb_sync = amd_iotlb_sync,
 	.get_resv_regions = amd_get_resv_regions,
+	.hw_info = amd_hw_info,
+	.viommu_ops = &amd_viommu_ops, /* as on Linux; there is no page table to put one on */
 	.cache_coherency = true,
 	.enforce_cache_coherency = true, /* every leaf has FC set */
 };
