@@ -159,12 +159,14 @@ int kernfs_open(const char *dir, bool create)
 		err = fail(-ENOMEM, "no memory for the name of %s", dir);
 		goto err_close_lock;
 	}
+	mutex_lock(&tree.mutex); /* a thread of a machine before this one may just look */
 	tree.dir = path;
 	tree.dir_fd = hide_fd(dir_fd);
 	tree.lock_fd = lock_fd;
 	tree.lock_pid = sys_getpid();
 	tree.state = state;
 	tree.creating = create;
+	mutex_unlock(&tree.mutex);
 	return 0;
 
 err_close_lock:

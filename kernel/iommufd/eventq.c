@@ -334,8 +334,8 @@ static ssize_t fault_read(struct file *file, char __user *buf, size_t len, u64 *
 		return fail(-ESPIPE, "%zu bytes are no multiple of the %zu bytes of a page request", len,
 			    sizeof(*recs));
 	while (!err && (recs = take_group(fault, len - done, &nr, &err))) {
-		if (copy_to_user(buf + done, recs, nr * sizeof(*recs))) {
-			err = fail(-EFAULT, "page requests cannot be written to %p", (void *)(buf + done));
+		if (copy_to_user(user_at(buf, done), recs, nr * sizeof(*recs))) {
+			err = fail(-EFAULT, "page requests cannot be written to %p", (void *)user_at(buf, done));
 			untake_group(fault, recs->cookie);
 		} else {
 			done += nr * sizeof(*recs);
@@ -375,8 +375,8 @@ static ssize_t fault_write(struct file *file, const char __user *buf, size_t len
 		return fail(-ESPIPE, "%zu bytes are no multiple of the %zu bytes of a response", len,
 			    sizeof(response));
 	while (!err && (size_t)done < len) {
-		if (copy_from_user(&response, buf + done, sizeof(response)))
-			err = fail(-EFAULT, "the response at %p cannot be read", (const void *)(buf + done));
+		if (copy_from_user(&response, user_at(buf, done), sizeof(response)))
+			err = fail(-EFAULT, "the response at %p cannot be read", (const void *)user_at(buf, done));
 		else
 			err = answer(fault_of(file), &response);
 		if (!err)
@@ -543,8 +543,8 @@ static ssize_t veventq_read(struct file *file, char __user *buf, size_t len, u64
 		return fail(-EINVAL, "%zu bytes are too few for the %zu bytes of an event's header", len,
 			    sizeof(bytes.header));
 	while ((n = peek_event(veventq, len - done, &bytes)) > 0) {
-		if (copy_to_user(buf + done, &bytes, (size_t)n)) {
-			n = fail(-EFAULT, "an event cannot be written to %p", (void *)(buf + done));
+		if (copy_to_user(user_at(buf, done), &bytes, (size_t)n)) {
+			n = fail(-EFAULT, "an event cannot be written to %p", (void *)user_at(buf, done));
 			break;
 		}
 		consume_event(veventq, bytes.header.sequence);

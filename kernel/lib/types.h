@@ -19,6 +19,8 @@ typedef u64 phys_addr_t;
 
 /* A pointer into a program's memory: only copy_from_user() and copy_to_user() may follow it. */
 #define __user
+/* A program's pointer moved on: what it points to, if to anything, is for copy_from_user() to find out. */
+#define user_at(ptr, off) ((__typeof__(ptr))((uintptr_t)(ptr) + (off)))
 
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1ul << PAGE_SHIFT)

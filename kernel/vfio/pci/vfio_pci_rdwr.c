@@ -129,7 +129,7 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __
 	count = min((u64)count, size - off);
 	for (size_t len; done < count; done += len) {
 		len = min(count - done, CHUNK - (size_t)((off + done) % CHUNK));
-		ret = move_chunk(vdev, bar, off + done, buf + done, len, write);
+		ret = move_chunk(vdev, bar, off + done, user_at(buf, done), len, write);
 		if (ret)
 			return ret;
 	}
@@ -164,13 +164,13 @@ ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf, siz
 	count = min((u64)count, left);
 	for (size_t done = 0, len; done < count; done += len) {
 		len = min(count - done, CHUNK - (size_t)((off + done) % CHUNK));
-		if (write && copy_from_user(bytes, buf + done, len))
-			return fail(-EFAULT, "%zu bytes at %p cannot be read", len, buf + done);
+		if (write && copy_from_user(bytes, user_at(buf, done), len))
+			return fail(-EFAULT, "%zu bytes at %p cannot be read", len, user_at(buf, done));
 		vfio_pci_gate_enter(vdev, 0);
 		vfio_pci_bar_pieces(vdev, PCI_LEGACY_VGA, off + done, bytes, len, write);
 		vfio_pci_gate_leave(vdev);
-		if (!write && copy_to_user(buf + done, bytes, len))
-			return fail(-EFAULT, "%zu bytes at %p cannot be written", len, buf + done);
+		if (!write && copy_to_user(user_at(buf, done), bytes, len))
+			return fail(-EFAULT, "%zu bytes at %p cannot be written", len, user_at(buf, done));
 	}
 	return (ssize_t)count;
 }

@@ -266,7 +266,7 @@ static ssize_t region_rw(struct vfio_platform_device *vdev, char __user *buf, si
 	count = min((u64)count, left);
 	for (size_t done = 0, len; done < count; done += len) {
 		len = piece_len(off + done, count - done, 4);
-		ret = move_piece(vdev->pdev, (unsigned)index, off + done, buf + done, (unsigned)len, write);
+		ret = move_piece(vdev->pdev, (unsigned)index, off + done, user_at(buf, done), (unsigned)len, write);
 		if (ret)
 			return ret;
 	}

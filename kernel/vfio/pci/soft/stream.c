@@ -119,7 +119,7 @@ static ssize_t stream_read(struct file *file, char __user *buf, size_t len, u64 
 
 	(void)pos;
 	do {
-		n = read_some(file->private_data, buf + done, len - done);
+		n = read_some(file->private_data, user_at(buf, done), len - done);
 		done += n > 0 ? (size_t)n : 0;
 	} while (n > 0 && done < len);
 	return done ? (ssize_t)done : n;
@@ -215,7 +215,7 @@ static ssize_t stream_write(struct file *file, const char __user *buf, size_t le
 	if (!bounce)
 		return fail(-ENOMEM, "no memory to copy the stream with");
 	do {
-		n = write_some(file->private_data, buf + done, len - done, bounce);
+		n = write_some(file->private_data, user_at(buf, done), len - done, bounce);
 		done += n > 0 ? (size_t)n : 0;
 	} while (n > 0 && done < len);
 	free(bounce);
