@@ -39,6 +39,7 @@ enum lock_rank {
 	LOCK_DMA_BUF,	       /* fs/dma-buf.c: one buffer; held while its memory is used or taken back */
 	LOCK_IOPT_PAGES,       /* iommufd/pages.c: what is pinned of one piece of memory */
 	LOCK_PCI_VPD,	       /* pci/vpd.c: the two registers of vital product data */
+	LOCK_PCI_MSI_STATE,    /* pci/msi.c: that vectors are enabled; a link may be reset at any time */
 	LOCK_IOMMU_GROUP,      /* iommu.c: iommu_group.mutex */
 	LOCK_IOMMU_DOMAIN,     /* pt/: writers of one page table */
 	LOCK_IOMMUFD_VIOMMU,   /* iommufd/viommu.c: vDEVICEs and vEVENTQs of a vIOMMU */

@@ -49,6 +49,8 @@ struct pci_msi {
 	unsigned bar;
 };
 
+/* pdev->msi of all devices: its user enables and frees it, and a reset of the link restores it. */
+static struct mutex state_lock = MUTEX_INITIALIZER(LOCK_PCI_MSI_STATE);
 static struct mutex msi_lock = MUTEX_INITIALIZER(LOCK_PCI_MSI);
 static struct irq_desc *_Atomic chunks[CHUNKS]; /* entries appear under msi_lock and stay */
 
@@ -261,7 +263,7 @@ static void program_msix(struct pci_dev *pdev)
 	pci_write_config_word(pdev, at, (flags & (u16)~PCI_MSIX_FLAGS_MASKALL) | PCI_MSIX_FLAGS_ENABLE);
 }
 
-void pci_restore_msi(struct pci_dev *pdev)
+static void restore_locked(struct pci_dev *pdev)
 {
 	if (!pdev->msi)
 		return;
@@ -269,6 +271,13 @@ void pci_restore_msi(struct pci_dev *pdev)
 		program_msix(pdev);
 	else
 		program_msi(pdev);
+}
+
+void pci_restore_msi(struct pci_dev *pdev)
+{
+	mutex_lock(&state_lock);
+	restore_locked(pdev);
+	mutex_unlock(&state_lock);
 }
 
 /* ---- vectors ------------------------------------------------------------------------------- */
@@ -331,9 +340,11 @@ int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec)
 		goto err_free;
 	}
 	msi->base = (unsigned)base;
+	mutex_lock(&state_lock);
 	pdev->msi = msi;
 	pci_intx(pdev, false); /* the pin is silent while messages are on */
-	pci_restore_msi(pdev);
+	restore_locked(pdev);
+	mutex_unlock(&state_lock);
 	return 0;
 
 err_free:
@@ -357,12 +368,14 @@ void pci_free_irq_vectors(struct pci_dev *pdev)
 		return;
 	for (unsigned i = 0; i < msi->nvec; i++)
 		pci_free_irq(pdev, i);
+	mutex_lock(&state_lock);
 	if (msi->msix)
 		switch_off(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE);
 	else
 		switch_off(pdev, pdev->msi_cap + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE);
 	pdev->msi = NULL;
 	pci_intx(pdev, true);
+	mutex_unlock(&state_lock);
 	run_give(msi->base, msi->taken);
 	free(msi);
 }

@@ -106,7 +106,7 @@ struct pci_dev {
 	struct pci_dev *physfn;	/* of a virtual function, set before it is added; NULL for all others; immutable */
 	unsigned vf_index;	/* which of them, from 0 on; immutable */
 	struct pci_aer *aer;	/* aer.c: what it reported; NULL without the capability */
-	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled */
+	struct pci_msi *msi;	/* msi.c's state: vectors while MSI or MSI-X is enabled; changes under its lock */
 	_Atomic(void (*)(void *arg)) intx_handler; /* msi.c */
 	void *intx_arg;		/* msi.c: changes only while there is no handler and none is running */
 	atomic_int intx_running;	/* msi.c: handler calls under way */
