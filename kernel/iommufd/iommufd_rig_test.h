@@ -10,106 +10,14 @@
 #ifndef KERNEL_IOMMUFD_IOMMUFD_RIG_TEST_H
 #define KERNEL_IOMMUFD_IOMMUFD_RIG_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "kernel/base/device.h"
-#include "kernel/fs/chrdev.h"
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
-#include "kernel/iommu/iommu.h"
+#include "kernel/iommu/rig_test.h"
 #include "kernel/iommufd/iommufd_private.h"
-#include "kernel/lib/err.h"
-#include "kernel/lib/explain.h"
-#include "kernel/lib/guard.h"
-#include "kernel/mm/mm.h"
 #include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
 
-#define T_UNUSED __attribute__((unused))
-#define T_BAD ((void *)8)
-
-#ifdef __SANITIZE_THREAD__
-/* guard.c leaves a signal handler by a jump, after which ThreadSanitizer believes to be in it for ever. */
-const char *__tsan_default_options(void);
-__attribute__((visibility("default"), used)) const char *__tsan_default_options(void)
-{
-	return "report_signal_unsafe=0";
-}
-#endif
-
-/* ---- calls ---- */
-
-static T_UNUSED void t_show(const char *what, long ret, int want)
-{
-	const char *why = explain_take();
-
-	if (ret != want)
-		fprintf(stderr, "%s: %ld, expected %d; reason: %s\n", what, ret, want, why ? why : "none");
-	assert_int_equal(ret, want);
-}
-
-#define t_works(call)                                                                                        \
-	({                                                                                                   \
-		long r_ = (call);                                                                            \
-		if (r_ < 0)                                                                                  \
-			t_show(#call, r_, 0);                                                                \
-		r_;                                                                                          \
-	})
-#define t_fails(call, errno_)                                                                                \
-	do {                                                                                                 \
-		long r_ = (call);                                                                            \
-		const char *why_ = explain_take();                                                           \
-		if (r_ != -(errno_))                                                                         \
-			fprintf(stderr, "%s: %ld, expected %s; reason: %s\n", #call, r_, #errno_,            \
-				why_ ? why_ : "none");                                                       \
-		assert_int_equal(r_, -(errno_));                                                             \
-		assert_non_null(why_);                                                                       \
-		assert_true(why_[0] != 0);                                                                   \
-	} while (0)
-
 static T_UNUSED int t_open(void)
 {
-	struct file *file;
-	int fd;
-
-	explain_begin();
-	file = cdev_open("iommu", O_RDWR);
-	if (IS_ERR(file))
-		return (int)PTR_ERR(file);
-	fd = memfd_create("test", MFD_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(fd_install(fd, file), 0);
-	return fd;
-}
-
-static T_UNUSED void t_close(int fd)
-{
-	explain_begin();
-	fd_uninstall(fd);
-	close(fd);
-}
-
-static T_UNUSED long t_ioctl(int fd, unsigned int cmd, const void *arg)
-{
-	struct file *file = fget(fd);
-	long ret;
-
-	assert_non_null(file);
-	explain_begin();
-	ret = file->f_op->ioctl(file, cmd, (unsigned long)arg);
-	fput(file);
-	return ret;
+	return t_open_flags("iommu", O_RDWR);
 }
 
 /* The context behind a descriptor; it lives as long as the descriptor is open. */
@@ -355,52 +263,6 @@ static T_UNUSED char *t_leads_to(struct iommu_domain *domain, u64 iova)
 #define T_DEVICES 2
 static struct device t_dev[T_DEVICES];
 
-static void t_hw_set_device_table(void *hw, phys_addr_t base, u32 entries)
-{
-	(void)hw;
-	(void)base;
-	(void)entries;
-}
-
-static void t_hw_invalidate_device(void *hw, u16 devid)
-{
-	(void)hw;
-	(void)devid;
-}
-
-static void t_hw_invalidate_pages(void *hw, u16 domid, u64 iova, u64 last)
-{
-	(void)hw;
-	(void)domid;
-	(void)iova;
-	(void)last;
-}
-
-static const struct iommu_hw_ops t_hw_ops = {
-	.set_device_table = t_hw_set_device_table,
-	.invalidate_device = t_hw_invalidate_device,
-	.invalidate_pages = t_hw_invalidate_pages,
-};
-
-static int t_fd_alloc(const char *name, bool cloexec)
-{
-	int fd = memfd_create(name, cloexec ? MFD_CLOEXEC : 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static void t_fd_free(int fd)
-{
-	close(fd);
-}
-
-static const struct fd_host_ops t_fd_host = { .alloc = t_fd_alloc, .free = t_fd_free };
-
-static void t_quiet(const char *line)
-{
-	(void)line;
-}
-
 static int t_match(struct device *dev, struct device_driver *drv)
 {
 	(void)dev;
@@ -409,8 +271,6 @@ static int t_match(struct device *dev, struct device_driver *drv)
 }
 
 static struct bus_type t_bus = { .name = "fake", .match = t_match };
-static char t_dir[64];
-
 static void t_add_device(struct iommu_device *unit, unsigned i)
 {
 	static const char *const names[T_DEVICES] = { "fake0", "fake1" };
@@ -430,13 +290,8 @@ static T_UNUSED int t_machine(void **state)
 	struct iommu_device *unit;
 
 	(void)state;
-	strcpy(t_dir, "/tmp/iommufd-test.XXXXXX");
-	assert_non_null(mkdtemp(t_dir));
-	explain_enable();
-	explain_set_sink(t_quiet);
-	fd_host_register(&t_fd_host);
-	assert_int_equal(kernfs_open(t_dir, true), 0);
-	kernfs_lock();
+	t_new_dir();
+	t_tree(true);
 	unit = amd_iommu_init("ivhd0", &t_hw_ops, NULL, 256, IOMMU_BASIC);
 	assert_false(IS_ERR(unit));
 	assert_int_equal(iommufd_init(), 0);
@@ -445,29 +300,6 @@ static T_UNUSED int t_machine(void **state)
 		t_add_device(unit, i);
 	kernfs_created();
 	kernfs_unlock();
-	return 0;
-}
-
-/* After each test: one that failed halfway must not make the next ones fail. */
-static T_UNUSED int t_close_all(void **state)
-{
-	(void)state;
-	for (int fd = 0; fd < 64; fd++) {
-		if (fd_is_ours(fd))
-			t_close(fd);
-	}
-	return 0;
-}
-
-static T_UNUSED int t_machine_end(void **state)
-{
-	char cmd[96];
-
-	(void)state;
-	kernfs_close();
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", t_dir);
-	if (system(cmd))
-		fprintf(stderr, "%s is left behind\n", t_dir);
 	return 0;
 }
 
