@@ -8,6 +8,7 @@
  * Registers: QEMU, "EDU device" (docs/specs/edu).
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum {
 	EDU_DMA_COUNT = 0x90,
 	EDU_DMA_CMD = 0x98,
 };
+#define EDU_ID_LOW 0x00edu /* above it the version */
 #define EDU_STATUS_COMPUTING 0x01u
 #define EDU_DMA_START 0x1u
 #define EDU_DMA_FROM_DEVICE 0x2u
@@ -93,9 +95,17 @@ int main(int argc, char **argv)
 {
 	struct vfio_dev dev;
 	struct epoll_event ev = { .events = EPOLLIN };
-	const int by_iommufd = argc > 1 && !strcmp(argv[1], "-i");
-	const char *bdf = argc > 1 + by_iommufd ? argv[1 + by_iommufd] : "0000:01:00.0";
+	bool by_iommufd = false;
 	uint64_t iova;
+
+	for (int c; (c = getopt(argc, argv, "i")) != -1;) {
+		if (c != 'i') {
+			fprintf(stderr, "usage: edu [-i] [PCI address]\n");
+			return 2;
+		}
+		by_iommufd = true;
+	}
+	const char *bdf = optind < argc ? argv[optind] : "0000:01:00.0";
 
 	if (by_iommufd)
 		vfio_open_iommufd(&dev, bdf);
@@ -103,6 +113,10 @@ int main(int argc, char **argv)
 		vfio_open(&dev, bdf);
 	vfio_enable_master(&dev);
 	regs = vfio_bar(&dev, VFIO_PCI_BAR0_REGION_INDEX);
+	if ((rd(EDU_ID) & 0xffff) != EDU_ID_LOW) {
+		fprintf(stderr, "%s is no edu: its first register is 0x%08x\n", bdf, rd(EDU_ID));
+		return 1;
+	}
 	printf("%s: id 0x%08x\n", bdf, rd(EDU_ID));
 	wr(EDU_LIVENESS, 0x12345678);
 	printf("liveness: ~0x12345678 = 0x%08x\n", rd(EDU_LIVENESS));

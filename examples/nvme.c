@@ -210,8 +210,10 @@ int main(int argc, char **argv)
 			reads = (unsigned)strtoul(optarg, NULL, 0);
 		else if (c == 'q')
 			depth = (unsigned)strtoul(optarg, NULL, 0);
-		else
+		else {
+			fprintf(stderr, "usage: nvme [-i] [-b READS] [-q DEPTH] [PCI address]\n");
 			return 2;
+		}
 	}
 	if (depth < 1 || depth >= QUEUE_ENTRIES) {
 		fprintf(stderr, "nvme: -q takes 1 to %u\n", QUEUE_ENTRIES - 1);
