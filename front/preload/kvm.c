@@ -16,6 +16,7 @@
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/mutex.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/vma.h"
 
@@ -143,7 +144,7 @@ static void kvm_vfio_release(struct file *file)
 	while (kv->count)
 		fput(kv->files[--kv->count]);
 	mutex_destroy(&kv->lock);
-	free(kv);
+	kfree(kv);
 }
 
 static const struct file_operations kvm_vfio_fops = {
@@ -154,7 +155,7 @@ static const struct file_operations kvm_vfio_fops = {
 
 static struct file *kvm_vfio_new(void)
 {
-	struct kvm_vfio *kv = calloc(1, sizeof(*kv));
+	struct kvm_vfio *kv = kzalloc(sizeof(*kv));
 	struct file *file;
 
 	if (!kv)
@@ -163,7 +164,7 @@ static struct file *kvm_vfio_new(void)
 	file = file_alloc(&kvm_vfio_fops, kv, "anon_inode:kvm-vfio", O_RDWR | O_CLOEXEC);
 	if (!file) {
 		mutex_destroy(&kv->lock);
-		free(kv);
+		kfree(kv);
 	}
 	return file;
 }

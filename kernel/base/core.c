@@ -7,13 +7,13 @@
  * knows whether a device is new to the machine or only to the process.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/base/base.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 /* ---- uevent -------------------------------------------------------------------------------- */
 
@@ -60,11 +60,11 @@ int device_set_override(struct device *dev, const char *text, size_t len)
 		return fail(-EINVAL, "a driver's name of %zu bytes is longer than the page that shows it",
 			    len);
 	if (name_len) {
-		name = strndup(text, name_len);
+		name = kstrndup(text, name_len);
 		if (!name)
 			return fail(-ENOMEM, "no memory for the name of a driver");
 	}
-	free(dev->driver_override);
+	kfree(dev->driver_override);
 	dev->driver_override = name;
 	override_path(dev, path);
 	return kernfs_write(path, content, override_text(dev, content, sizeof(content)));
@@ -82,11 +82,11 @@ void device_follow_override(struct device *dev)
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	if (buf[0] && strcmp(buf, "(null)")) {
-		name = strdup(buf);
+		name = kstrdup(buf);
 		if (!name)
 			return; /* what we knew before is the better guess */
 	}
-	free(dev->driver_override);
+	kfree(dev->driver_override);
 	dev->driver_override = name;
 }
 
@@ -234,7 +234,7 @@ void device_unregister(struct device *dev)
 	device_driver_detach(dev);
 	TAILQ_REMOVE(&dev->bus->devices, dev, bus_node);
 	remove_links(dev);
-	free(dev->driver_override);
+	kfree(dev->driver_override);
 	dev->driver_override = NULL;
 	mutex_destroy(&dev->lock);
 }

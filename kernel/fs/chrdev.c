@@ -10,7 +10,6 @@
 #include "kernel/fs/chrdev.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,6 +18,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/mutex.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
 static struct mutex cdev_lock = MUTEX_INITIALIZER(LOCK_KERNFS);
@@ -115,10 +115,10 @@ struct file *cdev_open(const char *path, unsigned int f_flags)
 		file->rdev = cdev->rdev;
 		/* The name that /proc shows; the one file_alloc() got may be the module's own. */
 		if (!file->path || strcmp(file->path, name)) {
-			char *copy = strdup(name);
+			char *copy = kstrdup(name);
 
 			if (copy) {
-				free((char *)file->path);
+				kfree(file->path);
 				file->path = copy;
 			}
 		}

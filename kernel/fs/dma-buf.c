@@ -6,11 +6,11 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
 static void dma_buf_release(struct file *file)
@@ -20,7 +20,7 @@ static void dma_buf_release(struct file *file)
 	assert(TAILQ_EMPTY(&buf->attachments));
 	buf->ops->release(buf);
 	mutex_destroy(&buf->lock);
-	free(buf);
+	kfree(buf);
 }
 
 /* How a program learns the size: to the end and back is all the moving there is. */
@@ -51,7 +51,7 @@ static const struct file_operations dma_buf_fops = {
 
 struct dma_buf *dma_buf_export(const struct dma_buf_ops *ops, void *priv, u64 size, unsigned f_flags)
 {
-	struct dma_buf *buf = malloc(sizeof(*buf));
+	struct dma_buf *buf = kmalloc(sizeof(*buf));
 
 	if (!buf)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a dma-buf"));
@@ -62,7 +62,7 @@ struct dma_buf *dma_buf_export(const struct dma_buf_ops *ops, void *priv, u64 si
 	if (buf->file)
 		return buf;
 	mutex_destroy(&buf->lock);
-	free(buf);
+	kfree(buf);
 	return ERR_PTR(fail(-ENOMEM, "no memory for the file of a dma-buf"));
 }
 

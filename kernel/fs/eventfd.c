@@ -21,6 +21,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
 struct eventfd_ctx {
@@ -62,7 +63,7 @@ struct eventfd_ctx *eventfd_ctx_fdget(int fd)
 	err = check_is_eventfd(private_fd, fd);
 	if (err)
 		goto err_close;
-	ctx = malloc(sizeof(*ctx));
+	ctx = kmalloc(sizeof(*ctx));
 	if (!ctx) {
 		err = fail(-ENOMEM, "no memory to hold the eventfd %d", fd);
 		goto err_close;
@@ -80,7 +81,7 @@ void eventfd_ctx_put(struct eventfd_ctx *ctx)
 	if (!ctx)
 		return;
 	fd_private_close(ctx->fd);
-	free(ctx);
+	kfree(ctx);
 }
 
 void eventfd_signal(struct eventfd_ctx *ctx)

@@ -12,11 +12,11 @@
  */
 #include "kernel/fs/file.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/file_internal.h"
 #include "kernel/lib/mutex.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/vma.h"
 
@@ -33,7 +33,7 @@ static struct pool_chunk *pool_chunks;	/* under pool_lock; never freed */
 
 static void pool_grow_locked(void)
 {
-	struct pool_chunk *chunk = calloc(1, sizeof(*chunk));
+	struct pool_chunk *chunk = kzalloc(sizeof(*chunk));
 
 	if (!chunk)
 		return;
@@ -70,11 +70,11 @@ static void pool_put(struct file *file)
 struct file *file_alloc(const struct file_operations *ops, void *private_data, const char *path,
 			unsigned int f_flags)
 {
-	char *copy = strdup(path);
+	char *copy = kstrdup(path);
 	struct file *file = copy ? pool_get() : NULL;
 
 	if (!file) {
-		free(copy);
+		kfree(copy);
 		return NULL;
 	}
 	file->f_op = ops;
@@ -108,7 +108,7 @@ void fput(struct file *file)
 	else if (file->backing_fd >= 0)
 		sys_close(file->backing_fd);
 	file->backing_fd = -1;
-	free((char *)file->path);
+	kfree(file->path);
 	file->path = NULL;
 	pool_put(file);
 }

@@ -21,13 +21,13 @@
 
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
 struct kernfs_state {
@@ -80,7 +80,7 @@ static char *fd_path(int fd)
 	len = sys_readlink(link, buf, sizeof(buf));
 	if (len <= 0 || len >= (ssize_t)sizeof(buf))
 		return NULL;
-	return strndup(buf, (size_t)len);
+	return kstrndup(buf, (size_t)len);
 }
 
 static int open_dir(const char *dir, bool create)
@@ -154,7 +154,7 @@ int kernfs_open(const char *dir, bool create)
 	}
 	path = fd_path(dir_fd);
 	if (!path && dir[0] == '/')
-		path = strdup(dir); /* no /proc here: trust the name */
+		path = kstrdup(dir); /* no /proc here: trust the name */
 	if (!path) {
 		err = fail(-ENOMEM, "no memory for the name of %s", dir);
 		goto err_close_lock;
@@ -187,7 +187,7 @@ void kernfs_close(void)
 	close_hidden(tree.dir_fd);
 	close_hidden(tree.lock_fd);
 	sys_munmap(tree.state, PAGE_SIZE);
-	free(tree.dir);
+	kfree(tree.dir);
 	tree.dir = NULL;
 	tree.dir_fd = -1;
 	tree.lock_fd = -1;
@@ -647,6 +647,6 @@ int kernfs_canonical(const char *path, char *ret, size_t size)
 		strcpy(ret, full + dir_len + 1);
 		err = 0;
 	}
-	free(full);
+	kfree(full);
 	return err;
 }

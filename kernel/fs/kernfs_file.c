@@ -16,12 +16,12 @@
 #include "kernel/fs/kernfs_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
@@ -64,7 +64,7 @@ static ssize_t attr_text(struct kernfs_node *node, char *page)
 
 static int remember_shown(struct attr_file *attr, const char *page, size_t len)
 {
-	char *copy = malloc(len + 1), *old;
+	char *copy = kmalloc(len + 1), *old;
 
 	if (!copy)
 		return fail(-ENOMEM, "no memory for the content of /%s", attr->node->path);
@@ -74,7 +74,7 @@ static int remember_shown(struct attr_file *attr, const char *page, size_t len)
 	attr->shown = copy;
 	attr->shown_len = len;
 	mutex_unlock(&kernfs_node_lock);
-	free(old);
+	kfree(old);
 	return 0;
 }
 
@@ -180,17 +180,17 @@ static ssize_t attr_write_text(struct attr_file *attr, const char __user *buf, s
 	int err;
 
 	len = min(len, WRITE_MAX);
-	text = malloc(len + 1);
+	text = kmalloc(len + 1);
 	if (!text)
 		return fail(-ENOMEM, "no memory for %zu bytes written to /%s", len, attr->node->path);
 	err = copy_from_user(text, buf, len);
 	if (err) {
-		free(text);
+		kfree(text);
 		return fail(err, "the buffer of the write is not readable memory");
 	}
 	text[len] = '\0';
 	n = kernfs_node_store(attr->node, text, len);
-	free(text);
+	kfree(text);
 	if (n > 0)
 		*pos += (u64)n;
 	return n;
@@ -214,9 +214,9 @@ static ssize_t attr_write(struct file *file, const char __user *buf, size_t len,
 static void attr_free(struct attr_file *attr)
 {
 	kernfs_node_put(attr->node);
-	free(attr->shown);
-	free(attr->given);
-	free(attr);
+	kfree(attr->shown);
+	kfree(attr->given);
+	kfree(attr);
 }
 
 /* All of a memfd.  NULL if it is empty or memory is short. */
@@ -229,10 +229,10 @@ static char *slurp(int fd, size_t *ret_len)
 	if (sys_fstat(fd, &st) || st.st_size <= 0)
 		return NULL;
 	*ret_len = min((size_t)st.st_size, (size_t)(16 * PAGE_SIZE));
-	buf = malloc(*ret_len + 1);
+	buf = kmalloc(*ret_len + 1);
 	n = buf ? sys_pread(fd, buf, *ret_len, 0) : -1;
 	if (n <= 0) {
-		free(buf);
+		kfree(buf);
 		return NULL;
 	}
 	*ret_len = (size_t)n;
@@ -257,7 +257,7 @@ static int flush_text(struct attr_file *attr, int fd, char *now, size_t len)
 	sys_ftruncate(fd, 0);
 	sys_lseek(fd, 0, SEEK_SET);
 	now[count] = '\0';
-	free(attr->given);
+	kfree(attr->given);
 	attr->given = NULL;
 	attr->given_len = 0;
 	n = kernfs_node_store(attr->node, now, count);
@@ -304,7 +304,7 @@ static int flush_changes(struct attr_file *attr, int fd)
 	else if (attr->given)
 		err = flush_bin(attr, now, len);
 out:
-	free(now);
+	kfree(now);
 	return err;
 }
 
@@ -369,7 +369,7 @@ static int attr_fill(struct attr_file *attr)
 	size_t size = is_bin(node) ? node->bin_size : PAGE_SIZE;
 	ssize_t n;
 
-	attr->given = malloc(size + 1);
+	attr->given = kmalloc(size + 1);
 	if (!attr->given)
 		return fail(-ENOMEM, "no memory for the content of /%s", node->path);
 	if (!is_bin(node))
@@ -399,7 +399,7 @@ static int attr_memfd(struct attr_file *attr)
 /* Takes over the reference on @node. */
 static struct file *attr_open(struct kernfs_node *node, unsigned int f_flags)
 {
-	struct attr_file *attr = calloc(1, sizeof(*attr));
+	struct attr_file *attr = kzalloc(sizeof(*attr));
 	char path[KERNFS_PATH_MAX + 1];
 	struct file *file;
 	int fd, err = 0;

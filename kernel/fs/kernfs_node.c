@@ -13,10 +13,10 @@
  */
 #include "kernel/fs/kernfs_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
 struct mutex kernfs_node_lock = MUTEX_INITIALIZER(LOCK_KERNFS);
@@ -36,8 +36,8 @@ void kernfs_node_put(struct kernfs_node *node)
 {
 	if (!node || atomic_fetch_sub(&node->refs, 1) != 1)
 		return;
-	free((char *)node->path);
-	free(node);
+	kfree(node->path);
+	kfree(node);
 }
 
 static void node_unlink(struct kernfs_node *node)
@@ -57,12 +57,12 @@ static void node_retire(struct kernfs_node *node)
 
 int kernfs_node_add(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv)
 {
-	struct kernfs_node *node = calloc(1, sizeof(*node)), *old;
+	struct kernfs_node *node = kzalloc(sizeof(*node)), *old;
 
 	if (node)
-		node->path = strdup(path);
+		node->path = kstrdup(path);
 	if (!node || !node->path) {
-		free(node);
+		kfree(node);
 		return fail(-ENOMEM, "no memory for attribute %s", path);
 	}
 	node->mode = mode;

@@ -12,9 +12,9 @@
 #ifndef KERNEL_IOMMU_ATTACHMENT_H
 #define KERNEL_IOMMU_ATTACHMENT_H
 
-#include <stdlib.h>
 
 #include "kernel/iommu/iommu.h"
+#include "kernel/lib/slab.h"
 
 struct attachment {
 	u16 devid;
@@ -52,7 +52,7 @@ static inline struct attachment *attachment_get(struct attachment_list *pasids, 
 
 	if (at)
 		return at;
-	at = calloc(1, sizeof(*at));
+	at = kzalloc(sizeof(*at));
 	if (!at)
 		return NULL;
 	at->devid = devid;
@@ -67,7 +67,7 @@ static inline void attachments_free(struct attachment_list *pasids)
 
 	while ((at = TAILQ_FIRST(pasids))) {
 		TAILQ_REMOVE(pasids, at, next);
-		free(at);
+		kfree(at);
 	}
 }
 

@@ -10,11 +10,11 @@
  * Locks: the group's mutex while a handler runs, so that what is attached stays; inside it LOCK_IOPF, which
  * guards both lists and who is on them, and is held while a device is answered.
  */
-#include <stdlib.h>
 
 #include "kernel/iommu/iommu-priv.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 static struct mutex iopf_lock = MUTEX_INITIALIZER(LOCK_IOPF);
 
@@ -64,9 +64,9 @@ void iopf_group_free(struct iopf_group *group)
 	(void)iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
 	while ((fault = TAILQ_FIRST(&group->faults))) {
 		TAILQ_REMOVE(&group->faults, fault, node);
-		free(fault);
+		kfree(fault);
 	}
-	free(group);
+	kfree(group);
 }
 
 /* ---- devices and attachments come and go ---- */
@@ -89,7 +89,7 @@ void iopf_device_exit(struct group_device *gdev)
 		(void)answer_group_locked(group, IOMMU_PAGE_RESP_INVALID);
 	while ((fault = TAILQ_FIRST(&gdev->partial))) {
 		TAILQ_REMOVE(&gdev->partial, fault, node);
-		free(fault);
+		kfree(fault);
 	}
 	mutex_unlock(&iopf_lock);
 }
@@ -129,7 +129,7 @@ static bool same_group(const struct iommu_page_request *a, const struct iommu_pa
 /* A complete group: what came before, and @last.  NULL: no memory. */
 static struct iopf_group *group_make(struct group_device *gdev, struct iopf_fault *last)
 {
-	struct iopf_group *group = calloc(1, sizeof(*group));
+	struct iopf_group *group = kzalloc(sizeof(*group));
 	struct iopf_fault *fault, *next;
 
 	if (!group)
@@ -172,7 +172,7 @@ static void report_locked(struct iommu_group *iommu_group, struct group_device *
 		answer_alone(gdev, request);
 		return;
 	}
-	fault = malloc(sizeof(*fault));
+	fault = kmalloc(sizeof(*fault));
 	if (!fault) {
 		answer_alone(gdev, request);
 		return;
@@ -187,7 +187,7 @@ static void report_locked(struct iommu_group *iommu_group, struct group_device *
 	if (!(request->flags & IOMMU_FAULT_LAST_PAGE))
 		return;
 	if (!group) {
-		free(fault);
+		kfree(fault);
 		answer_alone(gdev, request);
 		return;
 	}

@@ -20,11 +20,11 @@
  *
  * Locks: tree lock for devices that come and go, then group mutex, then a domain's lock.
  */
-#include <stdlib.h>
 
 #include "kernel/iommu/iommu-priv.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 #define FIRST_NEW_GROUP 65536u
 
@@ -112,7 +112,7 @@ static struct iommu_group *group_find(unsigned id)
 
 static struct iommu_group *group_alloc(unsigned id)
 {
-	struct iommu_group *group = calloc(1, sizeof(*group));
+	struct iommu_group *group = kzalloc(sizeof(*group));
 
 	if (!group)
 		return NULL;
@@ -144,7 +144,7 @@ void iommu_group_put(struct iommu_group *group)
 	if (!group || atomic_fetch_sub_explicit(&group->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	mutex_destroy(&group->mutex);
-	free(group);
+	kfree(group);
 }
 
 struct iommu_group *iommu_group_get(struct device *dev)
@@ -235,7 +235,7 @@ static void group_remove_device(struct iommu_group *group, struct group_device *
 
 int iommu_probe_device(struct iommu_device *iommu, struct device *dev, u16 devid, unsigned group_id)
 {
-	struct group_device *gdev = calloc(1, sizeof(*gdev));
+	struct group_device *gdev = kzalloc(sizeof(*gdev));
 	struct iommu_group *group;
 	int err;
 
@@ -270,7 +270,7 @@ err_group:
 err_unit:
 	if (--iommu->devices == 0 && !iommu->hidden)
 		iommu_sysfs_remove_unit(iommu);
-	free(gdev);
+	kfree(gdev);
 	return err;
 }
 
@@ -288,7 +288,7 @@ void iommu_release_device(struct device *dev)
 	iommu_group_put(group);
 	if (--gdev->iommu->devices == 0 && !gdev->iommu->hidden)
 		iommu_sysfs_remove_unit(gdev->iommu);
-	free(gdev);
+	kfree(gdev);
 }
 
 /* ---- who owns the group's DMA ---- */
@@ -552,7 +552,7 @@ static void detach_pasid_locked(struct iommu_group *group, struct group_pasid *p
 	(void)set_pasid_locked(group, &iommu_blocked_domain, p->pasid, p->domain);
 	TAILQ_REMOVE(&group->pasids, p, node);
 	iopf_detached(group, p->handle);
-	free(p);
+	kfree(p);
 }
 
 static void detach_pasids_locked(struct iommu_group *group)
@@ -573,13 +573,13 @@ static int attach_pasid_locked(struct iommu_group *group, struct iommu_domain *d
 		return err;
 	if (pasid_find(group, pasid))
 		return fail(-EBUSY, "PASID %u of group %u is attached to a domain already", pasid, group->id);
-	p = malloc(sizeof(*p));
+	p = kmalloc(sizeof(*p));
 	if (!p)
 		return fail(-ENOMEM, "no memory to attach PASID %u", pasid);
 	*p = (struct group_pasid){ .pasid = pasid, .domain = domain, .handle = handle };
 	err = set_pasid_locked(group, domain, pasid, NULL);
 	if (err) {
-		free(p);
+		kfree(p);
 		return err;
 	}
 	if (handle)

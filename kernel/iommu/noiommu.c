@@ -17,6 +17,7 @@
 #include "kernel/iommu/pt/amdv1.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 #define MAX_GROUPS 65536u
 
@@ -64,7 +65,7 @@ static void none_free(struct iommu_domain *domain)
 {
 	amdv1_destroy(&to_none_domain(domain)->pt);
 	mutex_destroy(&domain->lock);
-	free(to_none_domain(domain));
+	kfree(to_none_domain(domain));
 }
 
 static const struct iommu_domain_ops none_domain_ops = {
@@ -73,10 +74,10 @@ static const struct iommu_domain_ops none_domain_ops = {
 
 static struct iommu_domain *none_domain_alloc(struct iommu_device *iommu, struct device *dev)
 {
-	struct none_domain *none = calloc(1, sizeof(*none));
+	struct none_domain *none = kzalloc(sizeof(*none));
 
 	if (!none || amdv1_init(&none->pt, START_LEVELS)) {
-		free(none);
+		kfree(none);
 		return ERR_PTR(fail(-ENOMEM, "no memory for the addresses of %s", dev->name));
 	}
 	none->gather = (struct pt_gather){ .iova = ~0ull };

@@ -14,7 +14,6 @@
  * PASIDs share the device with the RID: tables that are not made for PASIDs may exclude them, so that
  * either all of a group's attachments are made with IOMMU_HWPT_ALLOC_PASID or only the RID is attached.
  */
-#include <stdlib.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommufd/eventq.h"
@@ -23,6 +22,7 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 typedef unsigned long long ull;
@@ -43,14 +43,14 @@ static struct iommufd_group *find_group_locked(struct iommufd_ctx *ictx, const s
 /* Takes over the reference to @group on success. */
 static struct iommufd_group *new_group_locked(struct iommufd_ctx *ictx, struct iommu_group *group)
 {
-	struct iommufd_group *igroup = calloc(1, sizeof(*igroup));
+	struct iommufd_group *igroup = kzalloc(sizeof(*igroup));
 	int err;
 
 	if (!igroup)
 		return ERR_PTR(fail(-ENOMEM, "no memory for group %u of an iommufd", iommu_group_id(group)));
 	err = iommu_group_claim_dma_owner(group, ictx);
 	if (err) {
-		free(igroup);
+		kfree(igroup);
 		return ERR_PTR(err);
 	}
 	igroup->ictx = ictx;
@@ -100,7 +100,7 @@ static void put_group(struct iommufd_group *igroup)
 	assert(TAILQ_EMPTY(&igroup->attached));
 	iommu_group_put(igroup->group);
 	mutex_destroy(&igroup->lock);
-	free(igroup);
+	kfree(igroup);
 }
 
 bool iommufd_ctx_has_group(struct iommufd_ctx *ictx, struct iommu_group *group)
@@ -250,7 +250,7 @@ static int check_pasid_locked(struct iommufd_hw_pagetable *hwpt, struct iommufd_
 
 static struct iommufd_attach_handle *new_handle(struct iommufd_device *idev)
 {
-	struct iommufd_attach_handle *handle = calloc(1, sizeof(*handle));
+	struct iommufd_attach_handle *handle = kzalloc(sizeof(*handle));
 
 	if (!handle)
 		return ERR_PTR(fail(-ENOMEM, "no memory to attach %s", idev->dev->name));
@@ -261,7 +261,7 @@ static struct iommufd_attach_handle *new_handle(struct iommufd_device *idev)
 /* A device's place at @attach; NULL: no memory. */
 static struct iommufd_attached *new_attached(struct iommufd_device *idev)
 {
-	struct iommufd_attached *at = calloc(1, sizeof(*at));
+	struct iommufd_attached *at = kzalloc(sizeof(*at));
 
 	if (at)
 		at->idev = idev;
@@ -289,14 +289,14 @@ static void free_handle(struct iommufd_hw_pagetable *hwpt, struct iommufd_attach
 {
 	if (hwpt->fault)
 		iommufd_fault_forget(hwpt->fault, &handle->handle);
-	free(handle);
+	kfree(handle);
 }
 
 /* The first device of the group: the group comes to the domain. */
 static int attach_first_locked(struct iommufd_hw_pagetable *hwpt, struct iommufd_device *idev, u32 pasid,
 			       struct iommufd_attach **ret_attach)
 {
-	struct iommufd_attach *attach = calloc(1, sizeof(*attach));
+	struct iommufd_attach *attach = kzalloc(sizeof(*attach));
 	struct iommufd_attach_handle *handle;
 	int err;
 
@@ -306,8 +306,8 @@ static int attach_first_locked(struct iommufd_hw_pagetable *hwpt, struct iommufd
 	err = IS_ERR(handle) ? (int)PTR_ERR(handle) : attach_domain(hwpt, idev, pasid, handle);
 	if (err) {
 		if (!IS_ERR(handle))
-			free(handle);
-		free(attach);
+			kfree(handle);
+		kfree(attach);
 		return err;
 	}
 	attach->pasid = pasid;
@@ -360,7 +360,7 @@ err_unreserve:
 	if (pasid == IOMMU_NO_PASID)
 		unreserve(hwpt, idev);
 err_free:
-	free(at);
+	kfree(at);
 	return err;
 }
 
@@ -383,14 +383,14 @@ static struct iommufd_hw_pagetable *detach(struct iommufd_device *idev, u32 pasi
 			TAILQ_REMOVE(&igroup->attached, attach, node);
 			detach_domain(idev, pasid);
 			free_handle(hwpt, attach->handle);
-			free(attach);
+			kfree(attach);
 		} else {
 			atomic_store_explicit(&attach->handle->dev_id, TAILQ_FIRST(&attach->devices)->idev->obj.id,
 					      memory_order_relaxed);
 		}
 		if (pasid == IOMMU_NO_PASID)
 			unreserve(hwpt, idev);
-		free(at);
+		kfree(at);
 	}
 	mutex_unlock(&igroup->lock);
 	return hwpt;
@@ -436,7 +436,7 @@ static int replace_domain(struct iommufd_attach *attach, struct iommufd_hw_paget
 	else
 		err = iommu_replace_device_pasid(hwpt->domain, idev->dev, attach->pasid, &handle->handle);
 	if (err) {
-		free(handle);
+		kfree(handle);
 		return err;
 	}
 	attach->handle = handle;

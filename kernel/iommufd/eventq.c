@@ -13,7 +13,6 @@
 
 #include <limits.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -22,6 +21,7 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
@@ -289,7 +289,7 @@ static struct iommu_hwpt_pgfault *take_group(struct iommufd_fault *fault, size_t
 		*ret_err = fail(-EINVAL, "%zu bytes are too few for a group of %zu page requests", room,
 				group->nr_faults);
 	} else if (group) {
-		recs = calloc(group->nr_faults, sizeof(*recs));
+		recs = kcalloc(group->nr_faults, sizeof(*recs));
 		if (!recs)
 			*ret_err = fail(-ENOMEM, "no memory to copy %zu page requests", group->nr_faults);
 	}
@@ -340,7 +340,7 @@ static ssize_t fault_read(struct file *file, char __user *buf, size_t len, u64 *
 		} else {
 			done += nr * sizeof(*recs);
 		}
-		free(recs);
+		kfree(recs);
 	}
 	return done ? (ssize_t)done : err;
 }
@@ -451,7 +451,7 @@ static void queue_locked(struct iommufd_veventq *veventq, struct iommufd_vevent 
 
 void iommufd_veventq_push(struct iommufd_veventq *veventq, const void *data, u32 data_len)
 {
-	struct iommufd_vevent *event = calloc(1, sizeof(*event));
+	struct iommufd_vevent *event = kzalloc(sizeof(*event));
 
 	assert(data_len <= VEVENT_DATA_MAX);
 	if (event) {
@@ -468,7 +468,7 @@ void iommufd_veventq_push(struct iommufd_veventq *veventq, const void *data, u32
 		event = NULL;
 	}
 	mutex_unlock(&veventq->q.lock);
-	free(event);
+	kfree(event);
 }
 
 /* The first one, out of the queue.  NULL: there is none. */
@@ -489,7 +489,7 @@ static struct iommufd_vevent *take_event_locked(struct iommufd_veventq *veventq)
 static void free_event(struct iommufd_veventq *veventq, struct iommufd_vevent *event)
 {
 	if (event != &veventq->lost)
-		free(event);
+		kfree(event);
 }
 
 /* What a program reads, copied here first: its buffer may be a device's BAR, and our lock must not be held. */

@@ -26,6 +26,7 @@
 #include "kernel/iommufd/io_pagetable.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
@@ -348,7 +349,7 @@ static void free_area_locked(struct iopt_area *area)
 		return;
 	}
 	iopt_put_pages(area->pages);
-	free(area);
+	kfree(area);
 }
 
 /* Give up the lock, where areas may have been freed. */
@@ -361,7 +362,7 @@ static void unlock_and_bury(struct io_pagetable *iopt)
 	for (; area; area = next) {
 		next = area->next_dead;
 		iopt_put_pages(area->pages);
-		free(area);
+		kfree(area);
 	}
 }
 
@@ -389,7 +390,7 @@ static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, 
 	if (iova & (iopt->iova_alignment - 1) || piece->length & (iopt->iova_alignment - 1))
 		return fail(-EINVAL, "a piece of %#llx bytes at iova %#llx is not aligned to %#llx", HEX(piece->length),
 			    HEX(iova), HEX(iopt->iova_alignment));
-	area = malloc(sizeof(*area));
+	area = kmalloc(sizeof(*area));
 	if (!area)
 		return fail(-ENOMEM, "no memory to note a mapping");
 	*area = (struct iopt_area){
@@ -402,7 +403,7 @@ static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, 
 	};
 	ret = fill_domains(area);
 	if (ret) {
-		free(area);
+		kfree(area);
 		return ret;
 	}
 	iopt_get_pages_ref(area->pages);
@@ -511,7 +512,7 @@ void iopt_free_pieces(struct iopt_pieces *pieces)
 	while ((piece = TAILQ_FIRST(pieces))) {
 		TAILQ_REMOVE(pieces, piece, next);
 		iopt_put_pages(piece->pages);
-		free(piece);
+		kfree(piece);
 	}
 }
 
@@ -523,7 +524,7 @@ static int get_pieces_locked(struct io_pagetable *iopt, u64 iova, u64 last, stru
 	for (;;) {
 		if (!area || area->iova > iova)
 			return fail(-ENOENT, "nothing is mapped at iova %#llx", HEX(iova));
-		piece = malloc(sizeof(*piece));
+		piece = kmalloc(sizeof(*piece));
 		if (!piece)
 			return fail(-ENOMEM, "no memory for a list of mappings");
 		*piece = (struct iopt_piece){ .pages = iopt_get_pages_ref(area->pages),
@@ -714,12 +715,12 @@ static int split_area(struct iopt_area *area, u64 last)
 
 	if (ret)
 		return ret;
-	tail = malloc(sizeof(*tail));
+	tail = kmalloc(sizeof(*tail));
 	if (!tail)
 		return fail(-ENOMEM, "no memory to cut a mapping");
 	ret = split_pins(area, last);
 	if (ret) {
-		free(tail);
+		kfree(tail);
 		return ret;
 	}
 	*tail = (struct iopt_area){ .iopt = iopt, .iova = last + 1, .last = area->last,
@@ -761,7 +762,7 @@ int iopt_set_allow_iova(struct io_pagetable *iopt, struct iopt_allowed *allowed,
 		return fail(-EADDRINUSE, RANGE " cannot be allowed: " RANGE " is reserved",
 			    RANGE_ARGS(allowed[i].start, allowed[i].last), RANGE_ARGS(r->start, r->last));
 	}
-	free(iopt->allowed);
+	kfree(iopt->allowed);
 	iopt->allowed = allowed;
 	iopt->nr_allowed = count;
 	mutex_unlock(&iopt->lock);
@@ -791,7 +792,7 @@ static int reserve_locked(struct io_pagetable *iopt, u64 start, u64 last, const 
 
 	if (ret)
 		return ret;
-	r = malloc(sizeof(*r));
+	r = kmalloc(sizeof(*r));
 	if (!r)
 		return fail(-ENOMEM, "no memory to reserve " RANGE, RANGE_ARGS(start, last));
 	*r = (struct iopt_reserved){ .start = start, .last = last, .owner = owner };
@@ -815,7 +816,7 @@ static void unreserve_locked(struct io_pagetable *iopt, const void *owner)
 		if (r->owner != owner)
 			continue;
 		TAILQ_REMOVE(&iopt->reserved, r, next);
-		free(r);
+		kfree(r);
 	}
 }
 
@@ -847,9 +848,9 @@ static ssize_t get_regions(struct device *dev, struct iommu_resv_region **ret_re
 
 	do {
 		room *= 2;
-		more = realloc(regions, room * sizeof(*more));
+		more = krealloc_array(regions, room, sizeof(*more));
 		if (!more) {
-			free(regions);
+			kfree(regions);
 			iommu_group_put(group);
 			return fail(-ENOMEM, "no memory for the list of reserved regions");
 		}
@@ -878,7 +879,7 @@ int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device
 	if (ret)
 		unreserve_locked(iopt, dev);
 	mutex_unlock(&iopt->lock);
-	free(regions);
+	kfree(regions);
 	return ret ? fail(ret, "%s reserves addresses that are in use", dev->name) : 0;
 }
 
@@ -967,7 +968,7 @@ static int make_domain_room(struct io_pagetable *iopt)
 
 	if (iopt->nr_domains < iopt->room_domains)
 		return 0;
-	more = realloc(iopt->domains, (iopt->room_domains + 4) * sizeof(*more));
+	more = krealloc_array(iopt->domains, iopt->room_domains + 4, sizeof(*more));
 	if (!more)
 		return fail(-ENOMEM, "no memory for a list of page tables");
 	iopt->domains = more;
@@ -1367,7 +1368,7 @@ void iopt_destroy_table(struct io_pagetable *iopt)
 	/* What was reserved for devices went with them; what a test reserved stays to the end. */
 	while (!TAILQ_EMPTY(&iopt->reserved))
 		unreserve_locked(iopt, TAILQ_FIRST(&iopt->reserved)->owner);
-	free(iopt->allowed);
-	free(iopt->domains);
+	kfree(iopt->allowed);
+	kfree(iopt->domains);
 	mutex_destroy(&iopt->lock);
 }

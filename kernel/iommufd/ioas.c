@@ -12,6 +12,7 @@
 #include "kernel/iommufd/iommufd_private.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 #define HEX(x) (unsigned long long)(x)
@@ -141,7 +142,7 @@ static int load_ranges(const struct iommu_iova_range __user *from, u32 count, st
 	for (i = 0; i < count && !ret; i++) {
 		if (i == room) {
 			room = room ? 2 * room : 8;
-			more = realloc(ranges, room * sizeof(*more));
+			more = krealloc_array(ranges, room, sizeof(*more));
 			if (!more) {
 				ret = fail(-ENOMEM, "no memory for %u ranges", room);
 				break;
@@ -158,7 +159,7 @@ static int load_ranges(const struct iommu_iova_range __user *from, u32 count, st
 				   HEX(ranges[i - 1].last), HEX(ranges[i].start), HEX(ranges[i].last));
 	}
 	if (ret) {
-		free(ranges);
+		kfree(ranges);
 		return ret;
 	}
 	*ret_ranges = ranges;
@@ -181,7 +182,7 @@ int iommufd_ioas_allow_iovas(struct iommufd_ucmd *ucmd)
 	if (!ret) {
 		ret = iopt_set_allow_iova(&ioas->iopt, ranges, cmd->num_iovas);
 		if (ret)
-			free(ranges);
+			kfree(ranges);
 	}
 	iommufd_put_object(ucmd->ictx, &ioas->obj);
 	return ret;

@@ -31,6 +31,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/show.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/vma.h"
@@ -81,7 +82,7 @@ static struct iommufd_object *slot_locked(const struct iommufd_ctx *ictx, u32 id
 static int grow_locked(struct iommufd_ctx *ictx)
 {
 	u32 nr = ictx->nr_slots ? 2 * ictx->nr_slots : FIRST_SLOTS;
-	struct iommufd_object **more = realloc(ictx->slots, nr * sizeof(*more));
+	struct iommufd_object **more = krealloc_array(ictx->slots, nr, sizeof(*more));
 
 	if (!more)
 		return fail(-ENOMEM, "no memory for a table of %u objects", nr);
@@ -126,7 +127,7 @@ static void set_slot_locked(struct iommufd_ctx *ictx, u32 id, struct iommufd_obj
 
 void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size, enum iommufd_object_type type)
 {
-	struct iommufd_object *obj = calloc(1, size);
+	struct iommufd_object *obj = kzalloc(size);
 	int ret;
 
 	if (!obj)
@@ -137,7 +138,7 @@ void *iommufd_object_alloc_size(struct iommufd_ctx *ictx, size_t size, enum iomm
 	mutex_unlock(&ictx->objects_lock);
 	if (!ret)
 		return obj;
-	free(obj);
+	kfree(obj);
 	return ERR_PTR(ret);
 }
 
@@ -160,7 +161,7 @@ void iommufd_object_abort(struct iommufd_ctx *ictx, struct iommufd_object *obj)
 	assert(ictx->slots[obj->id - 1] == OBJECT_RESERVED);
 	set_slot_locked(ictx, obj->id, NULL);
 	mutex_unlock(&ictx->objects_lock);
-	free(obj);
+	kfree(obj);
 }
 
 void iommufd_object_abort_and_destroy(struct iommufd_ctx *ictx, struct iommufd_object *obj)
@@ -244,7 +245,7 @@ static void wait_shortterm_locked(struct iommufd_ctx *ictx)
 static void destroy_object(struct iommufd_object *obj)
 {
 	object_ops[obj->type].destroy(obj);
-	free(obj);
+	kfree(obj);
 }
 
 /* The object at @id, once no ioctl looks at it; NULL it went meanwhile. */
@@ -400,7 +401,7 @@ int iommufd_mmap_register(struct iommufd_ctx *ictx, struct iommufd_object *owner
 
 	if (!len_bytes || !IS_ALIGNED(fd_off | len_bytes, PAGE_SIZE))
 		return fail(-EINVAL, "%#llx bytes at %#llx are not whole pages", (ull)len_bytes, (ull)fd_off);
-	m = calloc(1, sizeof(*m));
+	m = kzalloc(sizeof(*m));
 	if (!m)
 		return fail(-ENOMEM, "no memory to offer pages for mmap()");
 	mutex_lock(&ictx->objects_lock);
@@ -440,7 +441,7 @@ void iommufd_mmap_unregister(struct iommufd_ctx *ictx, u64 offset)
 	if (m)
 		TAILQ_REMOVE(&ictx->mmaps, m, next);
 	mutex_unlock(&ictx->objects_lock);
-	free(m);
+	kfree(m);
 }
 
 static void mmap_direct(struct vm_area *vma, u64 off, int *ret_fd, u64 *ret_off, int *ret_prot, u64 *ret_len)
@@ -648,8 +649,8 @@ static void ctx_free(struct iommufd_ctx *ictx)
 	assert(TAILQ_EMPTY(&ictx->groups));
 	mutex_destroy(&ictx->groups_lock);
 	mutex_destroy(&ictx->objects_lock);
-	free(ictx->slots);
-	free(ictx);
+	kfree(ictx->slots);
+	kfree(ictx);
 }
 
 static void iommufd_release(struct file *file)
@@ -701,7 +702,7 @@ static const struct file_operations iommufd_fops = {
 
 static struct file *open_ctx(const char *path, unsigned int f_flags, bool process_accounting)
 {
-	struct iommufd_ctx *ictx = calloc(1, sizeof(*ictx));
+	struct iommufd_ctx *ictx = kzalloc(sizeof(*ictx));
 
 	if (!ictx)
 		return ERR_PTR(fail(-ENOMEM, "no memory for an iommufd"));

@@ -25,7 +25,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/file.h"
@@ -33,6 +32,7 @@
 #include "kernel/iommufd/io_pagetable.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/vma.h"
@@ -52,7 +52,7 @@ RB_GENERATE_INTERNAL(iopt_pin_tree, iopt_pin, node, pin_cmp, static __attribute_
 
 static struct iopt_pages *pages_alloc(u64 start, u64 len_bytes, bool writable)
 {
-	struct iopt_pages *pages = malloc(sizeof(*pages));
+	struct iopt_pages *pages = kmalloc(sizeof(*pages));
 	const u64 offset = start & ~PAGE_MASK;
 
 	if (!pages)
@@ -138,7 +138,7 @@ static void drop_fill(struct iopt_pages *pages, struct iopt_fill *fill)
 {
 	iommu_unmap(fill->domain, fill->iova, fill->length);
 	TAILQ_REMOVE(&pages->fills, fill, next);
-	free(fill);
+	kfree(fill);
 }
 
 /* The exporter takes the memory back; it holds the lock of the buffer. */
@@ -215,7 +215,7 @@ void iopt_put_pages(struct iopt_pages *pages)
 		dma_buf_put(pages->dmabuf);
 	}
 	mutex_destroy(&pages->lock);
-	free(pages);
+	kfree(pages);
 }
 
 /* ---- a file's pages: our own mapping of them ---- */
@@ -287,7 +287,7 @@ static void unmap_file_if_idle(struct iopt_pages *pages)
 static struct iopt_pin *pin_alloc(struct iopt_pages *pages)
 {
 	/* Most memory is pinned whole, once. */
-	struct iopt_pin *pin = RB_EMPTY(&pages->pins) ? &pages->spare : malloc(sizeof(*pin));
+	struct iopt_pin *pin = RB_EMPTY(&pages->pins) ? &pages->spare : kmalloc(sizeof(*pin));
 
 	if (!pin)
 		(void)fail(-ENOMEM, "no memory to note a pin");
@@ -297,7 +297,7 @@ static struct iopt_pin *pin_alloc(struct iopt_pages *pages)
 static void pin_free(struct iopt_pages *pages, struct iopt_pin *pin)
 {
 	if (pin != &pages->spare)
-		free(pin);
+		kfree(pin);
 }
 
 /* The lowest pin that ends at @index or behind it. */
@@ -394,13 +394,13 @@ static int cut_before(struct iopt_pages *pages, u64 index)
 
 	if (!pin || pin->first >= index)
 		return 0;
-	tail = malloc(sizeof(*tail));
+	tail = kmalloc(sizeof(*tail));
 	if (!tail)
 		return fail(-ENOMEM, "no memory to note a pin");
 	head_bytes = (index - pin->first) << PAGE_SHIFT;
 	ret = mm_split_pin(pages->source_mm, pin->phys, pin_bytes(pin), head_bytes);
 	if (ret) {
-		free(tail);
+		kfree(tail);
 		return ret;
 	}
 	*tail = (struct iopt_pin){ .first = index, .last = pin->last, .phys = pin->phys + head_bytes,
@@ -618,13 +618,13 @@ static int fill_dmabuf(struct iopt_area *area, struct iommu_domain *domain)
 
 	if (pages->revoked)
 		return 0;
-	fill = malloc(sizeof(*fill));
+	fill = kmalloc(sizeof(*fill));
 	if (!fill)
 		return fail(-ENOMEM, "no memory to note what of a dma-buf is mapped");
 	*fill = (struct iopt_fill){ .domain = domain, .iova = area->iova, .length = iopt_area_length(area) };
 	ret = map_piece(area, domain, area->iova, pages->dmabuf_phys + area->start_byte, fill->length);
 	if (ret) {
-		free(fill);
+		kfree(fill);
 		return fail(ret, "the page table cannot take iova [%#llx-%#llx]", HEX(area->iova), HEX(area->last));
 	}
 	TAILQ_INSERT_TAIL(&pages->fills, fill, next);

@@ -3,13 +3,13 @@
 #include "kernel/iommufd/selftest_access.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 typedef unsigned long long ull;
@@ -53,7 +53,7 @@ static void drop_items(struct mock_access *ma, struct mock_items *items)
 	while ((item = TAILQ_FIRST(items))) {
 		TAILQ_REMOVE(items, item, node);
 		iommufd_access_unpin_pages(ma->access, item->iova, item->length);
-		free(item);
+		kfree(item);
 	}
 }
 
@@ -91,7 +91,7 @@ static void access_release(struct file *file)
 		iommufd_access_destroy(ma->access);
 	}
 	mutex_destroy(&ma->lock);
-	free(ma);
+	kfree(ma);
 }
 
 static const struct file_operations access_fops = { .kind = FILE_OTHER, .release = access_release };
@@ -109,7 +109,7 @@ static struct file *get_access_file(u32 fd)
 
 static struct file *make_file(bool pins)
 {
-	struct mock_access *ma = calloc(1, sizeof(*ma));
+	struct mock_access *ma = kzalloc(sizeof(*ma));
 	struct file *file;
 
 	if (!ma)
@@ -121,7 +121,7 @@ static struct file *make_file(bool pins)
 	if (file)
 		return file;
 	mutex_destroy(&ma->lock);
-	free(ma);
+	kfree(ma);
 	return ERR_PTR(fail(-ENOMEM, "no memory for an access file"));
 }
 
@@ -186,7 +186,7 @@ static int compare(const phys_addr_t *phys, u64 length, u64 uptr)
 /* Note what is pinned.  On failure it is unpinned. */
 static int add_item(struct mock_access *ma, u64 iova, u64 length, u32 *ret_id)
 {
-	struct mock_item *item = calloc(1, sizeof(*item));
+	struct mock_item *item = kzalloc(sizeof(*item));
 
 	if (!item) {
 		iommufd_access_unpin_pages(ma->access, iova, length);
@@ -261,14 +261,14 @@ int mock_access_pages(struct iommufd_ucmd *ucmd)
 	if (IS_ERR(file))
 		return (int)PTR_ERR(file);
 	ma = file->private_data;
-	phys = calloc((cmd->access_pages.length >> PAGE_SHIFT) + 2, sizeof(*phys));
+	phys = kvcalloc((cmd->access_pages.length >> PAGE_SHIFT) + 2, sizeof(*phys));
 	if (!ma->pins)
 		err = fail(-EOPNOTSUPP, "the access was made without the right to pin");
 	else if (!phys)
 		err = fail(-ENOMEM, "no memory for a list of pages");
 	else
 		err = pin(ma, cmd, phys);
-	free(phys);
+	kvfree(phys);
 	if (!err) {
 		err = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 		if (err)
@@ -326,9 +326,9 @@ int mock_access_rw(struct iommufd_ucmd *ucmd)
 	file = get_access_file(cmd->id);
 	if (IS_ERR(file))
 		return (int)PTR_ERR(file);
-	buf = calloc(1, cmd->access_rw.length + 1);
+	buf = kvzalloc(cmd->access_rw.length + 1);
 	err = buf ? rw(file->private_data, cmd, buf) : fail(-ENOMEM, "no memory for the bytes");
-	free(buf);
+	kvfree(buf);
 	fput(file);
 	return err;
 }

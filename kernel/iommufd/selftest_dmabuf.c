@@ -3,13 +3,13 @@
 #include "kernel/iommufd/selftest_dmabuf.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/dma-buf.h"
 #include "kernel/iommufd/iommufd_test.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
@@ -33,7 +33,7 @@ static int mock_phys(struct dma_buf *buf, phys_addr_t *ret_phys)
 static void mock_free(struct mock_dmabuf *mock, u64 size)
 {
 	sys_munmap(mock->memory, size);
-	free(mock);
+	kfree(mock);
 }
 
 static void mock_release(struct dma_buf *buf)
@@ -45,14 +45,14 @@ static const struct dma_buf_ops mock_dmabuf_ops = { .phys = mock_phys, .release 
 
 static struct mock_dmabuf *mock_alloc(u64 size)
 {
-	struct mock_dmabuf *mock = calloc(1, sizeof(*mock));
+	struct mock_dmabuf *mock = kzalloc(sizeof(*mock));
 
 	if (!mock)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a dma-buf"));
 	mock->memory = sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!IS_ERR(mock->memory))
 		return mock;
-	free(mock);
+	kfree(mock);
 	return ERR_PTR(fail(-ENOMEM, "no memory for a dma-buf"));
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
@@ -59,7 +60,7 @@ static void domain_free(struct iommu_domain *domain)
 
 	mock_pt_destroy(&mock->pt);
 	mutex_destroy(&domain->lock);
-	free(mock);
+	kfree(mock);
 }
 
 static const struct iommu_domain_ops paging_ops = {
@@ -115,12 +116,12 @@ struct mock_domain *to_mock_domain(struct iommu_domain *domain)
 
 static struct iommu_domain *make_paging(enum mock_pagetable_type type, bool dirty)
 {
-	struct mock_domain *mock = calloc(1, sizeof(*mock));
+	struct mock_domain *mock = kzalloc(sizeof(*mock));
 
 	if (!mock)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a mock domain"));
 	if (mock_pt_init(&mock->pt, type)) {
-		free(mock);
+		kfree(mock);
 		return ERR_PTR(-ENOMEM);
 	}
 	mock->domain = (struct iommu_domain){
@@ -220,7 +221,7 @@ static int cache_invalidate_user(struct iommu_domain *domain, struct iommu_user_
 static void nested_free(struct iommu_domain *domain)
 {
 	mutex_destroy(&domain->lock);
-	free(to_mock_nested(domain));
+	kfree(to_mock_nested(domain));
 }
 
 static const struct iommu_domain_ops nested_ops = {
@@ -242,7 +243,7 @@ static struct iommu_domain *make_nested(struct iommu_domain *parent, struct iomm
 
 	if (err)
 		return ERR_PTR(err);
-	nested = calloc(1, sizeof(*nested));
+	nested = kzalloc(sizeof(*nested));
 	if (!nested)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a nested mock domain"));
 	nested->domain = (struct iommu_domain){
@@ -444,12 +445,12 @@ static void mock_viommu_free(struct mock_viommu *mock)
 	if (mock->page_fd >= 0)
 		fd_private_close(mock->page_fd);
 	mutex_destroy(&mock->lock);
-	free(mock);
+	kfree(mock);
 }
 
 static int viommu_init(struct iommu_viommu *viommu, const struct iommu_user_data *data)
 {
-	struct mock_viommu *mock = calloc(1, sizeof(*mock));
+	struct mock_viommu *mock = kzalloc(sizeof(*mock));
 	int err;
 
 	if (!mock)
@@ -523,14 +524,14 @@ static int viommu_cache_invalidate(struct iommu_viommu *viommu, struct iommu_use
 
 	if (err || !all.entry_num)
 		return err;
-	entries = calloc(all.entry_num, sizeof(*entries));
+	entries = kvcalloc(all.entry_num, sizeof(*entries));
 	err = entries ? copy_entries(entries, &all) : fail(-ENOMEM, "no memory for %u entries", all.entry_num);
 	for (u32 i = 0; i < all.entry_num && !err; i++) {
 		err = invalidate_entry(viommu, &entries[i]);
 		if (!err)
 			array->entry_num++;
 	}
-	free(entries);
+	kvfree(entries);
 	return err;
 }
 
@@ -642,7 +643,7 @@ static void delist(struct mock_dev *mdev)
 	mock_devs[mdev->devid] = NULL;
 	mutex_unlock(&mock_lock);
 	mutex_destroy(&mdev->dev.lock);
-	free(mdev);
+	kfree(mdev);
 }
 
 struct mock_dev *mock_dev_create(u32 flags)
@@ -650,7 +651,7 @@ struct mock_dev *mock_dev_create(u32 flags)
 	struct mock_dev *mdev;
 	int err;
 
-	mdev = calloc(1, sizeof(*mdev));
+	mdev = kzalloc(sizeof(*mdev));
 	if (!mdev)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a mock device"));
 	mdev->flags = flags;
@@ -658,7 +659,7 @@ struct mock_dev *mock_dev_create(u32 flags)
 		atomic_init(&mdev->cache[i], MOCK_DEV_CACHE_DEFAULT);
 	err = enlist(mdev);
 	if (err) {
-		free(mdev);
+		kfree(mdev);
 		return ERR_PTR(err);
 	}
 	snprintf(mdev->name, sizeof(mdev->name), "iommufd_mock%u", mdev->devid);

@@ -2,11 +2,11 @@
 /* selftest_pt.c - writing and reading the mock IOMMU's page tables; see selftest_pt.h. */
 #include "kernel/iommufd/selftest_pt.h"
 
-#include <stdlib.h>
 
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 typedef unsigned long long ull;
 
@@ -50,7 +50,7 @@ u64 mock_pt_pgsizes(enum mock_pagetable_type type)
 
 static struct mock_table *table_alloc(unsigned entries)
 {
-	struct mock_table *table = calloc(1, sizeof(*table) + entries * sizeof(table->pte[0]));
+	struct mock_table *table = kzalloc(sizeof(*table) + entries * sizeof(table->pte[0]));
 
 	if (table)
 		table->entries = (u16)entries;
@@ -67,7 +67,7 @@ static void table_free(struct mock_table *table)
 	for (unsigned i = 0; table->used && i < table->entries; i++)
 		if (table->pte[i] & PTE_TABLE)
 			table_free(pte_table(table->pte[i]));
-	free(table);
+	kfree(table);
 }
 
 int mock_pt_init(struct mock_pt *pt, enum mock_pagetable_type type)
@@ -146,7 +146,7 @@ static bool entry_free(struct mock_table *table, unsigned i)
 		return table->pte[i] == 0;
 	if (pte_table(table->pte[i])->used)
 		return false;
-	free(pte_table(table->pte[i]));
+	kfree(pte_table(table->pte[i]));
 	set_pte(table, i, 0);
 	return true;
 }

@@ -13,12 +13,12 @@
  * pages turned off; and mappings are cut where such a range begins and ends.
  */
 #include <linux/vfio.h>
-#include <stdlib.h>
 
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommufd/iommufd_private.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 #define HEX(x) (unsigned long long)(x)
@@ -334,7 +334,7 @@ static int collect_range(void *arg, u64 start, u64 last)
 
 	if (list->count == list->room) {
 		list->room = list->room ? 2 * list->room : 8;
-		more = realloc(list->cap, sizeof(*list->cap) + list->room * sizeof(struct vfio_iova_range));
+		more = krealloc(list->cap, sizeof(*list->cap) + list->room * sizeof(struct vfio_iova_range));
 		if (!more)
 			return fail(-ENOMEM, "no memory for a list of usable IOVAs");
 		list->cap = more;
@@ -355,7 +355,7 @@ static int add_iova_ranges_locked(struct info_chain *chain, struct io_pagetable 
 		list.cap->reserved = 0;
 		add_cap(chain, list.cap, sizeof(*list.cap) + list.count * sizeof(struct vfio_iova_range));
 	}
-	free(list.cap);
+	kfree(list.cap);
 	return ret;
 }
 

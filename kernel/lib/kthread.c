@@ -12,11 +12,11 @@
  */
 #include "kernel/lib/kthread.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/lib/types.h"
 
@@ -36,7 +36,7 @@ static void *kthread_main(void *arg)
 {
 	struct kthread_start start = *(struct kthread_start *)arg;
 
-	free(arg);
+	kfree(arg);
 	(void)sys_prctl(PR_SET_NAME, (unsigned long)start.name, 0, 0);
 	return start.run(start.arg);
 }
@@ -44,7 +44,7 @@ static void *kthread_main(void *arg)
 int kthread_run(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
 {
 	const uint64_t blocked = ~(SIGNALS_OF_LIBC | SIGNALS_OF_FAULTS);
-	struct kthread_start *start = calloc(1, sizeof(*start));
+	struct kthread_start *start = kzalloc(sizeof(*start));
 	uint64_t old;
 	int err;
 
@@ -58,7 +58,7 @@ int kthread_run(pthread_t *ret_thread, const char *name, void *(*run)(void *), v
 	err = pthread_create(ret_thread, NULL, kthread_main, start);
 	(void)sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	if (err) {
-		free(start);
+		kfree(start);
 		return fail(-err, "pthread_create() of the thread %s fails", name);
 	}
 	return 0;

@@ -8,11 +8,11 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/pins.h"
@@ -28,7 +28,7 @@ struct mapping {
 static char *read_maps(void)
 {
 	size_t len = 0, room = 64 << 10;
-	char *text = malloc(room), *more;
+	char *text = kmalloc(room), *more;
 	int fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	ssize_t n = fd;
 
@@ -36,9 +36,9 @@ static char *read_maps(void)
 		len += (size_t)n;
 		if (room - len > 1)
 			continue;
-		more = realloc(text, room *= 2);
+		more = krealloc(text, room *= 2);
 		if (!more)
-			free(text);
+			kfree(text);
 		text = more;
 	}
 	if (fd >= 0)
@@ -48,7 +48,7 @@ static char *read_maps(void)
 		return text;
 	}
 	n = text ? n : -ENOMEM;
-	free(text);
+	kfree(text);
 	return ERR_PTR(fail((int)n, "the program's mappings cannot be read"));
 }
 
@@ -97,7 +97,7 @@ int mm_same_page(struct mm *mm, u64 uva, u64 other)
 		return (int)PTR_ERR(maps);
 	if (find_mapping(maps, uva, &a) && find_mapping(maps, other, &b) && same_file(&a, &b))
 		same = ((uva & PAGE_MASK) - a.start + a.off) == ((other & PAGE_MASK) - b.start + b.off);
-	free(maps);
+	kfree(maps);
 	return same;
 }
 
@@ -130,13 +130,13 @@ long mm_pin_count(struct mm *mm, u64 uva)
 	if (IS_ERR(maps))
 		return PTR_ERR(maps);
 	if (!find_mapping(maps, uva, &page) || !page.shared) {
-		free(maps);
+		kfree(maps);
 		return pins_at(uva);
 	}
 	off = uva - page.start + page.off;
 	for (line = maps; (line = next_mapping(line, &m));)
 		if (same_file(&m, &page) && off >= m.off && off - m.off < m.end - m.start)
 			count += pins_at(m.start + (off - m.off));
-	free(maps);
+	kfree(maps);
 	return count;
 }

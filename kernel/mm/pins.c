@@ -14,10 +14,10 @@
  */
 #include "kernel/mm/pins.h"
 
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 #define FIRST_LG2 6u
 #define CLASSES 36
@@ -82,7 +82,7 @@ static int make_room(void)
 
 	if (likely(used + 1 <= size - size / 4))
 		return 0;
-	bigger = calloc(2 * size, sizeof(*bigger));
+	bigger = kcalloc(2 * size, sizeof(*bigger));
 	if (!bigger)
 		return used + 1 < size ? 0 : fail(-ENOMEM, "no memory to note one more pin than %zu", used);
 	table = bigger;
@@ -91,7 +91,7 @@ static int make_room(void)
 		if (old[i].at)
 			put(&old[i]);
 	if (old != first_table)
-		free(old);
+		kfree(old);
 	return 0;
 }
 

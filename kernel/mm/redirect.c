@@ -20,12 +20,12 @@
  */
 #include <assert.h>
 #include <bsd/sys/tree.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/pins.h"
 
@@ -132,7 +132,7 @@ static struct redirect *node_take(void)
 static int reserve_nodes(size_t count)
 {
 	while (nr_free < count) {
-		struct redirect *r = malloc(sizeof(*r));
+		struct redirect *r = kmalloc(sizeof(*r));
 
 		if (!r)
 			return fail(-ENOMEM, "no memory to note where pinned pages go");
@@ -145,7 +145,7 @@ static int reserve_nodes(size_t count)
 static void trim_nodes(void)
 {
 	while (nr_free > 16)
-		free(node_take());
+		kfree(node_take());
 }
 
 static u64 phys_last(const struct redirect *r) { return r->phys + r->len - 1; }

@@ -12,11 +12,11 @@
 #include "kernel/mm/vma.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/mutex.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm_internal.h"
 
 static const struct vma_file_ops *file_ops;
@@ -39,7 +39,7 @@ void vma_file_register(const struct vma_file_ops *ops)
 
 struct vm_area *vma_alloc(struct file *file, u64 start, u64 len_bytes, u64 pgoff_bytes, int prot)
 {
-	struct vm_area *vma = calloc(1, sizeof(*vma));
+	struct vm_area *vma = kzalloc(sizeof(*vma));
 
 	if (!vma)
 		return NULL;
@@ -76,7 +76,7 @@ void vma_put(struct vm_area *vma)
 		vma->ops->close(vma);
 	if (vma->file && file_ops)
 		file_ops->put(vma->file);
-	free(vma);
+	kfree(vma);
 }
 
 static void put_list(struct vm_area *list)

@@ -15,13 +15,13 @@
  */
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/kthread.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/pci/pci_internal.h"
 
@@ -218,7 +218,7 @@ int pci_aer_init(struct pci_dev *pdev)
 	pdev->aer_cap = (u16)pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ERR);
 	if (!pdev->aer_cap || pdev->aer)
 		return 0;
-	pdev->aer = calloc(1, sizeof(*pdev->aer));
+	pdev->aer = kzalloc(sizeof(*pdev->aer));
 	if (!pdev->aer)
 		return fail(-ENOMEM, "no memory for the error counters of %s", pdev->dev.name);
 	pdev->aer->pdev = pdev;
@@ -249,5 +249,5 @@ void pci_aer_exit(struct pci_dev *pdev)
 		TAILQ_REMOVE(&aer_queue, aer, node);
 	mutex_unlock(&aer_lock);
 	pdev->aer = NULL;
-	free(aer);
+	kfree(aer);
 }

@@ -14,12 +14,12 @@
  * Documentation/ABI/testing/sysfs-bus-pci; errnos as Linux 7.3 gives them.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
 
 static void attr_path(const struct pci_dev *pdev, const char *name, char *path)
@@ -43,7 +43,7 @@ int pci_iov_init(struct pci_dev *pdev)
 	if (!pos)
 		return 0;
 	if (!iov)
-		iov = pdev->sriov = calloc(1, sizeof(*iov));
+		iov = pdev->sriov = kzalloc(sizeof(*iov));
 	if (!iov)
 		return fail(-ENOMEM, "no memory for the virtual functions of %s", pdev->dev.name);
 	memset(iov, 0, sizeof(*iov));
@@ -59,7 +59,7 @@ int pci_iov_init(struct pci_dev *pdev)
 
 void pci_iov_exit(struct pci_dev *pdev)
 {
-	free(pdev->sriov);
+	kfree(pdev->sriov);
 	pdev->sriov = NULL;
 }
 

@@ -16,10 +16,10 @@
  *
  * Sources: PCI Local Bus 3.0, 6.8 (MSI, MSI-X); Intel SDM volume 3, 11.11 (message format).
  */
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/pci/pci_internal.h"
 
@@ -72,7 +72,7 @@ static bool chunk_there(unsigned n)
 
 	if (atomic_load_explicit(&chunks[n], memory_order_relaxed))
 		return true;
-	chunk = calloc(CHUNK_IRQS, sizeof(*chunk));
+	chunk = kcalloc(CHUNK_IRQS, sizeof(*chunk));
 	atomic_store_explicit(&chunks[n], chunk, memory_order_release);
 	return chunk;
 }
@@ -322,7 +322,7 @@ int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec)
 
 	if (err)
 		return err;
-	msi = calloc(1, sizeof(*msi));
+	msi = kzalloc(sizeof(*msi));
 	if (!msi)
 		return fail(-ENOMEM, "no memory for %u interrupt vectors", nvec);
 	msi->msix = msix;
@@ -348,7 +348,7 @@ int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec)
 	return 0;
 
 err_free:
-	free(msi);
+	kfree(msi);
 	return err;
 }
 
@@ -377,7 +377,7 @@ void pci_free_irq_vectors(struct pci_dev *pdev)
 	pci_intx(pdev, true);
 	mutex_unlock(&state_lock);
 	run_give(msi->base, msi->taken);
-	free(msi);
+	kfree(msi);
 }
 
 int pci_request_irq(struct pci_dev *pdev, unsigned vector, void (*handler)(void *arg), void *arg)

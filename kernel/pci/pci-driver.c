@@ -9,13 +9,13 @@
  * Run-time ids (new_id) live in state.d/pci/<driver>.ids, one a line, so that all processes have them.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
 
 struct pci_dynid {
@@ -96,13 +96,13 @@ static void drop_dynids(struct pci_driver *drv)
 
 	while ((dyn = TAILQ_FIRST(&drv->dynids))) {
 		TAILQ_REMOVE(&drv->dynids, dyn, node);
-		free(dyn);
+		kfree(dyn);
 	}
 }
 
 static int add_dynid(struct pci_driver *drv, const struct pci_device_id *id)
 {
-	struct pci_dynid *dyn = calloc(1, sizeof(*dyn));
+	struct pci_dynid *dyn = kzalloc(sizeof(*dyn));
 
 	if (!dyn)
 		return fail(-ENOMEM, "no memory for an id of %s", drv->driver.name);
@@ -127,14 +127,14 @@ static int save_dynids(struct pci_driver *drv)
 	TAILQ_FOREACH(dyn, &drv->dynids, node)
 		count++;
 	size = count * 64 + 1;
-	text = malloc(size);
+	text = kmalloc(size);
 	if (!text)
 		return fail(-ENOMEM, "no memory for the ids of %s", drv->driver.name);
 	TAILQ_FOREACH(dyn, &drv->dynids, node)
 		len += (size_t)print_id(&dyn->id, text + len, size - len);
 	ids_path(drv, path);
 	err = kernfs_write_state(path, text, len);
-	free(text);
+	kfree(text);
 	return err;
 }
 
@@ -148,7 +148,7 @@ static void load_dynids(struct pci_driver *drv)
 	ids_path(drv, path);
 	if (!kernfs_exists(path))
 		return;
-	text = malloc(size);
+	text = kmalloc(size);
 	len = text ? kernfs_read(path, text, size - 1) : -ENOMEM;
 	if (len >= 0) {
 		text[len] = '\0';
@@ -158,7 +158,7 @@ static void load_dynids(struct pci_driver *drv)
 				   &id.subdevice, &id.class, &id.class_mask) == 6)
 				add_dynid(drv, &id);
 	}
-	free(text);
+	kfree(text);
 }
 
 bool pci_bus_sync(struct bus_type *bus)
@@ -246,7 +246,7 @@ static int remove_id(struct pci_driver *drv, const char *text)
 		return fail(-ENODEV, "%s has no id %04x:%04x that was added with new_id", drv->driver.name,
 			    id.vendor, id.device);
 	TAILQ_REMOVE(&drv->dynids, dyn, node);
-	free(dyn);
+	kfree(dyn);
 	return save_dynids(drv);
 }
 
@@ -421,22 +421,22 @@ static void host_remove(struct pci_dev *pdev)
 
 static void host_free(struct host_driver *host)
 {
-	free(host->name);
-	free(host->ids);
-	free(host);
+	kfree(host->name);
+	kfree(host->ids);
+	kfree(host);
 }
 
 int pci_host_driver_register(const char *name, const struct pci_device_id *ids)
 {
-	struct host_driver *host = calloc(1, sizeof(*host));
+	struct host_driver *host = kzalloc(sizeof(*host));
 	size_t count = 1;
 	int err;
 
 	for (const struct pci_device_id *id = ids; id && is_id(id); id++)
 		count++;
 	if (host) {
-		host->name = strdup(name);
-		host->ids = calloc(count, sizeof(*ids));
+		host->name = kstrdup(name);
+		host->ids = kcalloc(count, sizeof(*ids));
 	}
 	if (!host || !host->name || !host->ids) {
 		err = fail(-ENOMEM, "no memory for the driver %s", name);

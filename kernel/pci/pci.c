@@ -5,10 +5,10 @@
  * Enabling counts, because several users (a driver, a program that wrote to `enable`) may want the
  * device decoding.  Disabling switches bus mastering off and leaves decoding on, as Linux does.
  */
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/vma.h"
 #include "kernel/pci/pci_internal.h"
 
@@ -166,7 +166,7 @@ static unsigned each_reg(struct pci_dev *pdev, u8 *bytes, reg_fn *fn)
 
 int pci_save_state(struct pci_dev *pdev, struct pci_saved_state *ret)
 {
-	ret->bytes = malloc(SAVED_BYTES_MAX);
+	ret->bytes = kmalloc(SAVED_BYTES_MAX);
 	if (!ret->bytes)
 		return fail(-ENOMEM, "no memory to keep the state of %s", pdev->dev.name);
 	ret->len = each_reg(pdev, ret->bytes, save_reg);
@@ -179,7 +179,7 @@ void pci_restore_state(struct pci_dev *pdev, struct pci_saved_state *state)
 		return;
 	each_reg(pdev, state->bytes, restore_reg);
 	pci_restore_msi(pdev);
-	free(state->bytes);
+	kfree(state->bytes);
 	state->bytes = NULL;
 	state->len = 0;
 }

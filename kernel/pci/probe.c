@@ -12,13 +12,13 @@
  * What always holds: pci_devices has parents before children; a present device's bridge is present.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
 
 #define REMOVED_FILE "state.d/pci/removed"
@@ -276,7 +276,7 @@ static char *device_path(const struct pci_dev *pdev)
 	else
 		snprintf(path, sizeof(path), "sys/devices/pci%04x:%02x/%s", pdev->domain, pdev->bus,
 			 pdev->dev.name);
-	return strdup(path);
+	return kstrdup(path);
 }
 
 static bool is_removed(const char *name);
@@ -303,7 +303,7 @@ int pci_device_add(struct pci_dev *pdev, bool no_probe)
 		pci_aer_exit(pdev);
 		pci_iov_exit(pdev);
 		TAILQ_REMOVE(&pci_devices, pdev, all_node);
-		free((char *)pdev->dev.path);
+		kfree(pdev->dev.path);
 		pdev->dev.path = NULL;
 	}
 	return err;
@@ -317,9 +317,9 @@ void pci_device_remove(struct pci_dev *pdev)
 	TAILQ_REMOVE(&pci_devices, pdev, all_node);
 	pci_aer_exit(pdev);
 	pci_iov_exit(pdev);
-	free(pdev->space);
+	kfree(pdev->space);
 	pdev->space = NULL;
-	free((char *)pdev->dev.path);
+	kfree(pdev->dev.path);
 	pdev->dev.path = NULL;
 }
 

@@ -16,12 +16,12 @@
  * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control).
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
 
 static bool flr_works(struct pci_dev *pdev)
@@ -213,16 +213,16 @@ void pci_reset_link(struct pci_dev *bridge)
 
 	kernfs_assert_locked();
 	link.room = 256; /* functions of one bus; what is further down may lose its state */
-	link.devs = calloc(link.room, sizeof(*link.devs));
-	link.states = calloc(link.room, sizeof(*link.states));
+	link.devs = kcalloc(link.room, sizeof(*link.devs));
+	link.states = kcalloc(link.room, sizeof(*link.states));
 	if (link.devs && link.states) {
 		pci_for_each_dev(save_child, &link);
 		pci_bridge_secondary_bus_reset(bridge);
 		for (unsigned i = 0; i < min(link.count, link.room); i++)
 			pci_restore_state(link.devs[i], &link.states[i]);
 	}
-	free(link.devs);
-	free(link.states);
+	kfree(link.devs);
+	kfree(link.states);
 }
 
 static int no_way(const struct pci_dev *pdev)

@@ -17,12 +17,12 @@
  * all processes agree whatever order they build devices in.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
 
 #define IO_CHUNK 0x1000ull
@@ -183,7 +183,7 @@ static struct pci_space *space_of(struct pci_dev *bridge)
 	if (!bridge)
 		return &root_space;
 	if (!bridge->space)
-		bridge->space = calloc(1, sizeof(*bridge->space));
+		bridge->space = kzalloc(sizeof(*bridge->space));
 	return bridge->space;
 }
 

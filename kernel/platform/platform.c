@@ -10,13 +10,13 @@
  */
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/platform/platform_internal.h"
 
 int (*platform_iommu_probe)(struct platform_device *pdev);
@@ -121,13 +121,13 @@ int platform_device_add(struct platform_device *pdev, bool no_probe)
 	    bus_find_device(&amba_bustype, pdev->dev.name))
 		return fail(-EEXIST, "there is a platform device %s already", pdev->dev.name);
 	snprintf(path, sizeof(path), "sys/devices/platform/%s", pdev->dev.name);
-	pdev->dev.path = strdup(path);
+	pdev->dev.path = kstrdup(path);
 	if (!pdev->dev.path)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	pdev->dev.bus = bus;
 	err = enlist(pdev);
 	if (err) {
-		free((char *)pdev->dev.path);
+		kfree(pdev->dev.path);
 		pdev->dev.path = NULL;
 		return err;
 	}
@@ -142,7 +142,7 @@ void platform_device_del(struct platform_device *pdev)
 	device_driver_detach(&pdev->dev);
 	iommu_release_device(&pdev->dev);
 	device_unregister(&pdev->dev);
-	free((char *)pdev->dev.path);
+	kfree(pdev->dev.path);
 	pdev->dev.path = NULL;
 }
 
@@ -194,7 +194,7 @@ static TAILQ_HEAD(, host_driver) host_drivers = TAILQ_HEAD_INITIALIZER(host_driv
 
 int platform_host_driver_register(const char *name, const struct amba_id *ids)
 {
-	struct host_driver *host = calloc(1, sizeof(*host));
+	struct host_driver *host = kzalloc(sizeof(*host));
 	int err;
 
 	if (!host)
@@ -203,7 +203,7 @@ int platform_host_driver_register(const char *name, const struct amba_id *ids)
 	host->platform.driver.id_table = ids;
 	err = ids ? amba_driver_register(&host->platform) : platform_driver_register(&host->platform);
 	if (err) {
-		free(host);
+		kfree(host);
 		return err;
 	}
 	TAILQ_INSERT_TAIL(&host_drivers, host, node);
@@ -234,7 +234,7 @@ void platform_bus_exit(void)
 	while ((host = TAILQ_FIRST(&host_drivers))) {
 		TAILQ_REMOVE(&host_drivers, host, node);
 		platform_driver_unregister(&host->platform);
-		free(host);
+		kfree(host);
 	}
 	bus_unregister(&amba_bustype);
 	bus_unregister(&platform_bus_type);

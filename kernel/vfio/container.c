@@ -13,7 +13,6 @@
  * Always: iommu_data is there if and only if driver is; driver only with at least one group.
  */
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/sysmacros.h>
 
 #include "kernel/base/device.h"
@@ -22,6 +21,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/show.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/vfio_priv.h"
 
 struct vfio_container {
@@ -64,7 +64,7 @@ static void container_put(struct vfio_container *container)
 	if (atomic_fetch_sub(&container->refs, 1) != 1)
 		return;
 	mutex_destroy(&container->lock);
-	free(container);
+	kfree(container);
 }
 
 /* ---- groups come and go ---- */
@@ -330,7 +330,7 @@ const struct file_operations vfio_container_fops = {
 
 static struct file *container_open(struct cdev *cdev, unsigned int f_flags)
 {
-	struct vfio_container *container = calloc(1, sizeof(*container));
+	struct vfio_container *container = kzalloc(sizeof(*container));
 	struct file *file;
 
 	if (!container)

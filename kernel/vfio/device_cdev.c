@@ -14,7 +14,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
 
@@ -22,6 +21,7 @@
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
@@ -287,11 +287,11 @@ void vfio_df_cdev_release(struct vfio_device_file *df)
 
 static struct file *make_file(struct vfio_device *vdev, unsigned int f_flags)
 {
-	struct vfio_device_file *df = calloc(1, sizeof(*df));
+	struct vfio_device_file *df = kzalloc(sizeof(*df));
 	struct file *file = df ? file_alloc(&vfio_device_fops, df, vdev->node, f_flags) : NULL;
 
 	if (!file) {
-		free(df);
+		kfree(df);
 		return NULL;
 	}
 	df->vdev = vdev;

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "kernel/base/device.h"
@@ -22,6 +21,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/show.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
@@ -191,7 +191,7 @@ static void vfio_device_release(struct file *file)
 	} else {
 		vfio_df_cdev_release(df);
 	}
-	free(df);
+	kfree(df);
 }
 
 /* ---- VFIO_DEVICE_FEATURE ---- */
@@ -375,7 +375,7 @@ static struct file *make_file(struct vfio_device_file *df)
 
 int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx)
 {
-	struct vfio_device_file *df = calloc(1, sizeof(*df));
+	struct vfio_device_file *df = kzalloc(sizeof(*df));
 	struct file *file;
 	int ret = -ENOMEM;
 
@@ -402,7 +402,7 @@ int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, str
 err_close:
 	group_device_close(df);
 err_free:
-	free(df);
+	kfree(df);
 err_drop:
 	if (ret == -ENOMEM)
 		fail(ret, "no memory for a descriptor of %s", vdev->dev->name);

@@ -12,7 +12,6 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -22,6 +21,7 @@
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
@@ -423,7 +423,7 @@ static struct vfio_group *group_object(unsigned id, enum vfio_group_type type)
 		if (reusable(group, id, type))
 			return group;
 	}
-	group = calloc(1, sizeof(*group));
+	group = kzalloc(sizeof(*group));
 	if (!group)
 		return ERR_PTR(fail(-ENOMEM, "no memory for group %u", id));
 	group->id = id;
@@ -575,6 +575,6 @@ void vfio_groups_free(void)
 			continue; /* a program still has it open */
 		TAILQ_REMOVE(&groups, group, vfio_next);
 		mutex_destroy(&group->group_lock);
-		free(group);
+		kfree(group);
 	}
 }

@@ -7,11 +7,11 @@
  * caller whose argsz has no room for it gets the structure alone, with argsz set to what is needed:
  * that is no error.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio.h"
 
@@ -27,11 +27,11 @@ static struct vfio_info_cap_header *last_cap(struct vfio_info_cap *caps)
 int vfio_info_add_capability(struct vfio_info_cap *caps, const struct vfio_info_cap_header *cap, size_t size)
 {
 	const size_t at = caps->size;
-	char *buf = realloc(caps->buf, at + ALIGN_UP(size, 8));
+	char *buf = krealloc(caps->buf, at + ALIGN_UP(size, 8));
 	struct vfio_info_cap_header *added;
 
 	if (!buf) {
-		free(caps->buf);
+		kfree(caps->buf);
 		*caps = (struct vfio_info_cap){ 0 };
 		return fail(-ENOMEM, "no memory for a capability of %zu bytes", size);
 	}
@@ -80,7 +80,7 @@ int vfio_info_cap_finish(void __user *arg, void *info, size_t info_len, u32 args
 	}
 	if (!ret)
 		ret = copy_to_user(arg, info, min((size_t)argsz, info_len));
-	free(caps->buf);
+	kfree(caps->buf);
 	*caps = (struct vfio_info_cap){ 0 };
 	return ret ? fail(-EFAULT, "the answer at %p cannot be written", arg) : 0;
 }

@@ -9,13 +9,13 @@
  *
  * All under the lock of the device set.
  */
-#include <stdlib.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/vfio_priv.h"
 
 #define PASIDS (1u << 20) /* PCI Express: 20 bits */
@@ -46,7 +46,7 @@ static void detach_pasids(struct vfio_device *vdev)
 			vdev->pasids[word] &= vdev->pasids[word] - 1;
 		}
 	}
-	free(vdev->pasids);
+	kvfree(vdev->pasids);
 	vdev->pasids = NULL;
 }
 
@@ -87,7 +87,7 @@ static int make_room(struct vfio_device *vdev, u32 pasid)
 	if (pasid >= PASIDS)
 		return fail(-EINVAL, "PASID %u has more than 20 bits", pasid);
 	if (!vdev->pasids)
-		vdev->pasids = calloc(PASIDS / WORD_BITS, sizeof(u64));
+		vdev->pasids = kvcalloc(PASIDS / WORD_BITS, sizeof(u64));
 	return vdev->pasids ? 0 : fail(-ENOMEM, "no memory to note PASIDs of %s", vdev->dev->name);
 }
 

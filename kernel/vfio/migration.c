@@ -22,12 +22,12 @@
  * errors in the order that Linux 7.2 gives them.
  */
 #include <linux/vfio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/base/device.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
 
@@ -306,7 +306,7 @@ static int get_log_ranges(const struct vfio_device_feature_dma_logging_control *
 static int log_start(struct vfio_device *vdev, void __user *arg,
 		     struct vfio_device_feature_dma_logging_control *control)
 {
-	log_range *ranges = calloc(control->num_ranges, sizeof(*ranges));
+	log_range *ranges = kvcalloc(control->num_ranges, sizeof(*ranges));
 	u64 page_size = control->page_size;
 	int ret;
 
@@ -315,7 +315,7 @@ static int log_start(struct vfio_device *vdev, void __user *arg,
 	ret = get_log_ranges(control, ranges);
 	if (!ret)
 		ret = vdev->log_ops->log_start(vdev, ranges, control->num_ranges, &page_size);
-	free(ranges);
+	kvfree(ranges);
 	if (ret)
 		return ret;
 	control->page_size = page_size;
@@ -418,7 +418,7 @@ static void bitmap_set(void *arg, u64 iova, u64 last)
 
 static int log_report(struct vfio_device *vdev, const struct vfio_device_feature_dma_logging_report *report)
 {
-	struct log_bitmap *map = calloc(1, sizeof(*map));
+	struct log_bitmap *map = kzalloc(sizeof(*map));
 	int ret;
 
 	if (!map)
@@ -432,7 +432,7 @@ static int log_report(struct vfio_device *vdev, const struct vfio_device_feature
 		bitmap_flush(map);
 		ret = map->err;
 	}
-	free(map);
+	kfree(map);
 	return ret;
 }
 

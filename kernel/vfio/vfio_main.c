@@ -17,13 +17,13 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/vfio/vfio_priv.h"
 
@@ -40,7 +40,7 @@ static int dev_set_join(struct vfio_device *vdev, void *id)
 			break;
 	}
 	if (!set) {
-		set = calloc(1, sizeof(*set));
+		set = kzalloc(sizeof(*set));
 		if (!set)
 			return fail(-ENOMEM, "no memory for the device set of %s", vdev->dev->name);
 		set->id = id;
@@ -69,7 +69,7 @@ static void dev_set_leave(struct vfio_device *vdev)
 		return;
 	TAILQ_REMOVE(&dev_sets, set, next);
 	mutex_destroy(&set->lock);
-	free(set);
+	kfree(set);
 }
 
 struct mutex *vfio_device_set_lock(struct vfio_device *vdev)

@@ -18,13 +18,13 @@
  */
 #include <linux/futex.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/kthread.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/vfio/vfio.h"
 
@@ -86,7 +86,7 @@ static struct virqfd *find_locked(u64 id)
 static void virqfd_free(struct virqfd *virqfd)
 {
 	eventfd_ctx_put(virqfd->ctx);
-	free(virqfd);
+	kfree(virqfd);
 }
 
 /* Call the handler; the lock is let go meanwhile, and @virqfd may be gone on return. */
@@ -224,7 +224,7 @@ int vfio_virqfd_enable(void *opaque, void (*handler)(void *opaque, void *data), 
 
 	if (IS_ERR(ctx))
 		return fail((int)PTR_ERR(ctx), "descriptor %d is not an open eventfd", fd);
-	virqfd = calloc(1, sizeof(*virqfd));
+	virqfd = kzalloc(sizeof(*virqfd));
 	if (!virqfd) {
 		eventfd_ctx_put(ctx);
 		return fail(-ENOMEM, "no memory for an eventfd");

@@ -31,6 +31,7 @@
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 #define START_LEVELS 3 /* 512 GiB; grows when something is mapped beyond */
@@ -111,15 +112,6 @@ static void dte_update(struct amd_iommu *amd, const struct amd_dev *dev)
 
 /* ---- table of guest tables ---- */
 
-static u64 *gcr3_page(void)
-{
-	u64 *page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-
-	if (page)
-		memset(page, 0, PAGE_SIZE);
-	return page;
-}
-
 /* The device's table, and the page of it that has @pasid.  0; -ENOMEM. */
 static int gcr3_prepare(struct amd_iommu *amd, struct amd_dev *dev, u32 pasid)
 {
@@ -131,7 +123,7 @@ static int gcr3_prepare(struct amd_iommu *amd, struct amd_dev *dev, u32 pasid)
 		id = domid_alloc(&amd->domids);
 		if (id < 0)
 			return fail(-ENOMEM, "all domain ids of %s are in use", amd->iommu.name);
-		dev->gcr3 = gcr3_page();
+		dev->gcr3 = get_zeroed_page();
 		if (!dev->gcr3) {
 			domid_free(&amd->domids, id);
 			return fail(-ENOMEM, "no memory for a table of PASIDs");
@@ -141,7 +133,7 @@ static int gcr3_prepare(struct amd_iommu *amd, struct amd_dev *dev, u32 pasid)
 	link = (_Atomic(u64) *)&dev->gcr3[pasid >> AMD_GCR3_INDEX_BITS];
 	if (atomic_load(link))
 		return 0;
-	page = gcr3_page();
+	page = get_zeroed_page();
 	if (!page)
 		return fail(-ENOMEM, "no memory for the table of PASID %u", pasid);
 	atomic_store(link, AMD_GCR3_V | virt_to_phys(page));
@@ -162,8 +154,8 @@ static void gcr3_free(struct amd_iommu *amd, struct amd_dev *dev)
 	if (!dev->gcr3)
 		return;
 	for (unsigned i = 0; i < GCR3_ENTRIES; i++)
-		free((void *)(uintptr_t)(dev->gcr3[i] & AMD_GCR3_ADDR_MASK));
-	free(dev->gcr3);
+		free_pages_exact((void *)(uintptr_t)(dev->gcr3[i] & AMD_GCR3_ADDR_MASK));
+	free_pages_exact(dev->gcr3);
 	domid_free(&amd->domids, dev->gcr3_domid);
 }
 
@@ -175,7 +167,7 @@ static struct amd_dev *amd_dev_get(struct amd_iommu *amd, u16 devid)
 
 	if (dev)
 		return dev;
-	dev = calloc(1, sizeof(*dev));
+	dev = kzalloc(sizeof(*dev));
 	if (!dev)
 		return NULL;
 	dev->rid.devid = devid;
@@ -330,14 +322,14 @@ static int amd_set_dev_pasid(struct iommu_device *iommu, struct iommu_domain *do
 static struct iommu_domain *domain_alloc(struct iommu_device *iommu, bool v2)
 {
 	struct amd_iommu *amd = to_amd_iommu(iommu);
-	struct amd_domain *domain = calloc(1, sizeof(*domain));
+	struct amd_domain *domain = kzalloc(sizeof(*domain));
 	int id = domid_alloc(&amd->domids);
 
 	if (!domain || id < 0 ||
 	    (v2 ? x86_64_init(&domain->pt, V2_LEVELS) : amdv1_init(&domain->pt, START_LEVELS))) {
 		if (id >= 0)
 			domid_free(&amd->domids, id);
-		free(domain);
+		kfree(domain);
 		if (id < 0)
 			return ERR_PTR(fail(-ENOMEM, "all domain ids of %s are in use", iommu->name));
 		return ERR_PTR(fail(-ENOMEM, "no memory for an I/O page table"));
@@ -392,7 +384,7 @@ static void amd_domain_free(struct iommu_domain *domain)
 		amdv1_destroy(&amd_domain->pt);
 	domid_free(&to_amd_iommu(domain->iommu)->domids, amd_domain->id);
 	mutex_destroy(&domain->lock);
-	free(amd_domain);
+	kfree(amd_domain);
 }
 
 static void v2_invalidate(struct amd_domain *domain, u64 iova, u64 last)
@@ -564,17 +556,17 @@ static void amd_page_response(struct iommu_device *iommu, u16 devid, const struc
 struct iommu_device *amd_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw, u32 devids,
 				    enum iommu_features features)
 {
-	struct amd_iommu *amd = calloc(1, sizeof(*amd));
+	struct amd_iommu *amd = kzalloc(sizeof(*amd));
 
 	if (!amd)
 		return ERR_PTR(fail(-ENOMEM, "no memory for IOMMU %s", name));
 	/* calloc and align by hand: a full table is 2 MiB, of which few pages are ever touched */
-	amd->devtab_memory = calloc(1, (size_t)devids * AMD_DTE_BYTES + PAGE_SIZE);
-	amd->devs = calloc(devids, sizeof(struct amd_dev *));
+	amd->devtab_memory = kvzalloc((size_t)devids * AMD_DTE_BYTES + PAGE_SIZE);
+	amd->devs = kvcalloc(devids, sizeof(struct amd_dev *));
 	if (!amd->devtab_memory || !amd->devs) {
-		free(amd->devtab_memory);
-		free(amd->devs);
-		free(amd);
+		kvfree(amd->devtab_memory);
+		kvfree(amd->devs);
+		kfree(amd);
 		return ERR_PTR(fail(-ENOMEM, "no memory for the device table of IOMMU %s", name));
 	}
 	amd->devtab = (void *)ALIGN_UP((uintptr_t)amd->devtab_memory, PAGE_SIZE);
@@ -601,11 +593,11 @@ void amd_iommu_exit(struct iommu_device *iommu)
 			continue;
 		gcr3_free(amd, amd->devs[i]);
 		attachments_free(&amd->devs[i]->pasids);
-		free(amd->devs[i]);
+		kfree(amd->devs[i]);
 	}
-	free(amd->devs);
-	free(amd->devtab_memory);
-	free(amd);
+	kvfree(amd->devs);
+	kvfree(amd->devtab_memory);
+	kfree(amd);
 }
 
 static const struct iommu_domain_ops amd_domain_ops = {

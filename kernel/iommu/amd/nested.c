@@ -19,6 +19,7 @@
 #include "kernel/iommu/amd/amd_iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 #define GUEST_Q0 (AMD_DTE_GV | AMD_DTE_GIOV | AMD_DTE_GLX_MASK << AMD_DTE_GLX_SHIFT | 7ull << AMD_DTE_GCR3_LO_SHIFT)
 #define GUEST_Q1 (0xffffull << AMD_DTE_GCR3_MID_SHIFT | GENMASK_ULL(63, AMD_DTE_GCR3_HI_SHIFT))
@@ -32,7 +33,7 @@ struct amd_nested {
 static void nested_free(struct iommu_domain *domain)
 {
 	mutex_destroy(&domain->lock);
-	free(container_of(domain, struct amd_nested, domain));
+	kfree(container_of(domain, struct amd_nested, domain));
 }
 
 static const struct iommu_domain_ops nested_ops = { .free = nested_free };
@@ -81,7 +82,7 @@ static struct iommu_domain *nested_alloc(struct iommu_device *iommu, struct iomm
 		err = check_guest_entry((const u64 *)guest.dte);
 	if (err)
 		return ERR_PTR(err);
-	nested = calloc(1, sizeof(*nested));
+	nested = kzalloc(sizeof(*nested));
 	if (!nested)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a nested domain"));
 	nested->dte[0] = guest.dte[0] & GUEST_Q0;

@@ -29,6 +29,7 @@
 
 #include "kernel/iommu/intel/intel_iommu.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 #define PDTS 7u /* all 20 bits of PASID */
@@ -38,12 +39,8 @@
 
 vtd_table_t *vtd_table_alloc(void)
 {
-	vtd_table_t *table = aligned_alloc(PAGE_SIZE, sizeof(*table));
-
-	_Static_assert(sizeof(*table) == PAGE_SIZE, "a table is a page");
-	if (table)
-		memset((void *)table, 0, sizeof(*table));
-	return table;
+	_Static_assert(sizeof(vtd_table_t) == PAGE_SIZE, "a table is a page");
+	return get_zeroed_page();
 }
 
 /*
@@ -64,7 +61,7 @@ static vtd_table_t *context_table(struct intel_iommu *vtd, u16 devid)
 	if (atomic_compare_exchange_strong(&vtd->contexts[index], &table, fresh))
 		table = fresh;
 	else
-		free((void *)fresh);
+		free_pages_exact(fresh);
 	/* Whoever comes here stores the same. */
 	atomic_store(&(*vtd->root)[index], VTD_ROOT_P | virt_to_phys((const void *)table));
 	return table;
@@ -90,7 +87,7 @@ static bool pasid_prepare(struct intel_dev *dev, u32 pasid)
 
 	if (!dev->dir) {
 		/* 128 KiB, of which little is ever touched */
-		dev->dir_memory = calloc(1, DIR_ENTRIES * sizeof(u64) + PAGE_SIZE);
+		dev->dir_memory = kvzalloc(DIR_ENTRIES * sizeof(u64) + PAGE_SIZE);
 		if (!dev->dir_memory)
 			return false;
 		dev->dir = (void *)ALIGN_UP((uintptr_t)dev->dir_memory, PAGE_SIZE);
@@ -134,7 +131,7 @@ struct intel_dev *vtd_dev_get(struct intel_iommu *vtd, u16 devid, u32 pasid)
 	if (!context_table(vtd, devid))
 		return NULL;
 	if (!dev) {
-		dev = calloc(1, sizeof(*dev));
+		dev = kzalloc(sizeof(*dev));
 		if (!dev)
 			return NULL;
 		dev->rid.devid = devid;
@@ -154,8 +151,8 @@ static void dir_free(struct intel_dev *dev)
 	if (!dev->dir)
 		return;
 	for (unsigned i = 0; i < DIR_ENTRIES; i++)
-		free((void *)(uintptr_t)(atomic_load(&dev->dir[i]) & VTD_PDE_TABLE_MASK));
-	free(dev->dir_memory);
+		free_pages_exact((void *)(uintptr_t)(atomic_load(&dev->dir[i]) & VTD_PDE_TABLE_MASK));
+	kvfree(dev->dir_memory);
 }
 
 void vtd_devs_free(struct intel_iommu *vtd)
@@ -167,9 +164,9 @@ void vtd_devs_free(struct intel_iommu *vtd)
 			continue;
 		dir_free(dev);
 		attachments_free(&dev->pasids);
-		free(dev);
+		kfree(dev);
 	}
-	free(vtd->devs);
+	kvfree(vtd->devs);
 }
 
 /* ---- what entries say ---- */

@@ -26,6 +26,7 @@
 #include "kernel/iommu/intel/intel_iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 
 #define DEVIDS 0x10000u
@@ -152,7 +153,7 @@ static u64 aperture_last(const struct intel_iommu *vtd, bool first_stage)
 static struct iommu_domain *domain_alloc(struct iommu_device *iommu, bool first_stage)
 {
 	struct intel_iommu *vtd = to_intel_iommu(iommu);
-	struct intel_domain *domain = calloc(1, sizeof(*domain));
+	struct intel_domain *domain = kzalloc(sizeof(*domain));
 	int id = domid_alloc(&vtd->domids);
 
 	if (!domain || id < 0 ||
@@ -160,7 +161,7 @@ static struct iommu_domain *domain_alloc(struct iommu_device *iommu, bool first_
 			   vtdss_init(&domain->pt, vtd_levels(vtd->aw_bits)))) {
 		if (id >= 0)
 			domid_free(&vtd->domids, id);
-		free(domain);
+		kfree(domain);
 		if (id < 0)
 			return ERR_PTR(fail(-ENOMEM, "all domain ids of %s are in use", iommu->name));
 		return ERR_PTR(fail(-ENOMEM, "no memory for an I/O page table"));
@@ -218,7 +219,7 @@ static void intel_domain_free(struct iommu_domain *domain)
 		vtdss_destroy(&intel_domain->pt);
 	domid_free(&to_intel_iommu(domain->iommu)->domids, intel_domain->id);
 	mutex_destroy(&domain->lock);
-	free(intel_domain);
+	kfree(intel_domain);
 }
 
 static void first_stage_invalidate(struct intel_domain *domain, u64 iova, u64 last)
@@ -417,15 +418,15 @@ struct iommu_device *intel_iommu_init(const char *name, const struct iommu_hw_op
 
 	if (aw_bits != 39 && aw_bits != 48 && aw_bits != 57)
 		return ERR_PTR(fail(-EINVAL, "VT-d has addresses of 39, 48 or 57 bits, not %u", aw_bits));
-	vtd = calloc(1, sizeof(*vtd));
+	vtd = kzalloc(sizeof(*vtd));
 	if (!vtd)
 		return ERR_PTR(fail(-ENOMEM, "no memory for IOMMU %s", name));
 	vtd->root = vtd_table_alloc();
-	vtd->devs = calloc(DEVIDS, sizeof(struct intel_dev *)); /* few pages of it are ever touched */
+	vtd->devs = kvcalloc(DEVIDS, sizeof(struct intel_dev *)); /* few pages of it are ever touched */
 	if (!vtd->root || !vtd->devs) {
-		free((void *)vtd->root);
-		free(vtd->devs);
-		free(vtd);
+		free_pages_exact(vtd->root);
+		kvfree(vtd->devs);
+		kfree(vtd);
 		return ERR_PTR(fail(-ENOMEM, "no memory for the root table of IOMMU %s", name));
 	}
 	vtd->aw_bits = aw_bits;
@@ -449,10 +450,10 @@ void intel_iommu_exit(struct iommu_device *iommu)
 	vtd = to_intel_iommu(iommu);
 	iommu->hw_ops->set_root_table(iommu->hw, 0);
 	for (unsigned i = 0; i < TABLE_QWORDS; i++)
-		free((void *)atomic_load(&vtd->contexts[i]));
-	free((void *)vtd->root);
+		free_pages_exact(atomic_load(&vtd->contexts[i]));
+	free_pages_exact(vtd->root);
 	vtd_devs_free(vtd);
-	free(vtd);
+	kfree(vtd);
 }
 
 static const struct iommu_domain_ops intel_domain_ops = {

@@ -15,13 +15,14 @@
 #include "kernel/iommu/intel/intel_iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 #define KNOWN_FLAGS (IOMMU_VTD_S1_SRE | IOMMU_VTD_S1_EAFE | IOMMU_VTD_S1_WPE)
 
 static void nested_free(struct iommu_domain *domain)
 {
 	mutex_destroy(&domain->lock);
-	free(to_intel_nested(domain));
+	kfree(to_intel_nested(domain));
 }
 
 int intel_nested_check(const struct intel_iommu *vtd, struct iommu_domain *domain)
@@ -125,7 +126,7 @@ struct iommu_domain *intel_domain_alloc_nested(struct iommu_device *iommu, struc
 	if ((s1.flags & ~(u64)KNOWN_FLAGS) || s1.__reserved)
 		return ERR_PTR(fail(-EOPNOTSUPP, "flags 0x%llx, __reserved 0x%x: some bits are unknown",
 				    (unsigned long long)s1.flags, s1.__reserved));
-	nested = calloc(1, sizeof(*nested));
+	nested = kzalloc(sizeof(*nested));
 	if (!nested)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a nested domain"));
 	nested->root = s1.pgtbl_addr;

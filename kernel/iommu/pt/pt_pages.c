@@ -11,14 +11,15 @@
 #include "kernel/iommu/pt/pt_pages.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "kernel/lib/slab.h"
 
 #define CHUNK_ALL_FREE (~1ull) /* page 0 is the head */
 
 static struct pt_chunk *chunk_alloc(void)
 {
-	struct pt_chunk *chunk = aligned_alloc(PT_CHUNK_BYTES, PT_CHUNK_BYTES);
+	struct pt_chunk *chunk = alloc_pages_exact(PT_CHUNK_BYTES);
 
 	if (!chunk)
 		return NULL;
@@ -42,7 +43,7 @@ void pt_pool_destroy(struct pt_pool *pool)
 	assert(pool->pages == 0);
 	while ((chunk = TAILQ_FIRST(&pool->with_room))) {
 		TAILQ_REMOVE(&pool->with_room, chunk, node);
-		free(chunk);
+		free_pages_exact(chunk);
 		pool->chunks--;
 	}
 	assert(pool->chunks == 0);
@@ -86,7 +87,7 @@ void pt_page_free(struct pt_pool *pool, struct pt_page *page)
 	/* Wholly free: keep it, last in line, only if there is no other with room. */
 	if (first && (first != chunk || TAILQ_NEXT(first, node))) {
 		TAILQ_REMOVE(&pool->with_room, chunk, node);
-		free(chunk);
+		free_pages_exact(chunk);
 		pool->chunks--;
 	}
 }

@@ -8,11 +8,11 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
 #define ENABLE_SRIOV "sys/module/vfio_pci/parameters/enable_sriov"
@@ -24,7 +24,7 @@ static int vfio_pci_probe(struct pci_dev *pdev)
 
 	if ((pdev->hdr_type & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL)
 		return fail(-EINVAL, "%s is a bridge: vfio-pci takes devices only", pdev->dev.name);
-	vdev = calloc(1, sizeof(*vdev));
+	vdev = kzalloc(sizeof(*vdev));
 	if (!vdev)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	vfio_pci_core_init(vdev, pdev);
@@ -32,7 +32,7 @@ static int vfio_pci_probe(struct pci_dev *pdev)
 	if (!ret)
 		return 0;
 	vfio_pci_core_uninit(vdev);
-	free(vdev);
+	kfree(vdev);
 	return ret;
 }
 
@@ -42,7 +42,7 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 
 	vfio_pci_core_unregister_device(vdev);
 	vfio_pci_core_uninit(vdev);
-	free(vdev);
+	kfree(vdev);
 }
 
 static bool vfio_pci_in_use(struct device *dev)
@@ -69,8 +69,8 @@ static int vfio_pci_sriov_configure(struct pci_dev *pdev, unsigned num)
 /* Or another driver would take what the user of the physical function can read and write. */
 static void vfio_pci_virtfn_added(struct pci_dev *pdev, struct pci_dev *vf)
 {
-	free(vf->dev.driver_override);
-	vf->dev.driver_override = strdup("vfio-pci");
+	kfree(vf->dev.driver_override);
+	vf->dev.driver_override = kstrdup("vfio-pci");
 }
 
 static void vfio_pci_error_detected(struct pci_dev *pdev)

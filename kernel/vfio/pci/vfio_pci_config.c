@@ -14,10 +14,10 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -299,7 +299,7 @@ int vfio_pci_config_init(struct vfio_pci_core_device *vdev)
 	struct vfio_pci_config *cfg = &vdev->config;
 	const unsigned size = vdev->pdev->cfg_size;
 
-	cfg->vconfig = calloc(4, size);
+	cfg->vconfig = kcalloc(4, size);
 	if (!cfg->vconfig)
 		return fail(-ENOMEM, "no memory for the config space of %s", vfio_pci_name(vdev));
 	cfg->virt = cfg->vconfig + size;
@@ -312,6 +312,6 @@ int vfio_pci_config_init(struct vfio_pci_core_device *vdev)
 
 void vfio_pci_config_free(struct vfio_pci_core_device *vdev)
 {
-	free(vdev->config.vconfig);
+	kfree(vdev->config.vconfig);
 	vdev->config = (struct vfio_pci_config){ 0 };
 }

@@ -11,12 +11,12 @@
  */
 #include <linux/pci_regs.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/vma.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -86,7 +86,7 @@ static int enable(struct vfio_pci_core_device *vdev)
 	return 0;
 
 err_free_state:
-	free(vdev->pristine.bytes);
+	kfree(vdev->pristine.bytes);
 	vdev->pristine = (struct pci_saved_state){ 0 };
 err_disable:
 	pci_disable_device(pdev);
@@ -209,7 +209,7 @@ static int add_sparse_areas(struct vfio_pci_core_device *vdev, struct vfio_regio
 		info->flags &= ~VFIO_REGION_INFO_FLAG_MMAP;
 		return 0;
 	}
-	sparse = calloc(1, size);
+	sparse = kzalloc(size);
 	if (!sparse)
 		return fail(-ENOMEM, "no memory for a list of %u areas", count);
 	sparse->header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
@@ -217,7 +217,7 @@ static int add_sparse_areas(struct vfio_pci_core_device *vdev, struct vfio_regio
 	sparse->nr_areas = vfio_pci_direct_areas(vdev, info->index, sparse->areas, count);
 	info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
 	ret = vfio_info_add_capability(caps, &sparse->header, size);
-	free(sparse);
+	kfree(sparse);
 	return ret;
 }
 
@@ -342,17 +342,17 @@ static long set_irqs(struct vfio_pci_core_device *vdev, char __user *arg)
 	if (ret)
 		return ret;
 	if (data_size) {
-		data = malloc(data_size);
+		data = kmalloc(data_size);
 		if (!data)
 			return fail(-ENOMEM, "no memory for %zu bytes of interrupt data", data_size);
 		if (copy_from_user(data, arg + minsz, data_size)) {
-			free(data);
+			kfree(data);
 			return fail(-EFAULT, "%zu bytes of data at %p cannot be read", data_size,
 				    arg + minsz);
 		}
 	}
 	ret = set_irqs_locked(vdev, &hdr, data);
-	free(data);
+	kfree(data);
 	return ret;
 }
 

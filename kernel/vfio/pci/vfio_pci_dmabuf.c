@@ -14,11 +14,11 @@
  * memory_lock.  So which buffers a device has is guarded by a lock of its own.
  */
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include "kernel/fs/dma-buf.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -64,7 +64,7 @@ static void pci_dma_buf_release(struct dma_buf *buf)
 	if (own->vdev)
 		TAILQ_REMOVE(&own->vdev->dma_bufs, own, next);
 	mutex_unlock(&bufs_lock);
-	free(own);
+	kfree(own);
 }
 
 static const struct dma_buf_ops pci_dma_buf_ops = { .phys = pci_dma_buf_phys, .release = pci_dma_buf_release };
@@ -184,7 +184,7 @@ static struct dma_buf *export(struct vfio_pci_core_device *vdev, struct vfio_pci
 static int export_fd(struct vfio_pci_core_device *vdev, const struct vfio_device_feature_dma_buf *req, u64 first,
 		     u64 size)
 {
-	struct vfio_pci_dma_buf *own = calloc(1, sizeof(*own));
+	struct vfio_pci_dma_buf *own = kzalloc(sizeof(*own));
 	struct dma_buf *buf;
 	int fd;
 
@@ -195,7 +195,7 @@ static int export_fd(struct vfio_pci_core_device *vdev, const struct vfio_device
 		    (vdev->pdev->resource[req->region_index].start + first);
 	buf = export(vdev, own, size, req->open_flags);
 	if (IS_ERR(buf)) {
-		free(own);
+		kfree(own);
 		return (int)PTR_ERR(buf);
 	}
 	fd = dma_buf_fd(buf, req->open_flags & O_CLOEXEC);

@@ -14,10 +14,10 @@
  * igate is held throughout, so the functions below are alone.
  */
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
 static const char *const index_names[VFIO_PCI_NUM_IRQS] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
@@ -102,7 +102,7 @@ static int install(struct vfio_pci_irq_ctx *ctx, struct eventfd_ctx *trigger)
 
 static int make_contexts(struct vfio_pci_core_device *vdev, unsigned num)
 {
-	vdev->ctx = calloc(num, sizeof(*vdev->ctx));
+	vdev->ctx = kcalloc(num, sizeof(*vdev->ctx));
 	if (!vdev->ctx)
 		return fail(-ENOMEM, "no memory for %u interrupt vectors", num);
 	vdev->num_ctx = num;
@@ -118,7 +118,7 @@ static void free_contexts(struct vfio_pci_core_device *vdev)
 		if (vdev->ctx[i].trigger)
 			eventfd_ctx_put(vdev->ctx[i].trigger);
 	}
-	free(vdev->ctx);
+	kfree(vdev->ctx);
 	vdev->ctx = NULL;
 	vdev->num_ctx = 0;
 }

@@ -11,10 +11,10 @@
  * is 0) has them saved before and restored after.
  */
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -39,7 +39,7 @@ static void forget_saved(struct vfio_pci_core_device *vdev, bool restore)
 	if (restore)
 		pci_restore_state(vdev->pdev, &vdev->pm_save);
 	else
-		free(vdev->pm_save.bytes);
+		kfree(vdev->pm_save.bytes);
 	vdev->pm_save = (struct pci_saved_state){ 0 };
 }
 

@@ -11,10 +11,10 @@
  * An ioeventfd writes a value that was fixed beforehand when the program signals an eventfd.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -229,7 +229,7 @@ static void ioeventfd_remove(struct vfio_pci_core_device *vdev, struct vfio_pci_
 	vfio_virqfd_disable(&io->virqfd);
 	TAILQ_REMOVE(&vdev->ioeventfds, io, next);
 	vdev->nr_ioeventfds--;
-	free(io);
+	kfree(io);
 }
 
 static long ioeventfd_add(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, u64 data, unsigned len,
@@ -241,13 +241,13 @@ static long ioeventfd_add(struct vfio_pci_core_device *vdev, unsigned bar, u64 o
 	if (vdev->nr_ioeventfds >= VFIO_PCI_IOEVENTFD_MAX)
 		return fail(-ENOSPC, "%s has %u ioeventfds, which is the most", vfio_pci_name(vdev),
 			    vdev->nr_ioeventfds);
-	io = calloc(1, sizeof(*io));
+	io = kzalloc(sizeof(*io));
 	if (!io)
 		return fail(-ENOMEM, "no memory for an ioeventfd");
 	*io = (struct vfio_pci_ioeventfd){ .vdev = vdev, .bar = bar, .off = off, .data = data, .len = len };
 	ret = vfio_virqfd_enable(io, ioeventfd_handler, NULL, &io->virqfd, fd);
 	if (ret) {
-		free(io);
+		kfree(io);
 		return ret;
 	}
 	TAILQ_INSERT_TAIL(&vdev->ioeventfds, io, next);

@@ -18,6 +18,7 @@
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
@@ -97,7 +98,7 @@ static int bus_devices_get(struct vfio_pci_core_device *vdev, struct bus_devices
 	*bus = (struct bus_devices){ .bridge = vdev->pdev->bridge };
 	pci_for_each_dev(collect, bus);
 	bus->room = bus->count;
-	bus->devs = calloc(bus->room ? bus->room : 1, sizeof(*bus->devs));
+	bus->devs = kcalloc(bus->room ? bus->room : 1, sizeof(*bus->devs));
 	if (!bus->devs)
 		return fail(-ENOMEM, "no memory for a list of %u devices", bus->room);
 	bus->count = 0;
@@ -212,7 +213,7 @@ long vfio_pci_hot_reset_info(struct vfio_pci_core_device *vdev, void __user *arg
 	mutex_lock(vfio_device_set_lock(&vdev->vdev));
 	ret = copy_info(vdev, &bus, &info, arg);
 	mutex_unlock(vfio_device_set_lock(&vdev->vdev));
-	free(bus.devs);
+	kfree(bus.devs);
 	return ret;
 }
 
@@ -228,7 +229,7 @@ static void group_files_put(struct group_files *groups)
 {
 	for (unsigned i = 0; i < groups->count; i++)
 		fput(groups->files[i]);
-	free(groups->files);
+	kfree(groups->files);
 }
 
 static int add_group(struct group_files *groups, int fd)
@@ -249,7 +250,7 @@ static int group_files_get(struct group_files *groups, const char __user *fds, u
 {
 	int fd, ret = 0;
 
-	*groups = (struct group_files){ .files = calloc(count, sizeof(struct file *)) };
+	*groups = (struct group_files){ .files = kcalloc(count, sizeof(struct file *)) };
 	if (!groups->files)
 		return fail(-ENOMEM, "no memory for %u groups", count);
 	for (unsigned i = 0; i < count && !ret; i++) {
@@ -324,7 +325,7 @@ static int bus_reset_and_wait(const struct bus_devices *bus)
 /* All devices of the bus are in the set.  Set's lock held. */
 static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices *bus)
 {
-	struct pci_saved_state *states = calloc(bus->count, sizeof(*states));
+	struct pci_saved_state *states = kcalloc(bus->count, sizeof(*states));
 	unsigned saved = 0;
 	int ret = 0;
 
@@ -342,7 +343,7 @@ static int reset_bus(struct vfio_pci_core_device *vdev, const struct bus_devices
 		pci_reset_notify_done(bus->devs[i]);
 	for (unsigned i = 0; i < bus->count; i++)
 		mark(set_find(vdev, bus->devs[i]), false);
-	free(states);
+	kfree(states);
 	return ret;
 }
 
@@ -404,7 +405,7 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (ret)
 		return ret;
 	ret = hot_reset(vdev, &bus, (char *)arg + header, req.count);
-	free(bus.devs);
+	kfree(bus.devs);
 	return ret;
 }
 
@@ -436,5 +437,5 @@ void vfio_pci_dev_set_try_reset(struct vfio_pci_core_device *vdev)
 		for (unsigned i = 0; i < bus.count; i++)
 			set_find(vdev, bus.devs[i])->needs_reset = false;
 	}
-	free(bus.devs);
+	kfree(bus.devs);
 }

@@ -14,13 +14,13 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/vma.h"
 #include "kernel/vfio/platform/vfio_platform_private.h"
@@ -403,7 +403,7 @@ static void vfio_platform_free(struct vfio_platform_device *vdev)
 	vdev->pdev->dev.driver_data = NULL;
 	vfio_platform_irq_forget(vdev);
 	mutex_destroy(&vdev->igate);
-	free(vdev);
+	kfree(vdev);
 }
 
 int vfio_platform_probe_common(struct platform_device *pdev, u32 flags, bool reset_required)
@@ -414,7 +414,7 @@ int vfio_platform_probe_common(struct platform_device *pdev, u32 flags, bool res
 	if (reset_required && !pdev->has_reset)
 		return fail(-ENOENT, "%s has no reset that the host knows of, and vfio-platform requires one: "
 			    "say vfio_platform.reset_required=N to do without", pdev->dev.name);
-	vdev = calloc(1, sizeof(*vdev));
+	vdev = kzalloc(sizeof(*vdev));
 	if (!vdev)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	vdev->pdev = pdev;

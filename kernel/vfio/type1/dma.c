@@ -13,10 +13,10 @@
  * A vaddr can be taken away and given anew (a program that replaces itself keeps its devices running):
  * pins and page tables stay, only the note of the program's address changes.
  */
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/locked_vm.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
@@ -210,7 +210,7 @@ static int pin(struct vfio_dma *dma)
 
 static struct vfio_dma *new_dma(const struct vfio_iommu_type1_dma_map *map)
 {
-	struct vfio_dma *dma = malloc(sizeof(*dma));
+	struct vfio_dma *dma = kmalloc(sizeof(*dma));
 
 	if (!dma)
 		return NULL;
@@ -267,7 +267,7 @@ static int add_dma(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_m
 		return fail(-ENOMEM, "no memory to note a mapping");
 	other = RB_INSERT(vfio_dma_tree, &iommu->dmas, dma);
 	if (other) {
-		free(dma);
+		kfree(dma);
 		return fail(-EEXIST, "iova " RANGE " collides with the mapping " RANGE " of vaddr %#llx",
 			    RANGE_ARGS(map->iova, last), RANGE_ARGS(other->iova, vfio_dma_last(other)),
 			    HEX(other->vaddr));
@@ -277,7 +277,7 @@ static int add_dma(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_m
 		ret = pin_map(iommu, dma);
 	if (ret) {
 		RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
-		free(dma);
+		kfree(dma);
 		return ret;
 	}
 	iommu->dma_avail--;
@@ -307,7 +307,7 @@ static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid_count--;
-	free(dma);
+	kfree(dma);
 }
 
 /* @first and what follows it without a gap, up to @last.  Return: the last of them. */

@@ -8,10 +8,10 @@
  *
  *	struct	24	MIGRATION 24..56   DMA_AVAIL 56..72   IOVA_RANGE 72..
  */
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
 
@@ -30,7 +30,7 @@ static_assert(BLOB_OFFSET(avail) == 56 && BLOB_OFFSET(iova) == 72, "the chain is
 
 void vfio_iommu_info_stale(struct vfio_iommu *iommu)
 {
-	free(iommu->info);
+	kfree(iommu->info);
 	iommu->info = NULL;
 }
 
@@ -38,7 +38,7 @@ static struct vfio_info_blob *build(const struct vfio_iommu *iommu)
 {
 	const size_t size = BLOB_OFFSET(iova) + sizeof(struct vfio_iommu_type1_info_cap_iova_range) +
 			    iommu->nr_ranges * sizeof(struct vfio_iova_range);
-	struct vfio_info_blob *blob = calloc(1, offsetof(struct vfio_info_blob, info) + size);
+	struct vfio_info_blob *blob = kzalloc(offsetof(struct vfio_info_blob, info) + size);
 	unsigned i;
 
 	if (!blob)

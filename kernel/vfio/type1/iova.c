@@ -7,12 +7,12 @@
  * is a short list of ranges, recomputed whenever a domain or a group comes or goes, and shown to the
  * program by IOMMU_GET_INFO.
  */
-#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/type1/type1.h"
 
 #define HEX(x) (unsigned long long)(x)
@@ -31,9 +31,9 @@ static ssize_t get_regions(struct iommu_group *group, struct iommu_resv_region *
 
 	do {
 		room *= 2;
-		more = realloc(regions, room * sizeof(*more));
+		more = krealloc_array(regions, room, sizeof(*more));
 		if (!more) {
-			free(regions);
+			kfree(regions);
 			return fail(-ENOMEM, "no memory for the list of reserved regions");
 		}
 		regions = more;
@@ -56,7 +56,7 @@ static int exclude(struct range_list *list, u64 start, u64 last)
 	unsigned i = 0;
 
 	if (list->count + 1 > list->room) {
-		more = realloc(list->ranges, (list->room + 8) * sizeof(*more));
+		more = krealloc_array(list->ranges, list->room + 8, sizeof(*more));
 		if (!more)
 			return fail(-ENOMEM, "no memory for the list of usable IOVAs");
 		list->ranges = more;
@@ -95,7 +95,7 @@ static int exclude_group(struct range_list *list, struct iommu_group *group)
 		return (int)count;
 	for (i = 0; i < count && !ret; i++)
 		ret = exclude(list, regions[i].start, regions[i].last);
-	free(regions);
+	kfree(regions);
 	return ret;
 }
 
@@ -121,14 +121,14 @@ static int build_ranges(const struct vfio_iommu *iommu, struct range_list *list)
 	struct vfio_domain *d;
 	int ret;
 
-	*list = (struct range_list){ .ranges = malloc(8 * sizeof(*list->ranges)), .count = 1, .room = 8 };
+	*list = (struct range_list){ .ranges = kmalloc(8 * sizeof(*list->ranges)), .count = 1, .room = 8 };
 	if (!list->ranges)
 		return fail(-ENOMEM, "no memory for the list of usable IOVAs");
 	list->ranges[0] = (struct vfio_iova_range){ .start = 0, .end = UINT64_MAX };
 	TAILQ_FOREACH(d, &iommu->domains, next) {
 		ret = exclude_domain(list, d);
 		if (ret) {
-			free(list->ranges);
+			kfree(list->ranges);
 			return ret;
 		}
 	}
@@ -193,10 +193,10 @@ int vfio_iova_refresh(struct vfio_iommu *iommu)
 	if (!ret && !list.count)
 		ret = fail(-EINVAL, "no IOVA is left that all groups of the container could use");
 	if (ret) {
-		free(list.ranges);
+		kfree(list.ranges);
 		return ret;
 	}
-	free(iommu->ranges);
+	kfree(iommu->ranges);
 	iommu->ranges = list.ranges;
 	iommu->nr_ranges = list.count;
 	iommu->pgsize_bitmap = pgsizes;
@@ -236,7 +236,7 @@ static int blame_group(struct iommu_group *group, u64 iova, u64 last)
 		break;
 	}
 	if (count >= 0)
-		free(regions);
+		kfree(regions);
 	return ret;
 }
 

@@ -15,6 +15,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/show.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
 #include "kernel/vfio/vfio.h"
@@ -55,7 +56,7 @@ static void *type1_open(unsigned long type)
 		return ERR_PTR(fail(-EINVAL,
 				    "%lu is an extension that can be checked, but no IOMMU type: use 3 (VFIO_TYPE1v2_IOMMU)",
 				    type));
-	iommu = calloc(1, sizeof(*iommu));
+	iommu = kzalloc(sizeof(*iommu));
 	if (!iommu)
 		return ERR_PTR(fail(-ENOMEM, "no memory for an I/O address space"));
 	iommu->v2 = type == VFIO_TYPE1v2_IOMMU;
@@ -74,8 +75,8 @@ static void type1_release(void *iommu_data)
 
 	assert(TAILQ_EMPTY(&iommu->domains) && RB_EMPTY(&iommu->dmas));
 	vfio_iommu_info_stale(iommu);
-	free(iommu->ranges);
-	free(iommu);
+	kfree(iommu->ranges);
+	kfree(iommu);
 }
 
 /* ---- groups ---- */
@@ -95,7 +96,7 @@ static struct vfio_domain *new_domain(struct iommu_group *group)
 	iommu_group_for_each_dev(group, &dev, take_first);
 	if (!dev)
 		return ERR_PTR(fail(-ENODEV, "group %u has no device", iommu_group_id(group)));
-	d = calloc(1, sizeof(*d));
+	d = kzalloc(sizeof(*d));
 	if (!d)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a domain"));
 	TAILQ_INIT(&d->groups);
@@ -103,13 +104,13 @@ static struct vfio_domain *new_domain(struct iommu_group *group)
 	if (IS_ERR(d->domain)) {
 		ret = fail((int)PTR_ERR(d->domain), "no page table can be made for group %u",
 			   iommu_group_id(group));
-		free(d);
+		kfree(d);
 		return ERR_PTR(ret);
 	}
 	ret = iommu_attach_group(d->domain, group);
 	if (ret) {
 		iommu_domain_free(d->domain);
-		free(d);
+		kfree(d);
 		return ERR_PTR(fail(ret, "group %u cannot be attached to a page table",
 				    iommu_group_id(group)));
 	}
@@ -119,7 +120,7 @@ static struct vfio_domain *new_domain(struct iommu_group *group)
 static void free_domain(struct vfio_domain *d)
 {
 	iommu_domain_free(d->domain);
-	free(d);
+	kfree(d);
 }
 
 /* A domain of the container that fits: -EINVAL from attaching means another IOMMU unit. */
@@ -144,7 +145,7 @@ static void leave_domain(struct vfio_iommu *iommu, struct vfio_domain *d, struct
 {
 	iommu_detach_group(d->domain, g->iommu_group);
 	TAILQ_REMOVE(&d->groups, g, next);
-	free(g);
+	kfree(g);
 	if (!TAILQ_EMPTY(&d->groups))
 		return;
 	if (TAILQ_FIRST(&iommu->domains) == d && !TAILQ_NEXT(d, next))
@@ -165,7 +166,7 @@ static int type1_attach_group(void *iommu_data, struct iommu_group *group)
 		return fail(-EBUSY,
 			    "%u mappings have no valid vaddr: no group may join until they have one again",
 			    iommu->vaddr_invalid_count);
-	g = calloc(1, sizeof(*g));
+	g = kzalloc(sizeof(*g));
 	if (!g)
 		return fail(-ENOMEM, "no memory for group %u", iommu_group_id(group));
 	g->iommu_group = group;
@@ -174,7 +175,7 @@ static int type1_attach_group(void *iommu_data, struct iommu_group *group)
 	if (fresh)
 		d = new_domain(group);
 	if (IS_ERR(d)) {
-		free(g);
+		kfree(g);
 		return (int)PTR_ERR(d);
 	}
 	TAILQ_INSERT_TAIL(&d->groups, g, next);

@@ -10,9 +10,9 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/pci/soft/soft.h"
 
 /* ---- the log of DMA writes ---- */
@@ -76,7 +76,7 @@ static void uninit(struct soft_device *soft)
 {
 	mutex_destroy(&soft->state_lock);
 	vfio_pci_core_uninit(&soft->core);
-	free(soft);
+	kfree(soft);
 }
 
 static int soft_probe(struct pci_dev *pdev)
@@ -88,7 +88,7 @@ static int soft_probe(struct pci_dev *pdev)
 		return fail(-ENODEV, "%s is not a device that logs its DMA", pdev->dev.name);
 	if ((pdev->hdr_type & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL)
 		return fail(-EINVAL, "%s is a bridge: soft_vfio_pci takes devices only", pdev->dev.name);
-	soft = calloc(1, sizeof(*soft));
+	soft = kzalloc(sizeof(*soft));
 	if (!soft)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	init(soft, pdev);

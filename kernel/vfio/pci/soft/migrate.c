@@ -10,10 +10,10 @@
  * nothing, and the device stays in RESUMING; one that the model refuses half way leaves it reset, in
  * ERROR.
  */
-#include <stdlib.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/vfio/pci/soft/soft.h"
 
 static void *hw_of(struct soft_device *soft)
@@ -78,7 +78,7 @@ static struct file *arc_precopy_begin(struct soft_device *soft)
 		return ERR_PTR(ret);
 	file = soft_stream_new(soft, true, &soft->stream);
 	if (IS_ERR(file))
-		free(head);
+		kfree(head);
 	else
 		soft_stream_add(soft->stream, head, len, false);
 	return file;

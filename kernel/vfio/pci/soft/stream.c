@@ -15,13 +15,13 @@
  * Source: linux/vfio.h (VFIO_MIG_GET_PRECOPY_INFO); errors as Linux 7.2's sample device gives them.
  */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/soft/soft.h"
@@ -167,7 +167,7 @@ static int append(struct soft_stream *stream, const u8 *buf, size_t len)
 
 	while (room - stream->in_len < len)
 		room *= 2;
-	in = room == stream->in_room ? stream->in : realloc(stream->in, room);
+	in = room == stream->in_room ? stream->in : krealloc(stream->in, room);
 	if (!in)
 		return fail(-ENOMEM, "no memory for %zu bytes of the stream", stream->in_len + len);
 	stream->in = in;
@@ -207,7 +207,7 @@ static ssize_t write_some(struct soft_stream *stream, const char __user *buf, si
 
 static ssize_t stream_write(struct file *file, const char __user *buf, size_t len, u64 *pos)
 {
-	u8 *bounce = malloc(BOUNCE_BYTES);
+	u8 *bounce = kmalloc(BOUNCE_BYTES);
 	size_t done = 0;
 	ssize_t n;
 
@@ -218,7 +218,7 @@ static ssize_t stream_write(struct file *file, const char __user *buf, size_t le
 		n = write_some(file->private_data, user_at(buf, done), len - done, bounce);
 		done += n > 0 ? (size_t)n : 0;
 	} while (n > 0 && done < len);
-	free(bounce);
+	kfree(bounce);
 	return done ? (ssize_t)done : n;
 }
 
@@ -226,11 +226,11 @@ static ssize_t stream_write(struct file *file, const char __user *buf, size_t le
 
 static void stream_free(struct soft_stream *stream)
 {
-	free(stream->pieces[0].buf);
-	free(stream->pieces[1].buf);
-	free(stream->in);
+	kfree(stream->pieces[0].buf);
+	kfree(stream->pieces[1].buf);
+	kfree(stream->in);
 	mutex_destroy(&stream->lock);
-	free(stream);
+	kfree(stream);
 }
 
 static void stream_release(struct file *file)
@@ -284,7 +284,7 @@ static struct file *make_file(struct soft_stream *stream, bool saving)
 
 struct file *soft_stream_new(struct soft_device *soft, bool saving, struct soft_stream **ret)
 {
-	struct soft_stream *stream = calloc(1, sizeof(*stream));
+	struct soft_stream *stream = kzalloc(sizeof(*stream));
 	struct file *file;
 
 	if (!stream)
