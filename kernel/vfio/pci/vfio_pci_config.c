@@ -272,23 +272,42 @@ static void write_bytes(struct vfio_pci_core_device *vdev, const u8 *buf, size_t
 	vfio_pci_memory_unlock(vdev);
 }
 
+/* How many whole pieces of @buf can be read, as bytes. */
+static size_t copy_in(u8 *bytes, const char __user *buf, size_t count, unsigned pos)
+{
+	size_t done = 0;
+
+	if (!copy_from_user(bytes, buf, count))
+		return count;
+	for (unsigned len; done < count; done += len) {
+		len = piece_len(pos + (unsigned)done, count - done);
+		if (copy_from_user(bytes + done, user_at(buf, done), len))
+			break;
+	}
+	return done;
+}
+
+/* What comes before a byte that cannot be copied is carried out all the same. */
 ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count, u64 off,
 			   bool write)
 {
 	const unsigned size = vdev->pdev->cfg_size;
 	u8 bytes[PCI_CFG_SPACE_EXP_SIZE];
+	size_t there;
+	int ret;
 
 	if (off >= size || count > size - off)
 		return fail(-EFAULT, "%zu bytes at 0x%llx of config space: it has %u, and is not cut short",
 			    count, (unsigned long long)off, size);
-	if (write && copy_from_user(bytes, buf, count))
-		return fail(-EFAULT, "%zu bytes at %p cannot be read", count, buf);
-	if (write)
-		write_bytes(vdev, bytes, count, (unsigned)off);
-	else
+	if (!write) {
 		read_bytes(vdev, bytes, count, (unsigned)off);
-	if (!write && copy_to_user(buf, bytes, count))
-		return fail(-EFAULT, "%zu bytes at %p cannot be written", count, buf);
+		ret = vfio_pci_copy_out(buf, bytes, count);
+		return ret ? ret : (ssize_t)count;
+	}
+	there = copy_in(bytes, buf, count, (unsigned)off);
+	write_bytes(vdev, bytes, there, (unsigned)off);
+	if (there < count)
+		return fail(-EFAULT, "%zu bytes at %p: %zu can be read, and are written", count, buf, there);
 	return (ssize_t)count;
 }
 

@@ -58,6 +58,8 @@ void vfio_pci_set_power_state(struct vfio_pci_core_device *vdev, unsigned state)
 	if (state)
 		vfio_pci_gate_without_decode(vdev);
 	pmcsr &= (u16) ~(PCI_PM_CTRL_STATE_MASK | PCI_PM_CTRL_PME_STATUS); /* status is cleared by a one */
+	if (!state)
+		pmcsr = 0; /* as Linux wakes a device: nothing else of the register stays set */
 	pci_write_config_word(vdev->pdev, pos, (u16)(pmcsr | state));
 	if (!state)
 		forget_saved(vdev, true);

@@ -202,6 +202,8 @@ void vfio_pci_caps_init(struct vfio_pci_core_device *vdev);
 
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __user *buf, size_t count,
 			u64 off, bool write);
+/** vfio_pci_copy_out - copy_to_user(), and as many bytes as can be written if not all can.  0; -EFAULT with reason. */
+int vfio_pci_copy_out(char __user *user, const void *bytes, size_t len);
 /** vfio_pci_vga_rw - region 8: legacy addresses of a VGA device. */
 ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf, size_t count, u64 off, bool write);
 /** vfio_pci_bar_pieces - move bytes to or from a BAR in large aligned pieces.  Inside the gate; in range. */

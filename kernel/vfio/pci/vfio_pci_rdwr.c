@@ -66,20 +66,6 @@ static size_t run_len(const struct vfio_pci_core_device *vdev, unsigned bar, u64
 	return min((u64)len, end - off);
 }
 
-static void move_runs(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, u8 *buf, size_t len,
-		      bool write)
-{
-	bool table;
-
-	for (size_t n; len; len -= n, off += n, buf += n) {
-		n = run_len(vdev, bar, off, len, &table);
-		if (!table)
-			vfio_pci_bar_pieces(vdev, bar, off, buf, n, write);
-		else if (!write)
-			memset(buf, 0xff, n);
-	}
-}
-
 /* ---- pread and pwrite ------------------------------------------------------------------------ */
 
 static int no_decode(struct vfio_pci_core_device *vdev, unsigned bar)
@@ -91,21 +77,52 @@ static int no_decode(struct vfio_pci_core_device *vdev, unsigned bar)
 	return fail(-EIO, "BAR%u does not answer: %s", bar, why);
 }
 
-static int move_chunk(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, char __user *user, size_t len,
-		      bool write)
+/* What can be written is: Linux goes from piece to piece too. */
+int vfio_pci_copy_out(char __user *user, const void *bytes, size_t len)
 {
-	const u32 need = vdev->pdev->resource[bar].flags & IORESOURCE_IO ? 0 : GATE_DECODE;
+	size_t n = 0;
+
+	if (!copy_to_user(user, bytes, len))
+		return 0;
+	while (n < len && !copy_to_user(user_at(user, n), (const u8 *)bytes + n, 1))
+		n++;
+	return fail(-EFAULT, "of %zu bytes at %p %zu can be written", len, user, n);
+}
+
+/* @len bytes that lie in the MSI-X table (@table), which needs no device, or beside it. */
+static int move_chunk(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, char __user *user, size_t len,
+		      bool table, bool write)
+{
+	const u32 need = table || vdev->pdev->resource[bar].flags & IORESOURCE_IO ? 0 : GATE_DECODE;
 	u8 buf[CHUNK];
 
 	if (write && copy_from_user(buf, user, len))
 		return fail(-EFAULT, "%zu bytes at %p cannot be read", len, user);
+	if (table)
+		memset(buf, 0xff, len);
 	if (!vfio_pci_gate_enter(vdev, need))
 		return no_decode(vdev, bar);
-	move_runs(vdev, bar, off, buf, len, write);
+	if (!table)
+		vfio_pci_bar_pieces(vdev, bar, off, buf, len, write);
 	vfio_pci_gate_leave(vdev);
-	if (!write && copy_to_user(user, buf, len))
-		return fail(-EFAULT, "%zu bytes at %p cannot be written", len, user);
-	return 0;
+	return write ? 0 : vfio_pci_copy_out(user, buf, len);
+}
+
+/* Return: bytes moved; -errno.  Of a buffer that cannot be read to its end, what comes before is written. */
+static ssize_t move_some(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, char __user *user, size_t left,
+			 bool write)
+{
+	size_t len = min(left, CHUNK - (size_t)(off % CHUNK));
+	bool table;
+	int ret;
+
+	len = run_len(vdev, bar, off, len, &table);
+	ret = move_chunk(vdev, bar, off, user, len, table, write);
+	if (ret == -EFAULT && write && len > piece_len(off, len)) {
+		len = piece_len(off, len);
+		ret = move_chunk(vdev, bar, off, user, len, table, write);
+	}
+	return ret ? ret : (ssize_t)len;
 }
 
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __user *buf, size_t count,
@@ -113,7 +130,7 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __
 {
 	const u64 size = vdev->pdev->resource[bar].size_bytes;
 	size_t done = 0;
-	int ret;
+	ssize_t ret;
 
 	if (!size)
 		return fail(-EINVAL, "%s has no %s %u", vfio_pci_name(vdev),
@@ -127,10 +144,9 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned bar, char __
 		explain_note("only 0x%llx of %zu bytes: region %u ends there",
 			     (unsigned long long)(size - off), count, bar);
 	count = min((u64)count, size - off);
-	for (size_t len; done < count; done += len) {
-		len = min(count - done, CHUNK - (size_t)((off + done) % CHUNK));
-		ret = move_chunk(vdev, bar, off + done, user_at(buf, done), len, write);
-		if (ret)
+	for (; done < count; done += (size_t)ret) {
+		ret = move_some(vdev, bar, off + done, user_at(buf, done), count - done, write);
+		if (ret < 0)
 			return ret;
 	}
 	return (ssize_t)done;
