@@ -139,6 +139,7 @@ static const char *cap_name(const struct cap *c)
 
 /* Bits that QEMU's devices have otherwise than ours do; @takes: of which only that is otherwise. */
 static const struct own { const char *device /* NULL: all */; int id; unsigned off; uint8_t bits, takes; } own_silicon[] = {
+	{ "vga", -1, PCI_ROM_ADDRESS + 2, 1, 1 }, /* the first VGA device's ROM is a copy of 128 KiB at 0xc0000 on a PC */
 	{ NULL, PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 0, PCI_MSI_FLAGS_QSIZE },
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_RELAX_EN, PCI_EXP_DEVCTL_PAYLOAD },
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_DEVCTL + 1, (PCI_EXP_DEVCTL_EXT_TAG | PCI_EXP_DEVCTL_NOSNOOP_EN) >> 8, PCI_EXP_DEVCTL_READRQ >> 8 },
@@ -248,7 +249,7 @@ static void byte_row(const struct cap *c, unsigned off)
 	if (hide && p.ff == p.reads && p.zero == p.reads)
 		note("%s", p.ff_raw != p.raw || p.zero_raw != p.raw ? ", and real changes" : "");
 	else if (hide && strcmp(hide, "link")) /* what was there before is not to be seen here either */
-		note("; ff: %02x; 00: %02x%s", p.ff, p.zero, p.ff_raw != p.raw || p.zero_raw != p.raw ? ", and real" : "");
+		note("; ff: %02x; 00: %02x%s", p.ff & bits, p.zero & bits, p.ff_raw != p.raw || p.zero_raw != p.raw ? ", and real" : "");
 	else if (hide)
 		note(", and changes");
 	else {
