@@ -183,23 +183,30 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t off)
 	return likely(!file) ? REAL(pwritev)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, true);
 }
 
-/* An offset of -1 is the file position here. */
+/* Device files take the one flag that means nothing to them.  An offset of -1 is the file position here. */
+static ssize_t file_vector2(int fd, struct file *file, const struct iovec *iov, int count, off_t off, int flags, bool write)
+{
+	u64 pos = (u64)off;
+
+	if ((flags & ~RWF_HIPRI) && !IS_ERR(file)) {
+		fput(file);
+		return front_return(-EOPNOTSUPP, errno);
+	}
+	return file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, write);
+}
+
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
 	struct file *file = front_fget(fd, "preadv2");
-	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(preadv2)(fd, iov, count, off, flags) :
-			       file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, false);
+	return likely(!file) ? REAL(preadv2)(fd, iov, count, off, flags) : file_vector2(fd, file, iov, count, off, flags, false);
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
 	struct file *file = front_fget(fd, "pwritev2");
-	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(pwritev2)(fd, iov, count, off, flags) :
-			       file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, true);
+	return likely(!file) ? REAL(pwritev2)(fd, iov, count, off, flags) : file_vector2(fd, file, iov, count, off, flags, true);
 }
 
 ALIAS(preadv64, preadv);

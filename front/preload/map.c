@@ -574,6 +574,45 @@ EXPORT int madvise(void *addr, size_t len, int advice)
 	if (!vma)
 		return madvise_memory(addr, len, advice);
 	vma_put(vma);
-	err = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE ? -EFAULT : -EINVAL;
+	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		err = -EFAULT;
+	else
+		err = advice == MADV_REMOVE ? -ENODEV : -EINVAL;
 	return (int)front_return(err, saved);
+}
+
+/* ---- msync, mlock --------------------------------------------------------------------------- */
+
+static bool range_is_ours(u64 start, u64 len)
+{
+	struct vm_area *vma = touches_ours(start, len) ? vma_find(mm_self(), start) : NULL;
+
+	vma_put(vma);
+	return vma;
+}
+
+/* Nothing can be written back to a device: Linux says so when it is asked to wait for that. */
+EXPORT int msync(void *addr, size_t len, int flags)
+{
+	int saved = errno;
+
+	if (unlikely(range_is_ours((u64)(uintptr_t)addr, len)) && flags & MS_SYNC)
+		return (int)front_return(-EINVAL, saved);
+	return REAL(msync)(addr, len, flags);
+}
+
+/* A device's registers are always there, so Linux has nothing to do; the host could not reach ours. */
+EXPORT int mlock(const void *addr, size_t len)
+{
+	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(mlock)(addr, len);
+}
+
+EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(mlock2)(addr, len, flags);
+}
+
+EXPORT int munlock(const void *addr, size_t len)
+{
+	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(munlock)(addr, len);
 }

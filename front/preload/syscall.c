@@ -80,6 +80,16 @@ static bool descriptors(long nr, const struct args *x, long *ret)
 	case SYS_writev: *ret = writev((int)x->a, (const struct iovec *)x->b, (int)x->c); return true;
 	case SYS_preadv: *ret = preadv((int)x->a, (const struct iovec *)x->b, (int)x->c, x->d); return true;
 	case SYS_pwritev: *ret = pwritev((int)x->a, (const struct iovec *)x->b, (int)x->c, x->d); return true;
+	case SYS_preadv2: /* the upper half of the offset comes by itself */
+		*ret = preadv2((int)x->a, (const struct iovec *)x->b, (int)x->c, x->d, (int)x->f);
+		return true;
+	case SYS_pwritev2:
+		*ret = pwritev2((int)x->a, (const struct iovec *)x->b, (int)x->c, x->d, (int)x->f);
+		return true;
+	case SYS_ftruncate: *ret = ftruncate((int)x->a, x->b); return true;
+	case SYS_fsync: *ret = fsync((int)x->a); return true;
+	case SYS_fdatasync: *ret = fdatasync((int)x->a); return true;
+	case SYS_fallocate: *ret = fallocate((int)x->a, (int)x->b, x->c, x->d); return true;
 	default: return false;
 	}
 }
@@ -96,6 +106,9 @@ static bool memory(long nr, const struct args *x, long *ret)
 		*ret = (long)mremap((void *)x->a, (size_t)x->b, (size_t)x->c, (int)x->d, (void *)x->e);
 		return true;
 	case SYS_madvise: *ret = madvise((void *)x->a, (size_t)x->b, (int)x->c); return true;
+	case SYS_msync: *ret = msync((void *)x->a, (size_t)x->b, (int)x->c); return true;
+	case SYS_mlock: *ret = mlock((void *)x->a, (size_t)x->b); return true;
+	case SYS_munlock: *ret = munlock((void *)x->a, (size_t)x->b); return true;
 	default: return false;
 	}
 }

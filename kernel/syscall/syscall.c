@@ -393,6 +393,8 @@ static int check_map_type(const struct file *file, int prot, int flags)
 {
 	int type = flags & MAP_TYPE;
 
+	if (flags & MAP_HUGETLB)
+		return fail(-EINVAL, "MAP_HUGETLB is for memory and files of hugetlbfs");
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return fail(-EINVAL, "mapping type %d: one of MAP_SHARED and MAP_PRIVATE is needed", type);
 	if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
@@ -474,6 +476,18 @@ int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int fl
 {
 	return (int)counted(somebody_listens() ? loud_mmap(fd, file, addr, len_bytes, prot, flags, off, ret_vma)
 					       : vfs_mmap(file, addr, len_bytes, prot, flags, off, ret_vma));
+}
+
+/* ---- calls for files with content ---- */
+
+int do_content(int fd, struct file *file, const char *call, int err)
+{
+	if (file->f_op->kind == FILE_SYSFS || file->f_op->kind == FILE_PROC)
+		return 0;
+	explain_begin();
+	fail(err, "%s is a device and has no content", file->path);
+	explain_end(err, "%s(%d)", call, fd);
+	return (int)counted(err);
 }
 
 /* ---- fstat ---- */

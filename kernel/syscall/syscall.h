@@ -41,6 +41,11 @@ s64 do_lseek(int fd, struct file *file, s64 off, int whence);
 int do_mmap(int fd, struct file *file, u64 addr, u64 len_bytes, int prot, int flags, u64 off,
 	    struct vm_area **ret_vma);
 int do_fstat(struct file *file, struct stat *st);
+/**
+ * do_content - may a call that is for files with content (fsync, sendfile) go on?
+ * Return: 0: attributes and files of /proc have some; @err for a device, with reason.
+ */
+int do_content(int fd, struct file *file, const char *call, int err);
 /** do_close - a descriptor goes: put @file (the caller's reference) with the release inside the call. */
 void do_close(int fd, struct file *file);
 

@@ -96,7 +96,7 @@ static int move_chunk(struct vfio_pci_core_device *vdev, unsigned bar, u64 off, 
 	const u32 need = table || vdev->pdev->resource[bar].flags & IORESOURCE_IO ? 0 : GATE_DECODE;
 	u8 buf[CHUNK];
 
-	if (write && copy_from_user(buf, user, len))
+	if (write && !table && copy_from_user(buf, user, len))
 		return fail(-EFAULT, "%zu bytes at %p cannot be read", len, user);
 	if (table)
 		memset(buf, 0xff, len);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * refuse.c - calls that are for files with content: a device has none, and Linux says so.
+ *
+ * Attributes and files of /proc are real memory files behind their descriptor: for them the call goes on.
+ */
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "front/preload/front.h"
+#include "kernel/syscall/syscall.h"
+
+/* @err if @fd is a device's; 0: not our business. */
+static int refused(int fd, const char *call, int err)
+{
+	struct file *file = front_fget(fd, call);
+	int ret;
+
+	if (likely(!file))
+		return 0;
+	if (IS_ERR(file))
+		return (int)PTR_ERR(file);
+	ret = do_content(fd, file, call, err);
+	fput(file);
+	return ret;
+}
+
+EXPORT int ftruncate(int fd, off_t len)
+{
+	int saved = errno, err = refused(fd, "ftruncate", -EINVAL);
+
+	return err ? (int)front_return(err, saved) : REAL(ftruncate)(fd, len);
+}
+ALIAS(ftruncate64, ftruncate);
+
+EXPORT int fsync(int fd)
+{
+	int saved = errno, err = refused(fd, "fsync", -EINVAL);
+
+	return err ? (int)front_return(err, saved) : REAL(fsync)(fd);
+}
+
+EXPORT int fdatasync(int fd)
+{
+	int saved = errno, err = refused(fd, "fdatasync", -EINVAL);
+
+	return err ? (int)front_return(err, saved) : REAL(fdatasync)(fd);
+}
+
+EXPORT int fallocate(int fd, int mode, off_t off, off_t len)
+{
+	int saved = errno, err = refused(fd, "fallocate", -ENODEV);
+
+	return err ? (int)front_return(err, saved) : REAL(fallocate)(fd, mode, off, len);
+}
+ALIAS(fallocate64, fallocate);
+
+/* Returns the error, and leaves errno alone. */
+EXPORT int posix_fallocate(int fd, off_t off, off_t len)
+{
+	int err = refused(fd, "posix_fallocate", -ENODEV);
+
+	return err ? -err : REAL(posix_fallocate)(fd, off, len);
+}
+ALIAS(posix_fallocate64, posix_fallocate);
+
+EXPORT ssize_t readahead(int fd, off_t off, size_t len)
+{
+	int saved = errno, err = refused(fd, "readahead", -EINVAL);
+
+	return err ? front_return(err, saved) : REAL(readahead)(fd, off, len);
+}
+
+EXPORT int sync_file_range(int fd, off_t off, off_t len, unsigned flags)
+{
+	int saved = errno, err = refused(fd, "sync_file_range", -ESPIPE);
+
+	return err ? (int)front_return(err, saved) : REAL(sync_file_range)(fd, off, len, flags);
+}
+
+EXPORT ssize_t sendfile(int to, int from, off_t *off, size_t len)
+{
+	int saved = errno, err = refused(from, "sendfile", -EINVAL);
+
+	if (!err)
+		err = refused(to, "sendfile", -EINVAL);
+	return err ? front_return(err, saved) : REAL(sendfile)(to, from, off, len);
+}
+ALIAS(sendfile64, sendfile);
+
+EXPORT ssize_t splice(int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned flags)
+{
+	int saved = errno, err = refused(from, "splice", -EINVAL);
+
+	if (!err)
+		err = refused(to, "splice", -EINVAL);
+	return err ? front_return(err, saved) : REAL(splice)(from, from_off, to, to_off, len, flags);
+}
+
+EXPORT ssize_t copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned flags)
+{
+	int saved = errno, err = refused(from, "copy_file_range", -EINVAL);
+
+	if (!err)
+		err = refused(to, "copy_file_range", -EINVAL);
+	return err ? front_return(err, saved) : REAL(copy_file_range)(from, from_off, to, to_off, len, flags);
+}
