@@ -7,7 +7,7 @@
  * The rows of that device tell byte by byte what its registers hold and which bits they take.  The header, the BARs,
  * MSI and MSI-X are made by the core; each other capability is made of its bytes, and does nothing.  The order of
  * capabilities is the device's, their offsets are the core's.  As on QEMU's devices, bytes that are in no capability
- * take all bits.  BARs hold zeros.
+ * take all bits.  Prefetchable BARs are memory, all others hold zeros.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -162,6 +162,8 @@ static int add_bars(struct hw_device *hw, const struct cap *header)
 		if (takes)
 			err = hw_bar_add(hw, bar, takes & -takes, (io ? HW_BAR_IO : 0) | (wide ? HW_BAR_MEM64 : 0) |
 					 (!io && kind & PCI_BASE_ADDRESS_MEM_PREFETCH && bar < HW_ROM_BAR ? HW_BAR_PREFETCH : 0));
+		if (!err && kind & PCI_BASE_ADDRESS_MEM_PREFETCH && !io && (takes & -takes) >= HW_PAGE_BYTES && bar < HW_ROM_BAR)
+			err = hw_bar_set_pages(hw, bar, 0, takes & -takes, HW_PAGE_DIRECT);
 		if (err)
 			return err;
 		bar += wide;
