@@ -424,8 +424,12 @@ static int walk_dirty(struct iommufd_hwpt_paging *hwpt, struct dirty_walk *walk,
 
 static int check_dirty_range(const struct iommu_hwpt_get_dirty_bitmap *cmd, u64 alignment)
 {
-	u64 end = cmd->iova + cmd->length; /* may be 0 */
+	u64 end = cmd->iova + cmd->length /* may be 0 */, last;
 
+	if (!cmd->length)
+		return fail(-EINVAL, "length is 0");
+	if (range_overflows((u64)cmd->iova, (u64)cmd->length, &last))
+		return fail(-EOVERFLOW, "iova 0x%llx plus length 0x%llx wraps around", (ull)cmd->iova, (ull)cmd->length);
 	if ((cmd->iova | end) & (alignment - 1))
 		return fail(-EINVAL, "iova 0x%llx or its end 0x%llx is no multiple of the IOAS's alignment, 0x%llx",
 			    (ull)cmd->iova, (ull)end, (ull)alignment);
@@ -441,15 +445,15 @@ static int read_dirty(struct iommufd_hwpt_paging *hwpt, const struct iommu_hwpt_
 	struct dirty_walk walk = { .sink = { .record = record_dirty } };
 	int err;
 
+	mutex_lock(&hwpt->ioas->iopt.lock);
+	err = check_dirty_range(cmd, hwpt->ioas->iopt.iova_alignment);
+	mutex_unlock(&hwpt->ioas->iopt.lock);
+	if (err)
+		return err;
 	if (!hwpt->common.domain->dirty_ops)
 		return fail(-EOPNOTSUPP, "page table %u was not allocated with IOMMU_HWPT_ALLOC_DIRTY_TRACKING",
 			    hwpt->common.obj.id);
 	err = iova_bitmap_init(&walk.bitmap, cmd->iova, cmd->length, cmd->page_size, cmd->data);
-	if (err)
-		return err;
-	mutex_lock(&hwpt->ioas->iopt.lock);
-	err = check_dirty_range(cmd, hwpt->ioas->iopt.iova_alignment);
-	mutex_unlock(&hwpt->ioas->iopt.lock);
 	return err ? err : walk_dirty(hwpt, &walk, flags);
 }
 

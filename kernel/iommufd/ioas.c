@@ -137,9 +137,11 @@ static int load_ranges(const struct iommu_iova_range __user *from, u32 count, st
 	u32 room = 0, i;
 	int ret = 0;
 
-	if (count > MAX_ALLOWED)
-		return fail(-ENOMEM, "%u ranges are more than the %u there may be", count, MAX_ALLOWED);
 	for (i = 0; i < count && !ret; i++) {
+		if (i == MAX_ALLOWED) {
+			ret = fail(-ENOMEM, "%u ranges are more than the %u there may be", count, MAX_ALLOWED);
+			break;
+		}
 		if (i == room) {
 			room = room ? 2 * room : 8;
 			more = krealloc_array(ranges, room, sizeof(*more));
@@ -247,9 +249,13 @@ int iommufd_ioas_map(struct iommufd_ucmd *ucmd)
 static struct iopt_pages *file_pages(const struct iommufd_ctx *ictx, const struct iommu_ioas_map_file *cmd)
 {
 	const bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
-	struct file *file = cmd->fd < 0 ? NULL : fget(cmd->fd);
-	struct dma_buf *buf = file ? dma_buf_get(cmd->fd) : NULL;
+	struct dma_buf *buf;
+	struct file *file;
 
+	if (!cmd->length)
+		return ERR_PTR(fail(-EINVAL, "length is 0"));
+	file = cmd->fd < 0 ? NULL : fget(cmd->fd);
+	buf = file ? dma_buf_get(cmd->fd) : NULL;
 	fput(file);
 	if (file && !IS_ERR(buf))
 		return iopt_alloc_dmabuf_pages(buf, cmd->start, cmd->length, writable);

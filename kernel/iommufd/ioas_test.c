@@ -181,7 +181,7 @@ static void ranges_without_page_table(void **state)
 	t_fails(t_allow(fd, as, r, 1), EINVAL);
 	t_fails(t_ioctl(fd, IOMMU_IOAS_ALLOW_IOVAS, &al), EOPNOTSUPP);
 	t_fails(t_allow(fd, as, T_BAD, 1), EFAULT);
-	t_fails(t_allow(fd, as, r, UINT32_MAX), ENOMEM);
+	t_fails(t_allow(fd, as, r, UINT32_MAX), EINVAL); /* the first is none already */
 	t_fails(t_allow(fd, 9999, r, 1), ENOENT);
 	r[0] = (struct iommu_iova_range){ 0x40000000, 0x40003fff };
 	t_works(t_allow(fd, as, r, 1));

@@ -41,6 +41,16 @@ static u64 contiguous(struct iommu_domain *domain, u64 iova, u64 bus, u64 len)
 	return min(done, len);
 }
 
+static bool is_mapped(struct io_pagetable *iopt, u64 iova)
+{
+	bool mapped;
+
+	mutex_lock(&iopt->lock);
+	mapped = iopt_area_first(iopt, iova, iova);
+	mutex_unlock(&iopt->lock);
+	return mapped;
+}
+
 static int get_pa(struct iommufd_ioas *ioas, struct iommu_ioas_noiommu_get_pa *cmd)
 {
 	struct iommu_domain *domain;
@@ -51,7 +61,7 @@ static int get_pa(struct iommufd_ioas *ioas, struct iommu_ioas_noiommu_get_pa *c
 	domain = find_domain_locked(ioas);
 	if (domain)
 		pa = iommu_iova_to_phys(domain, cmd->iova);
-	if (!domain)
+	if (!domain && is_mapped(&ioas->iopt, cmd->iova))
 		ret = fail(-EOPNOTSUPP, "no device without an IOMMU is attached to IOAS %u", ioas->obj.id);
 	else if (!pa)
 		ret = fail(-ENOENT, "nothing is mapped at iova 0x%llx", (unsigned long long)cmd->iova);
@@ -72,6 +82,8 @@ int iommufd_ioas_noiommu_get_pa(struct iommufd_ucmd *ucmd)
 		return fail(-EOPNOTSUPP, "flags %#x, __reserved %#x: both must be 0", cmd->flags, cmd->__reserved);
 	if (!cmd->length)
 		return fail(-EINVAL, "length is 0: how far is to be looked?");
+	if (cmd->iova == UINT64_MAX)
+		return fail(-EOVERFLOW, "iova is 2^64-1");
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return (int)PTR_ERR(ioas);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * forms.c - each call of /dev/iommu in every form: structs too short, short, long, long and dirty, words set that
+ * should not be, numbers that are no call.
+ *
+ * Each question is put to an iommufd of its own, that has a device (object 1), an IOAS (2) and an HWPT (3), in
+ * a struct that names these and is good otherwise, or all zeros; then each 32-bit word in turn is all ones.
+ *
+ * usage: forms EDU MSIX    as legacy.c, which tells the rest
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tests/conformance/calls.h"
+
+enum { DEV = 1, IOAS = 2, HWPT = 3 };
+#define WORDS 24
+
+struct call {
+	const char *name;
+	unsigned cmd;
+	unsigned size;	   /* of the struct, which each call has in its first word */
+	unsigned min_size; /* of the oldest version of it */
+	uint32_t good[WORDS - 8]; /* what to ask with; memory is put in by memory_at */
+	unsigned memory_at; /* the word where a pointer is; 0 none */
+	unsigned fd_at;	    /* the word where a descriptor comes out; 0 none */
+};
+
+#define UPTO(struct_, last_) (unsigned)(offsetof(struct struct_, last_) + sizeof(((struct struct_ *)0)->last_))
+#define CMD(cmd_, struct_, last_, at_, fd_, ...) \
+	{ #cmd_, IOMMU_##cmd_, sizeof(struct struct_), UPTO(struct_, last_), { 0, __VA_ARGS__ }, at_, fd_ }
+
+static const struct call calls[] = {
+	CMD(DESTROY, iommu_destroy, id, 0, 0, HWPT),
+	CMD(IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id, 0, 0, 0),
+	CMD(IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, allowed_iovas, 4, 0, IOAS),
+	CMD(IOAS_COPY, iommu_ioas_copy, src_iova, 0, 0, FIXED | RD, IOAS, IOAS, PG, 0, 0x200000, 0, 0x100000),
+	CMD(IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, out_iova_alignment, 4, 0, IOAS, 8),
+	CMD(IOAS_MAP, iommu_ioas_map, iova, 4, 0, FIXED | RD, IOAS, 0, 0, 0, PG, 0, 0x300000),
+	CMD(IOAS_UNMAP, iommu_ioas_unmap, length, 0, 0, IOAS, 0x100000, 0, PG),
+	CMD(OPTION, iommu_option, val64, 0, 0, IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_GET, IOAS),
+	CMD(VFIO_IOAS, iommu_vfio_ioas, __reserved, 0, 0, IOAS, IOMMU_VFIO_IOAS_SET),
+	CMD(HWPT_ALLOC, iommu_hwpt_alloc, __reserved, 0, 0, 0, DEV, IOAS),
+	CMD(GET_HW_INFO, iommu_hw_info, __reserved, 4, 0, 0, DEV, 64),
+	CMD(HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, __reserved, 0, 0, 1, HWPT),
+	CMD(HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, data, 10, 0, HWPT, 0, 0, 0x100000, 0, PG, 0, PG),
+	CMD(HWPT_INVALIDATE, iommu_hwpt_invalidate, __reserved, 2, 0, HWPT, 0, 0, 0, 24, 1),
+	CMD(FAULT_QUEUE_ALLOC, iommu_fault_alloc, out_fault_fd, 0, 3, 0),
+	CMD(IOAS_MAP_FILE, iommu_ioas_map_file, iova, 0, 0, FIXED | RD, IOAS, -1u, 0, 0, PG, 0, 0x400000),
+	CMD(VIOMMU_ALLOC, iommu_viommu_alloc, out_viommu_id, 0, 0, 0, 1, DEV, HWPT),
+	CMD(VDEVICE_ALLOC, iommu_vdevice_alloc, virt_id, 0, 0, HWPT, DEV, 0, 7),
+	CMD(IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved, 0, 0, 0),
+	CMD(VEVENTQ_ALLOC, iommu_veventq_alloc, out_veventq_fd, 0, 6, 0, HWPT, 1, 16),
+	CMD(HW_QUEUE_ALLOC, iommu_hw_queue_alloc, length, 0, 0, 0, HWPT, 1, 0, 0, 0x100000, 0, PG),
+	CMD(IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, out_phys, 0, 0, 0, IOAS, 0, 0x100000, 0, PG),
+};
+#define NR_CALLS (sizeof(calls) / sizeof(calls[0]))
+
+/* ---- an iommufd for each question ---- */
+
+static int iommufd, cdev;
+
+static void context_open(void)
+{
+	uint32_t id = 0, as;
+
+	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	cdev = open_cdev(edu);
+	if (iommufd < 0 || cdev < 0 || bind_to(cdev, iommufd, &id) || id != DEV)
+		fprintf(stderr, "the device is not object %d: %m\n", DEV);
+	as = ioas(iommufd);
+	struct iommu_hwpt_alloc a = { .size = sizeof(a), .dev_id = DEV, .pt_id = as };
+	if (as != IOAS || imap(iommufd, as, FIXED | RD | WR, mem, PG, 0x100000) || ioctl(iommufd, IOMMU_HWPT_ALLOC, &a) ||
+	    a.out_hwpt_id != HWPT)
+		fprintf(stderr, "IOAS and HWPT are not objects %d and %d: %m\n", IOAS, HWPT);
+}
+
+static void context_close(void)
+{
+	close(cdev);
+	close(iommufd);
+}
+
+/* Ask with @size in the first word; @words has WORDS of them. */
+static void ask(const char *what, const struct call *c, uint32_t size, uint32_t *words)
+{
+	uint32_t before[WORDS];
+
+	context_open();
+	words[0] = size;
+	memcpy(before, words, sizeof(before));
+	T(what, ioctl(iommufd, c->cmd, words));
+	for (unsigned w = 0; w < WORDS; w++)
+		if (words[w] != before[w])
+			note(w == c->fd_at ? "word %u a descriptor " : "word %u 0x%x ", w, words[w]);
+	if (c->fd_at && words[c->fd_at] != before[c->fd_at])
+		close((int)words[c->fd_at]);
+	context_close();
+}
+
+static void form(const struct call *c, bool good, uint32_t *words)
+{
+	uintptr_t at = (uintptr_t)(mem + PG);
+
+	memset(words, 0, WORDS * 4);
+	if (!good)
+		return;
+	memcpy(words, c->good, sizeof(c->good));
+	if (c->memory_at) {
+		words[c->memory_at] = (uint32_t)at;
+		words[c->memory_at + 1] = (uint32_t)(at >> 32);
+	}
+}
+
+/* ---- sizes ---- */
+
+static void sizes(const struct call *c)
+{
+	const struct {
+		const char *what;
+		uint32_t size, dirty_at; /* the word behind the struct, from 1 on, that is not zero */
+	} kinds[] = {
+		{ "size 0", 0, 0 }, { "size 4", 4, 0 }, { "a word less than the least", c->min_size - 4, 0 },
+		{ "the least", c->min_size, 0 }, { "all of it", c->size, 0 }, { "8 bytes more, all zero", c->size + 8, 0 },
+		{ "4 bytes more, not zero", c->size + 4, 1 }, { "8 bytes more, the last not zero", c->size + 8, 2 },
+	};
+	uint32_t words[WORDS];
+	char what[60];
+
+	begin(c->name);
+	for (int good = 0; good < 2; good++) {
+		for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			form(c, good, words);
+			if (kinds[i].dirty_at)
+				words[c->size / 4 - 1 + kinds[i].dirty_at] = 0x80000000;
+			snprintf(what, sizeof(what), "%s%s", kinds[i].what, good ? "" : ", zeros");
+			ask(what, c, kinds[i].size, words);
+		}
+	}
+}
+
+/* A struct that ends where memory ends: what is told beyond it cannot be read. */
+static void edges(const struct call *c)
+{
+	unsigned char *at = mmap(NULL, 2 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t words[WORDS];
+
+	munmap(at + PG, PG);
+	form(c, true, words);
+	words[0] = c->size;
+	memcpy(at + PG - c->size, words, c->size);
+	context_open();
+	T("at the end of memory", ioctl(iommufd, c->cmd, at + PG - c->size));
+	context_close();
+	words[0] = c->size + 8;
+	memcpy(at + PG - c->size, words, c->size);
+	context_open();
+	T("8 bytes more than there is memory", ioctl(iommufd, c->cmd, at + PG - c->size));
+	context_close();
+	memcpy(at + PG - 4, words, 4);
+	context_open();
+	T("only the size is there", ioctl(iommufd, c->cmd, at + PG - 4));
+	context_close();
+	munmap(at, PG);
+	context_open();
+	T("bad pointer", ioctl(iommufd, c->cmd, BAD));
+	T("NULL", ioctl(iommufd, c->cmd, NULL));
+	context_close();
+}
+
+/* ---- words ---- */
+
+static void words_of(const struct call *c)
+{
+	uint32_t words[WORDS];
+	char what[64];
+
+	for (unsigned w = 1; w < c->size / 4; w++) {
+		if (c->memory_at && w / 2 == c->memory_at / 2) { /* half of an address: who knows what is there */
+			if (w % 2)
+				continue;
+			form(c, true, words);
+			words[w] = words[w + 1] = 0;
+			snprintf(what, sizeof(what), "words %u and %u zero", w, w + 1);
+			ask(what, c, c->size, words);
+			words[w] = words[w + 1] = ~0u;
+			snprintf(what, sizeof(what), "words %u and %u all ones", w, w + 1);
+			ask(what, c, c->size, words);
+			continue;
+		}
+		for (int good = 0; good < 2; good++) {
+			form(c, good, words);
+			words[w] = ~0u;
+			snprintf(what, sizeof(what), "word %u all ones%s", w, good ? "" : ", the rest zero");
+			ask(what, c, c->size, words);
+		}
+		form(c, true, words);
+		words[w] = words[w + 1] = ~0u;
+		snprintf(what, sizeof(what), "words %u and %u all ones", w, w + 1);
+		if (w % 2 == 0 && w + 1 < c->size / 4)
+			ask(what, c, c->size, words);
+		form(c, true, words);
+		words[w] ^= 1u << 31;
+		snprintf(what, sizeof(what), "word %u with its highest bit", w);
+		ask(what, c, c->size, words);
+		form(c, true, words);
+		words[w] = 0;
+		snprintf(what, sizeof(what), "word %u zero", w);
+		ask(what, c, c->size, words);
+	}
+}
+
+/* ---- numbers ---- */
+
+static bool known(unsigned nr)
+{
+	for (unsigned i = 0; i < NR_CALLS; i++)
+		if (_IOC_NR(calls[i].cmd) == nr)
+			return true;
+	return false;
+}
+
+static void numbers(void)
+{
+	uint32_t words[WORDS] = { sizeof(words) };
+	char what[60];
+
+	begin("numbers");
+	context_open();
+	for (unsigned nr = 0; nr < 256; nr++) {
+		if (known(nr) || nr == 0xa0) /* a kernel may be built with a test ioctl */
+			continue;
+		snprintf(what, sizeof(what), "number 0x%02x", nr);
+		words[0] = sizeof(words);
+		/* 0x64 and on are those of VFIO containers: GET_API_VERSION takes no struct. */
+		T(what, ioctl(iommufd, _IO(IOMMUFD_TYPE, nr), words));
+	}
+	for (unsigned i = 0; i < NR_CALLS; i++) {
+		snprintf(what, sizeof(what), "%s as _IOW", calls[i].name);
+		T(what, ioctl(iommufd, _IOW(IOMMUFD_TYPE, _IOC_NR(calls[i].cmd), uint32_t), words));
+		snprintf(what, sizeof(what), "%s of another type", calls[i].name);
+		T(what, ioctl(iommufd, _IO(IOMMUFD_TYPE + 1, _IOC_NR(calls[i].cmd)), words));
+	}
+	context_close();
+}
+
+int main(int argc, char **argv)
+{
+	start(argc, argv);
+	for (unsigned i = 0; i < NR_CALLS; i++) {
+		sizes(&calls[i]);
+		edges(&calls[i]);
+		words_of(&calls[i]);
+	}
+	numbers();
+	flush_row();
+	fprintf(stderr, "%d cases\n", count);
+	return 0;
+}
