@@ -279,7 +279,10 @@ int machine_page_request(void *unit, const struct hw_page_request *from)
 			 (from->last ? IOMMU_FAULT_LAST_PAGE : 0),
 		.pasid = from->pasid,
 		.grpid = from->grpid,
-		.perm = from->write ? IOMMU_FAULT_PERM_WRITE : IOMMU_FAULT_PERM_READ,
+		.perm = (from->access & HW_PAGE_READ ? IOMMU_FAULT_PERM_READ : 0) |
+			(from->access & HW_PAGE_WRITE ? IOMMU_FAULT_PERM_WRITE : 0) |
+			(from->access & HW_PAGE_EXEC ? IOMMU_FAULT_PERM_EXEC : 0) |
+			(from->privileged ? IOMMU_FAULT_PERM_PRIV : 0),
 		.addr = from->iova,
 	};
 

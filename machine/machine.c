@@ -45,15 +45,28 @@ static int probe_behind(struct device *dev, const struct device_config *config)
 				  (unsigned)config->group);
 }
 
+/* What the device's capabilities say that its unit has to know. */
+static void set_iommu_caps(struct pci_dev *pdev)
+{
+	unsigned cap = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID);
+	struct iommu_device_caps caps = { .ats = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS) };
+	u16 pasid;
+
+	if (cap && !pci_read_config_word(pdev, cap + PCI_PASID_CAP, &pasid)) {
+		caps.pasid_bits = pasid >> 8 & 0x1f;
+		caps.pasid_exec = pasid & PCI_PASID_CAP_EXEC;
+		caps.pasid_priv = pasid & PCI_PASID_CAP_PRIV;
+	}
+	iommu_device_set_caps(&pdev->dev, &caps);
+}
+
 static int iommu_probe(struct pci_dev *pdev)
 {
 	struct machine_device *md = container_of(pdev, struct machine_device, pdev);
-	unsigned cap = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID);
 	int err = probe_behind(&pdev->dev, md->config);
-	u16 pasid = 0;
 
-	if (!err && cap && !pci_read_config_word(pdev, cap + PCI_PASID_CAP, &pasid))
-		iommu_device_set_pasid_bits(&pdev->dev, pasid >> 8 & 0x1f);
+	if (!err)
+		set_iommu_caps(pdev);
 	return err;
 }
 

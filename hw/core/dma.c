@@ -17,11 +17,12 @@ struct hw_dma {
 	struct hw_device *hw;	/* immutable */
 	struct iotlb *iotlb;	/* immutable; NULL without IOMMU */
 	u32 pasid;		/* immutable; HW_NO_PASID none */
+	bool privileged;	/* immutable */
 	atomic_uint_least64_t bytes_read, bytes_written, faults;
 	LIST_ENTRY(hw_dma) node; /* hw->cfg_lock */
 };
 
-static struct hw_dma *open_engine(struct hw_device *hw, u32 pasid)
+static struct hw_dma *open_engine(struct hw_device *hw, u32 pasid, bool privileged)
 {
 	struct hw_dma *dma = calloc(1, sizeof(*dma));
 
@@ -29,8 +30,10 @@ static struct hw_dma *open_engine(struct hw_device *hw, u32 pasid)
 		return NULL;
 	dma->hw = hw;
 	dma->pasid = pasid;
+	dma->privileged = privileged;
 	if (hw->iommu) {
-		dma->iotlb = iotlb_create_pasid(hw->iommu, hw->devid, pasid);
+		dma->iotlb = privileged ? iotlb_create_privileged(hw->iommu, hw->devid, pasid) :
+					  iotlb_create_pasid(hw->iommu, hw->devid, pasid);
 		if (!dma->iotlb) {
 			free(dma);
 			return NULL;
@@ -44,16 +47,26 @@ static struct hw_dma *open_engine(struct hw_device *hw, u32 pasid)
 
 struct hw_dma *hw_dma_open(struct hw_device *hw)
 {
-	return open_engine(hw, HW_NO_PASID);
+	return open_engine(hw, HW_NO_PASID, false);
 }
 
-struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid)
+static struct hw_dma *open_pasid(struct hw_device *hw, u32 pasid, bool privileged)
 {
 	if (pasid == HW_NO_PASID || pasid >> 20) {
 		(void)fail(-EINVAL, "PASID %u: there are 1 to %u", pasid, (1u << 20) - 1);
 		return NULL;
 	}
-	return open_engine(hw, pasid);
+	return open_engine(hw, pasid, privileged);
+}
+
+struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid)
+{
+	return open_pasid(hw, pasid, false);
+}
+
+struct hw_dma *hw_dma_open_privileged(struct hw_device *hw, uint32_t pasid)
+{
+	return open_pasid(hw, pasid, true);
 }
 
 static void add_counts(struct hw_stats *stats, struct hw_dma *dma)
@@ -137,13 +150,25 @@ int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_
 	return dma_access(dma, iova, (void *)(uintptr_t)buf, len_bytes, true);
 }
 
-int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bool write)
+int hw_dma_request_access(struct hw_dma *dma, uint64_t iova, size_t len_bytes, unsigned access)
 {
 	struct hw_device *hw = dma->hw;
+	const struct hw_page_request what = {
+		.iova = iova, .devid = hw->devid, .pasid = dma->pasid, .privileged = dma->privileged,
+		.access = access & HW_PAGE_EXEC ? access | HW_PAGE_READ : access,
+	};
 
+	if (!access || (access & ~HW_PAGE_ALL) || (access & HW_PAGE_EXEC && dma->pasid == HW_NO_PASID))
+		return fail(-EINVAL, "page requests are for reading (1), writing (2) and, with a PASID, execution (4), "
+			    "not 0x%x", access);
 	if (!hw->iommu)
 		return -EFAULT;
-	return hw_iommu_request_pages(hw->iommu, hw->devid, dma->pasid, iova, len_bytes, write, &hw->mastering);
+	return hw_iommu_request_pages(hw->iommu, &what, len_bytes, &hw->mastering);
+}
+
+int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bool write)
+{
+	return hw_dma_request_access(dma, iova, len_bytes, write ? HW_PAGE_WRITE : HW_PAGE_READ);
 }
 
 void hw_dma_stop_waiting(struct hw_device *hw)

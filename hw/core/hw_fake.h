@@ -78,12 +78,13 @@ static const struct hw_host_ops fake_ops = {
 
 /* ---- an IOMMU: [FAKE_IOVA, +FAKE_BYTES) is fake_ram, nothing else is mapped ---- */
 struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid) { return (struct iotlb *)fake_ram; }
+struct iotlb *iotlb_create_privileged(struct hw_iommu *iommu, u16 devid, u32 pasid) { return (struct iotlb *)fake_ram; }
 void iotlb_destroy(struct iotlb *iotlb) { }
 void hw_iommu_hold(struct hw_iommu *iommu) { }
 void hw_iommu_let_go(struct hw_iommu *iommu) { }
 void hw_iommu_cancel_page_requests(struct hw_iommu *iommu, u16 devid) { }
 
-int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iova, size_t len_bytes, bool write,
+int hw_iommu_request_pages(struct hw_iommu *iommu, const struct hw_page_request *what, size_t len_bytes,
 			   const _Atomic(bool) *enabled)
 {
 	return -EFAULT;

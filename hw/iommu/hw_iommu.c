@@ -135,6 +135,7 @@ const char *hw_iommu_fault_describe(const struct hw_iommu_fault *fault, char *bu
 		[HW_IOMMU_FAULT_RESERVED_BIT] = "the page table is nonsense there",
 		[HW_IOMMU_FAULT_BUS] = "it is mapped, but no memory answers (did the program unmap it?)",
 		[HW_IOMMU_FAULT_PASID] = "nothing is attached to that PASID",
+		[HW_IOMMU_FAULT_PRIVILEGED] = "privileged requests are not allowed there",
 	};
 	const char *text = fault->reason < ARRAY_SIZE(why) && why[fault->reason] ? why[fault->reason] : "?";
 	char pasid[32] = "";

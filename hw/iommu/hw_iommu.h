@@ -96,6 +96,7 @@ enum hw_iommu_fault_reason {
 	HW_IOMMU_FAULT_RESERVED_BIT,	/* table is nonsense */
 	HW_IOMMU_FAULT_BUS,		/* translated, but memory did not answer */
 	HW_IOMMU_FAULT_PASID,		/* the device has no tables for that PASID */
+	HW_IOMMU_FAULT_PRIVILEGED,	/* a privileged request, which the PASID's entry does not allow */
 };
 
 #define HW_NO_PASID 0u /* what a device sends without one; PASID 0 is not for devices to use */
@@ -152,7 +153,8 @@ struct hw_page_request {
 	u32 pasid;	/* HW_NO_PASID none */
 	u32 grpid;	/* of the group, 9 bits */
 	u16 devid;
-	bool write;	/* else read */
+	unsigned access; /* HW_PAGE_* of softvfio/hw.h */
+	bool privileged;
 	bool last;	/* the group is complete */
 };
 
@@ -166,14 +168,15 @@ void hw_iommu_set_page_request_handler(struct hw_iommu *iommu,
 /** hw_iommu_page_response - implements page_response of struct iommu_hw_ops; a group nobody waits for is fine. */
 void hw_iommu_page_response(void *iommu, u16 devid, u32 pasid, u32 grpid, bool success);
 /**
- * hw_iommu_request_pages - ask for all pages that [iova, iova+len) touches, and wait for the answer
+ * hw_iommu_request_pages - ask for all pages that [what->iova, +len) touches, and wait for the answer
+ * @what: who asks, where and for what; the group's number and its end are filled in here
  * @enabled: may the device ask at all?  NULL: it may
  *
  * Any thread that holds no lock that the handler takes.
  * Return: 0 they were granted: try again; -EFAULT refused; -EINVAL no pages, or more than HW_PAGE_REQUESTS;
  * -EPERM @enabled is false; -EBUSY too many groups wait; -ECANCELED hw_iommu_cancel_page_requests().
  */
-int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iova, size_t len_bytes, bool write,
+int hw_iommu_request_pages(struct hw_iommu *iommu, const struct hw_page_request *what, size_t len_bytes,
 			   const _Atomic(bool) *enabled);
 /** hw_iommu_cancel_page_requests - the device waits no longer.  Who asks after @enabled went false is refused. */
 void hw_iommu_cancel_page_requests(struct hw_iommu *iommu, u16 devid);
@@ -182,6 +185,11 @@ void hw_iommu_cancel_page_requests(struct hw_iommu *iommu, u16 devid);
 struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid);
 /** iotlb_create_pasid - for what the device sends with @pasid (20 bits); HW_NO_PASID: without one */
 struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid);
+/**
+ * iotlb_create_privileged - for what it sends with privilege and @pasid
+ * An AMD unit's driver switches privileged requests off in devices: there they go without.
+ */
+struct iotlb *iotlb_create_privileged(struct hw_iommu *iommu, u16 devid, u32 pasid);
 void iotlb_destroy(struct iotlb *iotlb);
 /**
  * iotlb_access - move bytes between @buf and [iova, iova+len)

@@ -57,6 +57,8 @@ struct hw_device_entry {
 	u8 first_levels;	/* 0: no first stage */
 	bool nested;		/* what the first stage gives goes through the second */
 	bool dirty;		/* VT-d: second-stage pages are marked */
+	/* VT-d's first stage: privileged requests are allowed, and heed RW; extended accessed bits are kept. */
+	bool sre, wpe, eafe;
 	u16 domid;
 };
 
@@ -67,13 +69,14 @@ struct hw_walk_cache {
 	struct { u64 gpa, pa; bool write; } page[HW_WALK_CACHE]; /* gpa: bit 0 set if in use */
 };
 
-/* One walk.  The caller fills in the first five. */
+/* One walk.  The caller fills in the first six. */
 struct hw_walk {
 	const struct hw_bus_ops *bus;
 	const struct hw_iommu_format *format;
 	const struct hw_device_entry *entry;
 	struct hw_walk_cache *cache; /* NULL: none; the holder's of the iotlb */
 	bool write;		/* the access that it is for: pages are marked as written */
+	bool privileged;
 	u8 stage;		/* out, as in a fault record */
 	unsigned level;
 };
@@ -81,6 +84,7 @@ struct hw_walk {
 /* How a unit's tables look: one file each, amdv1.c and vtdss.c. */
 struct hw_iommu_format {
 	const char *name;
+	bool pasid_modes; /* requests with a PASID may be privileged, and for execution */
 	/**
 	 * entry_read - what memory says of a device and a PASID (HW_NO_PASID: none)
 	 * Return: 0, and *@ret is valid; enum hw_iommu_fault_reason.

@@ -69,6 +69,7 @@ struct iotlb {
 	/* bit n: a small tag may be of a region with that hash; the holder writes */
 	_Atomic(u64) regions[REGION_WORDS];
 	u16 devid;	      /* changes only while not in use */
+	bool privileged;      /* likewise */
 	_Atomic(u32) pasid;   /* likewise */
 	unsigned victim;      /* holder's, like all up to set pointers */
 	struct hw_device_entry entry; /* q0 is 0: not cached */
@@ -467,7 +468,7 @@ static struct hw_walk_cache *fresh_walk_cache(struct iotlb *t)
 static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_translation *tr,
 			  struct hw_iommu_fault *fault)
 {
-	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, write };
+	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, write, t->privileged };
 	int reason = 0;
 
 	count(&t->misses, 1);
@@ -669,7 +670,7 @@ int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret
 
 bool iotlb_probe(struct iotlb *t, u64 iova)
 {
-	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, false };
+	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, false, t->privileged };
 	struct hw_translation tr;
 	bool mapped;
 
@@ -703,12 +704,7 @@ static struct iotlb *iotlb_find_free(struct hw_iommu *iommu)
 	return t;
 }
 
-struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid)
-{
-	return iotlb_create_pasid(iommu, devid, HW_NO_PASID);
-}
-
-struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
+static struct iotlb *create(struct hw_iommu *iommu, u16 devid, u32 pasid, bool privileged)
 {
 	struct iotlb *t;
 
@@ -717,6 +713,7 @@ struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
 	if (t) {
 		t->in_use = true;
 		t->devid = devid;
+		t->privileged = privileged;
 		atomic_store(&t->pasid, pasid);
 		atomic_store(&t->hits, 0);
 		atomic_store(&t->misses, 0);
@@ -726,6 +723,21 @@ struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
 	}
 	mutex_unlock(&iommu->lock);
 	return t;
+}
+
+struct iotlb *iotlb_create(struct hw_iommu *iommu, u16 devid)
+{
+	return create(iommu, devid, HW_NO_PASID, false);
+}
+
+struct iotlb *iotlb_create_pasid(struct hw_iommu *iommu, u16 devid, u32 pasid)
+{
+	return create(iommu, devid, pasid, false);
+}
+
+struct iotlb *iotlb_create_privileged(struct hw_iommu *iommu, u16 devid, u32 pasid)
+{
+	return create(iommu, devid, pasid, iommu->format->pasid_modes);
 }
 
 void iotlb_destroy(struct iotlb *t)

@@ -15,7 +15,8 @@
  * Speed.  A nested walk of 4 levels by 4 is 24 look-ups.  Where the pages of the guest's tables are is
  * kept from walk to walk (struct hw_walk_cache), until the unit's next invalidation of whatever.
  *
- * All requests are without privilege: an entry without US is not for them.
+ * Privilege.  An entry without US is not for requests without it.  Those with it need SRE, use all entries, and
+ * without WPE do not heed RW.
  *
  * Source: Intel VT-d specification, "First-Stage Translation", "Nested Translation", "Accessed and Dirty
  * Flags"; AMD specification 48882, "Guest Page Tables", "Two-Level Translation".
@@ -138,17 +139,30 @@ static int check_entry(unsigned level, u64 pte)
 	return 0;
 }
 
-/* What must stand in an entry that is used; @write: and it is a page that is written. */
-static u64 marks(const struct hw_walk *walk, unsigned level, u64 pte, bool user, bool write)
-{
-	bool dirty = is_page(level, pte) && walk->write && user && (pte & X86_PTE_US) && write &&
-		     (pte & X86_PTE_RW);
+/* What entries permit a request: those on the way all together. */
+struct rights {
+	bool use, write;
+};
 
-	return pte | X86_PTE_A | (dirty ? X86_PTE_D : 0);
+static struct rights rights_after(const struct hw_walk *walk, struct rights above, u64 pte)
+{
+	return (struct rights){
+		.use = above.use && (walk->privileged || (pte & X86_PTE_US)),
+		.write = above.write && ((pte & X86_PTE_RW) || (walk->privileged && !walk->entry->wpe)),
+	};
 }
 
-/* The entry at @addr, marked.  @user, @write: what the entries above permit. */
-static int entry_use(struct hw_walk *walk, unsigned level, u64 addr, bool user, bool write, u64 *ret)
+/* What must stand in an entry that is used. */
+static u64 marks(const struct hw_walk *walk, unsigned level, u64 pte, struct rights above)
+{
+	struct rights rights = rights_after(walk, above, pte);
+	bool dirty = is_page(level, pte) && walk->write && rights.use && rights.write;
+
+	return pte | X86_PTE_A | (walk->entry->eafe ? X86_PTE_EA : 0) | (dirty ? X86_PTE_D : 0);
+}
+
+/* The entry at @addr, marked.  @above: what the entries above permit. */
+static int entry_use(struct hw_walk *walk, unsigned level, u64 addr, struct rights above, u64 *ret)
 {
 	struct word word;
 	u64 want;
@@ -160,7 +174,7 @@ static int entry_use(struct hw_walk *walk, unsigned level, u64 addr, bool user, 
 		err = check_entry(level, *ret);
 		if (err)
 			return err;
-		want = marks(walk, level, *ret, user, write);
+		want = marks(walk, level, *ret, above);
 		if (want == *ret)
 			return 0;
 		if (!word.writable)
@@ -232,27 +246,28 @@ static int page_found(struct hw_walk *walk, u64 pte, u64 iova, struct hw_transla
 int hw_first_stage(struct hw_walk *walk, u64 iova, struct hw_translation *ret)
 {
 	u64 table = walk->entry->first, pte;
-	bool user = true, write = true;
+	struct rights rights = { true, true };
 
 	walk->stage = 1;
 	walk->level = walk->entry->first_levels;
+	if (walk->privileged && !walk->entry->sre)
+		return HW_IOMMU_FAULT_PRIVILEGED;
 	if (!is_canonical(iova, walk->level))
 		return HW_IOMMU_FAULT_NOT_PRESENT;
 	for (;; walk->level--) {
 		u64 at = table + hw_level_index(walk->level, iova) * sizeof(u64);
-		int err = entry_use(walk, walk->level, at, user, write, &pte);
+		int err = entry_use(walk, walk->level, at, rights, &pte);
 
 		if (err)
 			return err;
-		user &= !!(pte & X86_PTE_US);
-		write &= !!(pte & X86_PTE_RW);
+		rights = rights_after(walk, rights, pte);
 		if (is_page(walk->level, pte))
 			break;
 		table = pte & X86_PTE_ADDR_MASK;
 	}
-	if (!user || (walk->write && !write))
+	if (!rights.use || (walk->write && !rights.write))
 		return HW_IOMMU_FAULT_PERMISSION;
 	ret->read = true;
-	ret->write = write && (pte & X86_PTE_D);
+	ret->write = rights.write && (pte & X86_PTE_D);
 	return page_found(walk, pte, iova, ret);
 }

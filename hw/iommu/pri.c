@@ -21,6 +21,7 @@
 
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
+#include "softvfio/hw.h"
 
 enum state { WAITING, GRANTED, REFUSED, CANCELLED };
 
@@ -142,19 +143,27 @@ static int begin(struct hw_iommu *iommu, struct hw_page_waiter *waiter, const at
 	return err;
 }
 
+/* What the unit's driver has not switched on in the device is not asked for. */
+static void without_modes(struct hw_page_request *request)
+{
+	request->privileged = false;
+	if (request->access & HW_PAGE_EXEC)
+		request->access = (request->access & ~HW_PAGE_EXEC) | HW_PAGE_READ;
+}
+
 /* The request could not be delivered: there will be no answer. */
 static void undelivered(struct hw_iommu *iommu, struct hw_page_waiter *waiter)
 {
 	hw_iommu_page_response(iommu, waiter->devid, 0, waiter->grpid, false);
 }
 
-int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iova, size_t len_bytes, bool write,
+int hw_iommu_request_pages(struct hw_iommu *iommu, const struct hw_page_request *what, size_t len_bytes,
 			   const atomic_bool *enabled)
 {
-	struct hw_page_waiter waiter = { .devid = devid };
-	struct hw_page_request request = { .devid = devid, .pasid = pasid, .write = write };
+	struct hw_page_waiter waiter = { .devid = what->devid };
+	struct hw_page_request request = *what;
 	int (*fn)(void *arg, const struct hw_page_request *);
-	u64 last, page = iova & PAGE_MASK;
+	u64 last, iova = what->iova, page = iova & PAGE_MASK;
 	void *arg;
 	int err;
 
@@ -166,6 +175,8 @@ int hw_iommu_request_pages(struct hw_iommu *iommu, u16 devid, u32 pasid, u64 iov
 	if (err)
 		return err;
 	request.grpid = waiter.grpid;
+	if (!iommu->format->pasid_modes)
+		without_modes(&request);
 	for (; !err && page <= last; page += PAGE_SIZE) {
 		request.iova = page;
 		request.last = last - page < PAGE_SIZE;

@@ -79,6 +79,9 @@ static int pasid_entry_judge(u64 q0, u64 q1, u64 q2, struct hw_device_entry *ret
 	if (first) {
 		ret->first = q2 & VTD_PTE_FSPTPTR_MASK;
 		ret->first_levels = fspm + 4;
+		ret->sre = q2 & VTD_PTE_SRE;
+		ret->wpe = q2 & VTD_PTE_WPE;
+		ret->eafe = q2 & VTD_PTE_EAFE;
 	}
 	return second ? check_context(ret->q0, ret->q1) : 0;
 }
@@ -238,5 +241,5 @@ static int vtd_walk(struct hw_walk *walk, u64 iova, struct hw_translation *ret)
 }
 
 const struct hw_iommu_format hw_iommu_vtd = {
-	.name = "VT-d", .entry_read = vtd_entry_read, .walk = vtd_walk, .second = vtd_second,
+	.name = "VT-d", .pasid_modes = true, .entry_read = vtd_entry_read, .walk = vtd_walk, .second = vtd_second,
 };

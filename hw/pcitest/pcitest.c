@@ -8,11 +8,14 @@
  *
  * Virtual functions are a second model of the same code, with fewer BARs and no keys.
  *
- * t->lock guards the registers.  DMA is done by the thread that writes the length, without the lock: the
- * address may be a BAR of ours.  `copying` keeps a second copy out, and a reset waits for it.
+ * t->lock guards the registers.  DMA is done without the lock: the address may be a BAR of ours.  It is done by the
+ * thread that writes the length, or by one of the device, for then it may have to wait for pages.  `copying` keeps a
+ * second transfer out, and says whose `job` is; a reset, which ends all waiting, waits for it.
  */
 #include <errno.h>
+#include <semaphore.h>
 #include <softvfio/hw.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,12 +28,30 @@
 extern const struct hw_model pcitest_model;
 static const struct hw_model pcitest_vf_model;
 
+/* A copy, or a page request: what the registers said when it began. */
+struct job {
+	u64 src, dst;
+	u32 len, pasid, mode;
+	u32 access; /* 0: a copy */
+};
+
 struct pcitest {
 	struct hw_device *hw; /* immutable */
-	struct hw_dma *dma;   /* immutable */
+	unsigned pasid_bits;  /* immutable */
+	bool pri;	      /* immutable */
+
+	/* Of who has set `copying`. */
+	struct job job;
+	struct hw_dma *dma; /* for the PASID and the privilege of the last job */
+	u32 dma_pasid;
+	bool dma_privileged;
+	struct hw_thread *thread; /* NULL: no job has needed it yet */
+
+	sem_t wake;	  /* a job for the thread, or its end */
+	atomic_bool stop; /* the latter */
 
 	struct mutex lock; /* LOCK_HW_MODEL: all below */
-	u32 liveness, resets, dma_status;
+	u32 liveness, resets, dma_status, dma_pasid_reg, dma_mode, page_bytes;
 	u64 src, dst, last_val;
 	u32 last_off, last_len;
 	bool pin, copying, stopping;
@@ -39,44 +60,6 @@ struct pcitest {
 	u8 vga[4096];			    /* the first page of legacy memory */
 	u8 buf[PCITEST_DMA_MAX];	    /* while copying it is the copy's, without lock */
 };
-
-/* ---- DMA ------------------------------------------------------------------------------------- */
-
-static bool begin_copy(struct pcitest *t, u64 *src, u64 *dst)
-{
-	bool free;
-
-	mutex_lock(&t->lock);
-	free = !t->copying && !t->stopping;
-	if (free)
-		t->copying = true;
-	*src = t->src;
-	*dst = t->dst;
-	mutex_unlock(&t->lock);
-	return free;
-}
-
-static void copy(struct pcitest *t, u32 len)
-{
-	u64 src, dst;
-	int err;
-
-	if (!len || len > PCITEST_DMA_MAX) {
-		hw_explain(t->hw, "pcitest: a copy has 1 to %u bytes, not %u", PCITEST_DMA_MAX, len);
-		return;
-	}
-	if (!begin_copy(t, &src, &dst)) {
-		hw_explain(t->hw, "pcitest: a copy or a reset is under way, so this one is dropped");
-		return;
-	}
-	err = hw_dma_read(t->dma, src, t->buf, len);
-	if (!err)
-		err = hw_dma_write(t->dma, dst, t->buf, len);
-	mutex_lock(&t->lock);
-	t->dma_status = (u32)-err;
-	t->copying = false;
-	mutex_unlock(&t->lock);
-}
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 
@@ -98,6 +81,157 @@ static void ack_irq(struct pcitest *t)
 	hw_intx(t->hw, false);
 }
 
+/* ---- DMA ------------------------------------------------------------------------------------- */
+
+#define DEMAND_TRIES 16u /* what is granted and taken away again is asked for so often */
+
+/* The registers become a job.  False: there is one. */
+static bool job_begin(struct pcitest *t, u32 len, u32 access)
+{
+	bool free;
+
+	mutex_lock(&t->lock);
+	free = !t->copying && !t->stopping;
+	if (free) {
+		t->copying = true;
+		t->dma_status = EINPROGRESS;
+		t->job = (struct job){ t->src, t->dst, len, t->dma_pasid_reg, t->dma_mode, access };
+	}
+	mutex_unlock(&t->lock);
+	return free;
+}
+
+static void job_end(struct pcitest *t, int err)
+{
+	mutex_lock(&t->lock);
+	t->dma_status = (u32)-err;
+	t->copying = false;
+	mutex_unlock(&t->lock);
+}
+
+/* An engine for the job. */
+static int engine_get(struct pcitest *t)
+{
+	const bool privileged = t->job.pasid && t->job.mode & PCITEST_DMA_PRIVILEGED;
+	struct hw_dma *dma;
+
+	if (t->job.pasid == t->dma_pasid && privileged == t->dma_privileged)
+		return 0;
+	if (t->job.pasid >> t->pasid_bits) {
+		hw_explain(t->hw, "pcitest: PASID %u: the device has %u bits of PASID", t->job.pasid, t->pasid_bits);
+		return -EINVAL;
+	}
+	if (!t->job.pasid)
+		dma = hw_dma_open(t->hw);
+	else if (privileged)
+		dma = hw_dma_open_privileged(t->hw, t->job.pasid);
+	else
+		dma = hw_dma_open_pasid(t->hw, t->job.pasid);
+	if (!dma)
+		return -ENOMEM;
+	hw_dma_close(t->dma);
+	t->dma = dma;
+	t->dma_pasid = t->job.pasid;
+	t->dma_privileged = privileged;
+	return 0;
+}
+
+static int transfer(struct pcitest *t, bool write)
+{
+	if (write)
+		return hw_dma_write(t->dma, t->job.dst, t->buf, t->job.len);
+	return hw_dma_read(t->dma, t->job.src, t->buf, t->job.len);
+}
+
+static int transfer_on_demand(struct pcitest *t, bool write)
+{
+	u64 iova = write ? t->job.dst : t->job.src;
+	int err = transfer(t, write);
+
+	for (unsigned i = 0; i < DEMAND_TRIES && err == -EFAULT && t->pri && t->job.mode & PCITEST_DMA_DEMAND; i++) {
+		err = hw_dma_request_pages(t->dma, iova, t->job.len, write);
+		if (err)
+			break;
+		err = transfer(t, write);
+	}
+	return err;
+}
+
+static int job_do(struct pcitest *t)
+{
+	int err;
+
+	if (t->job.access && !t->pri) {
+		hw_explain(t->hw, "pcitest: pri=0: the device asks for no pages");
+		return -EOPNOTSUPP;
+	}
+	if (t->job.access)
+		return hw_dma_request_access(t->dma, t->job.dst, t->job.len, t->job.access);
+	err = transfer_on_demand(t, false);
+	return err ? err : transfer_on_demand(t, true);
+}
+
+static void job_thread(void *arg)
+{
+	struct pcitest *t = arg;
+	u32 mode;
+
+	while (sem_wait(&t->wake) || !atomic_load(&t->stop)) {
+		mode = t->job.mode; /* ours until the end of the job */
+		job_end(t, job_do(t));
+		if (mode & PCITEST_DMA_IRQ)
+			raise_irq(t, mode >> PCITEST_DMA_VECTOR_SHIFT);
+	}
+}
+
+/* Hand the job to the thread. */
+static int job_start(struct pcitest *t)
+{
+	int err = t->thread ? 0 : hw_thread_start(t->hw, "pcitest", job_thread, t, &t->thread);
+
+	if (!err)
+		sem_post(&t->wake);
+	return err;
+}
+
+static void job_run(struct pcitest *t, u32 len, u32 access)
+{
+	int err;
+
+	if (!job_begin(t, len, access)) {
+		hw_explain(t->hw, "pcitest: a transfer or a reset is under way, so this one is dropped");
+		return;
+	}
+	err = engine_get(t);
+	if (err)
+		job_end(t, err);
+	else if (!access && !(t->job.mode & (PCITEST_DMA_THREAD | PCITEST_DMA_DEMAND)))
+		job_end(t, job_do(t));
+	else if ((err = job_start(t)) != 0)
+		job_end(t, err);
+}
+
+static void copy(struct pcitest *t, u32 len)
+{
+	if (!len || len > PCITEST_DMA_MAX)
+		hw_explain(t->hw, "pcitest: a copy has 1 to %u bytes, not %u", PCITEST_DMA_MAX, len);
+	else
+		job_run(t, len, 0);
+}
+
+static void request_pages(struct pcitest *t, u32 access)
+{
+	u32 bytes;
+
+	mutex_lock(&t->lock);
+	bytes = t->page_bytes;
+	mutex_unlock(&t->lock);
+	if (access)
+		job_run(t, bytes, access);
+	else
+		hw_explain(t->hw, "pcitest: pages are asked for to read (1), to write (2) or to execute (4)");
+}
+
 /* ---- registers ------------------------------------------------------------------------------- */
 
 static u64 reg_locked(const struct pcitest *t, u64 off)
@@ -111,6 +245,9 @@ static u64 reg_locked(const struct pcitest *t, u64 off)
 	case PCITEST_DMA_SRC: return t->src;
 	case PCITEST_DMA_DST: return t->dst;
 	case PCITEST_DMA_STATUS: return t->dma_status;
+	case PCITEST_DMA_PASID: return t->dma_pasid_reg;
+	case PCITEST_DMA_MODE: return t->dma_mode;
+	case PCITEST_PAGE_BYTES: return t->page_bytes;
 	case PCITEST_LAST_OFF: return t->last_off;
 	case PCITEST_LAST_LEN: return t->last_len;
 	case PCITEST_LAST_VAL: return t->last_val;
@@ -150,6 +287,17 @@ static void set_half(u64 *reg, u64 off, unsigned len, u64 val)
 		*reg = (*reg & ~0xffffffffull) | (u32)val;
 }
 
+/* True: it is a register that says how transfers go. */
+static bool store_dma_locked(struct pcitest *t, u64 off, u32 val)
+{
+	switch (off) {
+	case PCITEST_DMA_PASID: t->dma_pasid_reg = val; return true;
+	case PCITEST_DMA_MODE: t->dma_mode = val & (PCITEST_DMA_MODES | ~0u << PCITEST_DMA_VECTOR_SHIFT); return true;
+	case PCITEST_PAGE_BYTES: t->page_bytes = val; return true;
+	default: return false;
+	}
+}
+
 /* Registers that only keep what is written. */
 static void store(struct pcitest *t, u64 off, unsigned len, u64 val)
 {
@@ -162,6 +310,8 @@ static void store(struct pcitest *t, u64 off, unsigned len, u64 val)
 			t->liveness = ~(u32)val;
 			break;
 		}
+		if (len == 4 && store_dma_locked(t, off, (u32)val))
+			break;
 		t->last_off = (u32)off;
 		t->last_len = len;
 		t->last_val = val;
@@ -181,6 +331,7 @@ static void write_regs(struct pcitest *t, u64 off, unsigned len, u64 val)
 	case PCITEST_AER_UNCOR: hw_aer_report(t->hw, true, (u32)val, NULL); break;
 	case PCITEST_AER_COR: hw_aer_report(t->hw, false, (u32)val, NULL); break;
 	case PCITEST_DMA_LEN: copy(t, (u32)val); break;
+	case PCITEST_PAGE_REQUEST: request_pages(t, (u32)val); break;
 	case PCITEST_GONE:
 		if (val == PCITEST_GONE_KEY)
 			hw_unplug(t->hw);
@@ -240,7 +391,7 @@ static void pcitest_write(struct hw_device *hw, unsigned bar, u64 off, unsigned 
 
 /* ---- reset ----------------------------------------------------------------------------------- */
 
-/* Bus mastering is off, so a copy under way ends soon. */
+/* Bus mastering is off and nobody waits for pages, so what is under way ends soon. */
 static void wait_for_copy_locked(struct pcitest *t)
 {
 	const struct timespec pause = { .tv_nsec = 100000 };
@@ -261,6 +412,7 @@ static void pcitest_reset(struct hw_device *hw)
 	mutex_lock(&t->lock);
 	wait_for_copy_locked(t);
 	t->liveness = t->dma_status = t->last_off = t->last_len = 0;
+	t->dma_pasid_reg = t->dma_mode = t->page_bytes = 0;
 	t->src = t->dst = t->last_val = 0;
 	t->pin = false;
 	t->resets++;
@@ -429,7 +581,7 @@ static int add_bars(struct hw_device *hw, const struct shape *s)
 	return err;
 }
 
-static int make_state(struct hw_device *hw)
+static int make_state(struct hw_device *hw, unsigned pasid_bits, bool pri)
 {
 	struct pcitest *t = calloc(1, sizeof(*t));
 
@@ -437,10 +589,14 @@ static int make_state(struct hw_device *hw)
 		return -ENOMEM;
 	mutex_init(&t->lock, LOCK_HW_MODEL);
 	t->hw = hw;
+	t->pasid_bits = pasid_bits;
+	t->pri = pri;
+	sem_init(&t->wake, 0, 0);
 	t->dma = hw_dma_open(hw);
 	hw_set_private(hw, t);
 	if (t->dma)
 		return 0;
+	sem_destroy(&t->wake);
 	mutex_destroy(&t->lock);
 	free(t);
 	return -ENOMEM;
@@ -465,7 +621,7 @@ static int pcitest_create(struct hw_device *hw)
 		err = add_caps(hw, &shape);
 	if (!err && shape.express)
 		err = add_ext_caps(hw, &shape);
-	return err ? err : make_state(hw);
+	return err ? err : make_state(hw, shape.express ? (unsigned)shape.pasid : 0, shape.express && shape.pri);
 }
 
 static int pcitest_vf_create(struct hw_device *hw)
@@ -488,14 +644,18 @@ static int pcitest_vf_create(struct hw_device *hw)
 		err = hw_ext_cap_add_aer(hw);
 	if (err >= 0)
 		err = hw_ext_cap_add_ari(hw, 0);
-	return err < 0 ? err : make_state(hw);
+	return err < 0 ? err : make_state(hw, 0, false);
 }
 
 static void pcitest_destroy(struct hw_device *hw)
 {
 	struct pcitest *t = hw_private(hw);
 
+	atomic_store(&t->stop, true);
+	sem_post(&t->wake);
+	hw_thread_join(t->thread);
 	hw_dma_close(t->dma);
+	sem_destroy(&t->wake);
 	mutex_destroy(&t->lock);
 	free(t);
 }
@@ -513,7 +673,7 @@ static const struct hw_key pcitest_keys[] = {
 	{ "aer", "0|1", "advanced error reporting (1)" },
 	{ "dsn", "SERIAL", "device serial number; 0: none (0x7e570000c0ffee00)" },
 	{ "ats", "0|1", "address translation services (1)" },
-	{ "pri", "N", "outstanding page requests; 0: no PRI (32)" },
+	{ "pri", "N", "outstanding page requests; 0: no PRI, and copies do not wait for pages (32)" },
 	{ "pasid", "BITS", "process address space ids; 0: none (16)" },
 	{ "sriov", "N", "virtual functions, at most 64; 0: no SR-IOV (0)" },
 	{ 0 },

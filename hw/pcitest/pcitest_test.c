@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <linux/pci_regs.h>
 
+#include <sched.h>
+
 #include "hw/core/hw_fake.h"
 #include "hw/pcitest/regs.h"
 
@@ -97,6 +99,62 @@ static void test_dma(void **state)
 	assert_int_equal(rd(hw, PCITEST_DMA_STATUS), EPERM);
 	copy(hw, FAKE_IOVA, FAKE_IOVA, PCITEST_DMA_MAX + 1);
 	assert_non_null(strstr(fake.explain, "65537"));
+}
+
+static u32 wait_status(void *hw)
+{
+	u32 status;
+
+	while ((status = rd(hw, PCITEST_DMA_STATUS)) == EINPROGRESS)
+		sched_yield();
+	return status;
+}
+
+static void test_dma_modes(void **state)
+{
+	void *hw = *state;
+
+	memset(fake_ram, 0x24, 100);
+	wr(hw, PCITEST_DMA_MODE, PCITEST_DMA_THREAD | PCITEST_DMA_IRQ | 0x10 | 3 << PCITEST_DMA_VECTOR_SHIFT);
+	assert_int_equal(rd(hw, PCITEST_DMA_MODE), 3 << PCITEST_DMA_VECTOR_SHIFT | PCITEST_DMA_THREAD | PCITEST_DMA_IRQ);
+	wr(hw, PCITEST_DMA_PASID, 0xffff);
+	copy(hw, FAKE_IOVA, FAKE_IOVA + 1000, 100);
+	assert_int_equal(wait_status(hw), 0);
+	assert_memory_equal(fake_ram + 1000, fake_ram, 100);
+	while (!rd(hw, PCITEST_IRQ_STATUS)) /* no MSI: the pin */
+		sched_yield();
+	wr(hw, PCITEST_IRQ_STATUS, 1);
+	wr(hw, PCITEST_DMA_PASID, 0x10000);
+	copy(hw, FAKE_IOVA, FAKE_IOVA + 1000, 100);
+	assert_int_equal(wait_status(hw), EINVAL);
+	assert_non_null(strstr(fake.explain, "16 bits of PASID"));
+	wr(hw, PCITEST_DMA_PASID, 1);
+	wr(hw, PCITEST_DMA_MODE, PCITEST_DMA_DEMAND | PCITEST_DMA_PRIVILEGED);
+	copy(hw, 0, FAKE_IOVA, 8); /* nobody grants anything */
+	assert_int_equal(wait_status(hw), EFAULT);
+	wr(hw, PCITEST_PAGE_BYTES, 8);
+	wr(hw, PCITEST_PAGE_REQUEST, 2);
+	assert_int_equal(wait_status(hw), EFAULT);
+	wr(hw, PCITEST_PAGE_REQUEST, 8);
+	assert_int_equal(wait_status(hw), EINVAL);
+	wr(hw, PCITEST_PAGE_REQUEST, 0);
+	assert_non_null(strstr(fake.explain, "to execute"));
+	hw_reset(hw, false);
+	assert_int_equal(rd(hw, PCITEST_DMA_MODE) | rd(hw, PCITEST_DMA_PASID) | rd(hw, PCITEST_PAGE_BYTES), 0);
+}
+
+static void test_without_pri(void **state)
+{
+	const struct hw_option_kv options[] = { { "pri", "0" }, { "pasid", "0" }, { 0 } };
+	void *hw = fake_create_ok(&pcitest_model, options);
+
+	hw_config_write(hw, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	wr(hw, PCITEST_PAGE_REQUEST, 1);
+	assert_int_equal(wait_status(hw), EOPNOTSUPP);
+	wr(hw, PCITEST_DMA_PASID, 1);
+	copy(hw, FAKE_IOVA, FAKE_IOVA + 1000, 100);
+	assert_int_equal(wait_status(hw), EINVAL);
+	hw_device_destroy(hw);
 }
 
 static void test_interrupts(void **state)
@@ -213,8 +271,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_registers), T(test_dma), T(test_interrupts), T(test_errors), T(test_keys),
-		cmocka_unit_test(test_shapes), cmocka_unit_test(test_refused),
+		T(test_registers), T(test_dma), T(test_dma_modes), T(test_interrupts), T(test_errors), T(test_keys),
+		cmocka_unit_test(test_shapes), cmocka_unit_test(test_without_pri), cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

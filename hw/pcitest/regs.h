@@ -44,13 +44,32 @@ enum pcitest_reg {
 	PCITEST_DMA_SRC = 0x20,	   /* 64 bits: IOVA */
 	PCITEST_DMA_DST = 0x28,	   /* 64 bits: IOVA */
 	PCITEST_DMA_LEN = 0x30,	   /* at most PCITEST_DMA_MAX; the write copies */
-	PCITEST_DMA_STATUS = 0x34, /* 0 done; else an errno */
+	PCITEST_DMA_STATUS = 0x34, /* 0 done; else an errno, EINPROGRESS while a thread of the device is at it */
 	PCITEST_GONE = 0x38,	   /* write PCITEST_GONE_KEY: leave the slot for good */
 	PCITEST_LAST_OFF = 0x40,   /* of the last write elsewhere in BAR0 or in another BAR: offset */
 	PCITEST_LAST_LEN = 0x44,   /* BAR << 8 | bytes */
 	PCITEST_LAST_VAL = 0x48,   /* 64 bits */
-	PCITEST_REGS_END = 0x50,
+	PCITEST_DMA_PASID = 0x50,  /* of copies and page requests that begin from now on; 0: none */
+	PCITEST_DMA_MODE = 0x54,   /* likewise: enum pcitest_dma_mode */
+	PCITEST_PAGE_BYTES = 0x58, /* how far a page request goes */
+	PCITEST_PAGE_REQUEST = 0x5c, /* write: ask for the pages from PCITEST_DMA_DST on, for reading (1), writing (2),
+				    * execution (4, with a PASID); a thread waits for the answer: PCITEST_DMA_STATUS */
+	PCITEST_REGS_END = 0x60,
 };
+
+/*
+ * How a copy is done.  As it stands (0) it is done when the write of PCITEST_DMA_LEN returns.  A device with PRI
+ * that copies on demand asks for each page that is not there, and goes on when that is granted: as a device that
+ * shares its program's address space does.
+ */
+enum pcitest_dma_mode {
+	PCITEST_DMA_THREAD = 1,	    /* on a thread of the device */
+	PCITEST_DMA_DEMAND = 2,	    /* on demand, which means on a thread too */
+	PCITEST_DMA_PRIVILEGED = 4, /* requests are privileged; with a PASID */
+	PCITEST_DMA_IRQ = 8,	    /* a thread that is done sends message bits 31:16, as PCITEST_IRQ */
+};
+#define PCITEST_DMA_MODES 0xfu
+#define PCITEST_DMA_VECTOR_SHIFT 16
 #define PCITEST_DMA_MAX 65536u
 #define PCITEST_GONE_KEY 0x676f6e65u
 

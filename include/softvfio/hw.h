@@ -467,6 +467,13 @@ int hw_dma_write(struct hw_dma *dma, uint64_t iova, const void *buf, size_t len_
  */
 struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid) HW_API(hw_dma_open_pasid);
 /**
+ * hw_dma_open_privileged - the same, and what it sends is privileged (Privileged Mode Requested)
+ *
+ * The device's PASID capability says that it can be.  The IOMMU decides: a VT-d unit refuses such requests or uses
+ * all entries of the tables; an AMD unit's driver has switched them off, so that they go without privilege.
+ */
+struct hw_dma *hw_dma_open_privileged(struct hw_device *hw, uint32_t pasid) HW_API(hw_dma_open_privileged);
+/**
  * hw_dma_request_pages - ask for the pages of [iova, iova+len) and wait until somebody answers (PCI Express PRI)
  * @len_bytes: at most 512 pages are touched; @write: they are to be written, else read
  *
@@ -478,6 +485,13 @@ struct hw_dma *hw_dma_open_pasid(struct hw_device *hw, uint32_t pasid) HW_API(hw
  */
 int hw_dma_request_pages(struct hw_dma *dma, uint64_t iova, size_t len_bytes, bool write)
 	HW_API(hw_dma_request_pages);
+/**
+ * hw_dma_request_access - the same for what @access says: one or more of
+ * HW_PAGE_EXEC asks for reading too, and goes with a PASID only.  Return: as above; -EINVAL also for an @access that cannot be.
+ */
+enum hw_page_access { HW_PAGE_READ = 1, HW_PAGE_WRITE = 2, HW_PAGE_EXEC = 4, HW_PAGE_ALL = 7 };
+int hw_dma_request_access(struct hw_dma *dma, uint64_t iova, size_t len_bytes, unsigned access)
+	HW_API(hw_dma_request_access);
 
 /**
  * hw_msi - send interrupt message @vector, by MSI-X if the driver enabled that, else by MSI

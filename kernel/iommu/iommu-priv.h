@@ -13,7 +13,7 @@ struct group_device {
 	struct device *dev;
 	struct iommu_device *iommu;
 	u16 devid;
-	unsigned pasid_bits;	/* of the device alone; set before it is used */
+	struct iommu_device_caps caps; /* of the device alone; set before it is used */
 	TAILQ_ENTRY(group_device) node;
 	/* LOCK_IOPF */
 	TAILQ_HEAD(, iopf_fault) partial; /* page requests whose group is not complete */

@@ -478,9 +478,9 @@ struct iommu_domain *iommu_group_attached_domain(struct iommu_group *group)
 
 /* ---- PASIDs ---- */
 
-void iommu_device_set_pasid_bits(struct device *dev, unsigned bits)
+void iommu_device_set_caps(struct device *dev, const struct iommu_device_caps *caps)
 {
-	to_group_device(dev)->pasid_bits = bits;
+	to_group_device(dev)->caps = *caps;
 }
 
 static u32 max_pasids(const struct group_device *gdev)
@@ -488,7 +488,7 @@ static u32 max_pasids(const struct group_device *gdev)
 	const struct iommu_device_ops *ops = gdev->iommu->ops;
 	unsigned bits = ops->pasid_bits ? ops->pasid_bits(gdev->iommu, gdev->devid) : 0;
 
-	bits = min(bits, gdev->pasid_bits);
+	bits = min(bits, gdev->caps.pasid_bits);
 	return bits ? 1u << bits : 0;
 }
 
@@ -691,6 +691,17 @@ struct iommu_attach_handle *iommu_group_handle_for(struct iommu_group *group, co
 
 /* ---- what a device's unit says ---- */
 
+/* Does the device lack what @cap needs of it? */
+static bool device_lacks(const struct group_device *gdev, enum iommu_cap cap)
+{
+	switch (cap) {
+	case IOMMU_CAP_PCI_ATS: return !gdev->caps.ats;
+	case IOMMU_CAP_PCI_PASID_EXEC: return !gdev->caps.pasid_exec || !max_pasids(gdev);
+	case IOMMU_CAP_PCI_PASID_PRIV: return !gdev->caps.pasid_priv || !max_pasids(gdev);
+	default: return false;
+	}
+}
+
 bool device_iommu_capable(struct device *dev, enum iommu_cap cap)
 {
 	struct group_device *gdev = to_group_device(dev);
@@ -702,7 +713,7 @@ bool device_iommu_capable(struct device *dev, enum iommu_cap cap)
 		return ops->cache_coherency;
 	if (cap == IOMMU_CAP_ENFORCE_CACHE_COHERENCY)
 		return ops->enforce_cache_coherency;
-	return ops->capable && ops->capable(gdev->iommu, gdev->devid, cap);
+	return ops->capable && !device_lacks(gdev, cap) && ops->capable(gdev->iommu, gdev->devid, cap);
 }
 
 bool device_iommu_capable_cache_coherency(struct device *dev)

@@ -254,7 +254,10 @@ enum iommu_cap {
 	IOMMU_CAP_CACHE_COHERENCY,	   /* devices' DMA is coherent with caches; VFIO asks for it */
 	IOMMU_CAP_ENFORCE_CACHE_COHERENCY, /* ... even if a device asks for no snoop: VFIO_DMA_CC_IOMMU */
 	IOMMU_CAP_DIRTY_TRACKING,
+	/* Of the unit and the device together. */
 	IOMMU_CAP_PCI_ATS,		   /* the device may keep translations itself */
+	IOMMU_CAP_PCI_PASID_EXEC,	   /* requests with a PASID may be for execution */
+	IOMMU_CAP_PCI_PASID_PRIV,	   /* ... and privileged */
 };
 
 /*
@@ -486,8 +489,13 @@ struct iommu_domain *iommu_group_attached_domain(struct iommu_group *group);
 
 /** iommu_max_pasids - PASIDs that may be attached are below it; 0: the device, or its unit, has none. */
 u32 iommu_max_pasids(struct device *dev);
-/** iommu_device_set_pasid_bits - what the device says of itself (PCI Express PASID capability); before use. */
-void iommu_device_set_pasid_bits(struct device *dev, unsigned bits);
+/* What a PCI Express device says of itself: its PASID and ATS capabilities. */
+struct iommu_device_caps {
+	unsigned pasid_bits;
+	bool pasid_exec, pasid_priv, ats;
+};
+/** iommu_device_set_caps - copied; before use. */
+void iommu_device_set_caps(struct device *dev, const struct iommu_device_caps *caps);
 /**
  * iommu_attach_device_pasid - what the devices of @dev's group send with @pasid goes through @domain
  * Return: 0; -EOPNOTSUPP the unit knows no PASIDs; -EINVAL @pasid is 0 or not below iommu_max_pasids(),

@@ -638,6 +638,10 @@ static u64 hw_capabilities(struct device *dev)
 		caps |= IOMMU_HW_CAP_DIRTY_TRACKING;
 	if (!device_iommu_capable(dev, IOMMU_CAP_PCI_ATS)) /* whether it is a PCI device or not */
 		caps |= IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
+	if (device_iommu_capable(dev, IOMMU_CAP_PCI_PASID_EXEC))
+		caps |= IOMMU_HW_CAP_PCI_PASID_EXEC;
+	if (device_iommu_capable(dev, IOMMU_CAP_PCI_PASID_PRIV))
+		caps |= IOMMU_HW_CAP_PCI_PASID_PRIV;
 	return caps;
 }
 

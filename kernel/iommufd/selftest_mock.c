@@ -669,7 +669,7 @@ struct mock_dev *mock_dev_create(u32 flags)
 	err = iommu_probe_device(&mock_iommu, &mdev->dev, mdev->devid, IOMMU_GROUP_NEW);
 	kernfs_unlock();
 	if (!err) {
-		iommu_device_set_pasid_bits(&mdev->dev, pasid_bits(&mock_iommu, mdev->devid));
+		iommu_device_set_caps(&mdev->dev, &(struct iommu_device_caps){ .pasid_bits = pasid_bits(&mock_iommu, mdev->devid) });
 		return mdev;
 	}
 	delist(mdev);

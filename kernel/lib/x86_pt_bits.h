@@ -19,6 +19,7 @@
 #define X86_PTE_A BIT_ULL(5)	/* accessed; in each entry on the way */
 #define X86_PTE_D BIT_ULL(6)	/* of a page: written */
 #define X86_PTE_PS BIT_ULL(7)	/* at level 2 and 3: a page */
+#define X86_PTE_EA BIT_ULL(10)	/* VT-d: accessed by a device, where extended accessed bits are kept */
 #define X86_PTE_ADDR_MASK GENMASK_ULL(51, 12)
 #define X86_PTE_XD BIT_ULL(63)	/* no code may be fetched */
 

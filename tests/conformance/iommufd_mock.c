@@ -965,16 +965,16 @@ static void faults(void)
 	is(rec[0].flags, IOMMU_PGFAULT_FLAGS_LAST_PAGE);
 	is(rec[0].dev_id, a.dev);
 	is(rec[0].grpid, 7);
-	is(rec[0].perm, 3);
+	is(rec[0].perm, IOMMU_PGFAULT_PERM_READ | IOMMU_PGFAULT_PERM_WRITE);
 	is(rec[0].addr, 0x1234000);
 	is(rec[0].cookie, 1);
 	is(sys(write((int)ffd, &resp, 7)), -ESPIPE);
 	resp.cookie = rec[0].cookie + 1;
 	is(sys(write((int)ffd, &resp, sizeof(resp))), -EINVAL);
 	resp.cookie = rec[0].cookie;
-	resp.code = 2;
+	resp.code = IOMMUFD_PAGE_RESP_INVALID + 1;
 	is(sys(write((int)ffd, &resp, sizeof(resp))), -EINVAL);
-	resp.code = 0;
+	resp.code = IOMMUFD_PAGE_RESP_SUCCESS;
 	is(sys(write((int)ffd, &resp, sizeof(resp))), sizeof(resp));
 	is(sys(write((int)ffd, &resp, sizeof(resp))), -EINVAL); /* once */
 	/* A PASID that has nothing attached is the guest's business: it goes to the RID's nested table. */
@@ -1073,7 +1073,7 @@ static void viommus(void)
 	is(mock(ioas, &b), 0);
 	parent = hwpt_alloc(a.dev, ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
 	plain = hwpt_alloc(a.dev, ioas, 0);
-	is(viommu_alloc(a.dev, parent, 0, NULL, 0), -EOPNOTSUPP);
+	is(viommu_alloc(a.dev, parent, IOMMU_VIOMMU_TYPE_DEFAULT, NULL, 0), -EOPNOTSUPP);
 	is(viommu_alloc(a.dev, parent, 1, NULL, 0), -EOPNOTSUPP);
 	is(viommu_alloc(a.dev, plain, SELFTEST_VIOMMU, NULL, 0), -EINVAL);
 	is(viommu_alloc(a.dev, 9999, SELFTEST_VIOMMU, NULL, 0), -ENOENT);
@@ -1147,7 +1147,7 @@ static void viommus(void)
 
 static void vevents(void)
 {
-	struct { uint32_t flags, sequence, virt_id; } ev[4];
+	struct { struct iommufd_vevent_header header; uint32_t virt_id; } ev[4];
 	long ioas = ioas_alloc(), parent, viommu, hwpt, queue;
 	uint32_t q, other;
 	struct mock a = { 0 };
@@ -1160,7 +1160,7 @@ static void vevents(void)
 	is(trigger_vevent(a.dev), -ENOENT); /* attached to no table of a vIOMMU */
 	is(replace(a.stdev, hwpt, NULL), 0);
 	is(trigger_vevent(a.dev), -EOPNOTSUPP); /* no queue */
-	is(veventq_alloc(viommu, 0, 2, &q), -EOPNOTSUPP);
+	is(veventq_alloc(viommu, IOMMU_VEVENTQ_TYPE_DEFAULT, 2, &q), -EOPNOTSUPP);
 	is(veventq_alloc(viommu, SELFTEST_VEVENTQ, 0, &q), -EINVAL);
 	is(veventq_alloc(viommu, SELFTEST_VEVENTQ, (1u << 19) + 1, &q), -EINVAL);
 	is(veventq_alloc(9999, SELFTEST_VEVENTQ, 2, &q), -ENOENT);
@@ -1176,25 +1176,25 @@ static void vevents(void)
 	is(polled(q), POLLIN);
 	is(sys(read((int)q, ev, 8)), -EINVAL); /* it does not fit */
 	is(sys(read((int)q, ev, sizeof(ev))), 12);
-	is(ev[0].flags, 0);
-	is(ev[0].sequence, 0);
+	is(ev[0].header.flags, 0);
+	is(ev[0].header.sequence, 0);
 	is(ev[0].virt_id, 0x99);
 	is(polled(q), 0);
 	/* Two fit, two are lost: a header says so. */
 	for (unsigned i = 0; i < 4; i++)
 		is(trigger_vevent(a.dev), 0);
 	is(sys(read((int)q, ev, sizeof(ev))), 12 + 12 + 8);
-	is(ev[0].sequence, 1);
-	is(ev[1].sequence, 2);
-	is(ev[2].flags, IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
-	is(ev[2].sequence, 4);
+	is(ev[0].header.sequence, 1);
+	is(ev[1].header.sequence, 2);
+	is(ev[2].header.flags, IOMMU_VEVENTQ_FLAG_LOST_EVENTS);
+	is(ev[2].header.sequence, 4);
 	is(trigger_vevent(a.dev), 0);
 	is(trigger_vevent(a.dev), 0);
 	is(sys(read((int)q, ev, 20)), 12); /* one, and no half */
-	is(ev[0].sequence, 5);
+	is(ev[0].header.sequence, 5);
 	is(sys(read((int)q, nowhere, 12)), -EFAULT);
 	is(sys(read((int)q, ev, 12)), 12);
-	is(ev[0].sequence, 6);
+	is(ev[0].header.sequence, 6);
 	is(sys(write((int)q, ev, 8)), -EINVAL);
 	close((int)q);
 	is(destroy(queue), 0);
@@ -1208,7 +1208,7 @@ static void hw_queues(void)
 	is(mock(ioas, &a), 0);
 	parent = hwpt_alloc(a.dev, ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
 	viommu = viommu_alloc(a.dev, parent, SELFTEST_VIOMMU, NULL, 0);
-	is(hw_queue_alloc(viommu, 0, 0, MOCK_START, PG), -EOPNOTSUPP);
+	is(hw_queue_alloc(viommu, IOMMU_HW_QUEUE_TYPE_DEFAULT, 0, MOCK_START, PG), -EOPNOTSUPP);
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, MOCK_START, 0), -EINVAL);
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, UINT64_MAX, PG), -EOVERFLOW);
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, MOCK_START, PG), -ENOENT);

@@ -80,7 +80,7 @@ static int deliver(void *arg, const struct hw_page_request *from)
 	struct iommu_page_request request = {
 		.flags = (from->pasid ? IOMMU_FAULT_PASID_VALID : 0) | (from->last ? IOMMU_FAULT_LAST_PAGE : 0),
 		.pasid = from->pasid, .grpid = from->grpid,
-		.perm = from->write ? IOMMU_FAULT_PERM_WRITE : IOMMU_FAULT_PERM_READ, .addr = from->iova,
+		.perm = from->access | (from->privileged ? IOMMU_FAULT_PERM_PRIV : 0), .addr = from->iova,
 	};
 
 	assert_int_equal(from->devid, DEVID);
@@ -139,7 +139,7 @@ static int setup(void **state)
 	iommu->hidden = true;
 	dev = (struct device){ .name = "dev" };
 	assert_int_equal(iommu_probe_device(iommu, &dev, DEVID, IOMMU_GROUP_NEW), 0);
-	iommu_device_set_pasid_bits(&dev, 16);
+	iommu_device_set_caps(&dev, &(struct iommu_device_caps){ .pasid_bits = 16 });
 	hw_iommu_set_page_request_handler(hw, deliver, NULL);
 	model = hw_device_create(&pri_model, "dev", NULL, &no_ops, NULL, hw, DEVID);
 	assert_false(IS_ERR(model));
@@ -178,6 +178,7 @@ struct asker {
 	struct hw_dma *dma;
 	u64 iova;
 	size_t len;
+	unsigned access; /* 0: for writing */
 	int ret;
 };
 
@@ -185,7 +186,8 @@ static void *ask(void *arg)
 {
 	struct asker *a = arg;
 
-	a->ret = hw_dma_request_pages(a->dma, a->iova, a->len, true);
+	a->ret = a->access ? hw_dma_request_access(a->dma, a->iova, a->len, a->access) :
+			     hw_dma_request_pages(a->dma, a->iova, a->len, true);
 	return NULL;
 }
 
@@ -347,6 +349,41 @@ static void test_pasid(void **state)
 	iommu_domain_free(other);
 }
 
+/* What may be said of a request only where the unit's driver has switched it on. */
+static void test_modes(void **state)
+{
+	struct hw_dma *three = hw_dma_open_privileged(model, 3);
+	const u32 want[] = { IOMMU_FAULT_PERM_READ | IOMMU_FAULT_PERM_EXEC | IOMMU_FAULT_PERM_PRIV, IOMMU_FAULT_PERM_READ };
+	struct iommu_attach_handle h3;
+	struct hw_iommu_fault fault;
+	struct iopf_group *group;
+	struct asker a;
+	u32 word = 1;
+
+	assert_non_null(three);
+	assert_null(hw_dma_open_privileged(model, 0));
+	assert_int_equal(hw_dma_request_access(three, 0x1000, 4, 0), -EINVAL);
+	assert_int_equal(hw_dma_request_access(three, 0x1000, 4, 8), -EINVAL);
+	assert_int_equal(hw_dma_request_access(dma, 0x1000, 4, HW_PAGE_EXEC), -EINVAL); /* without a PASID */
+	assert_int_equal(iommu_attach_device_pasid(domain, &dev, 3, &h3), 0);
+	a = (struct asker){ .dma = three, .iova = 0x1000, .len = 4, .access = HW_PAGE_EXEC };
+	assert_int_equal(pthread_create(&a.thread, NULL, ask, &a), 0);
+	group = wait_for_group();
+	assert_int_equal(TAILQ_FIRST(&group->faults)->request.perm, want[amd]);
+	assert_int_equal(iommu_map(domain, 0x1000, arena_phys(9), PAGE_SIZE, RW), 0);
+	assert_true(iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS));
+	iopf_group_free(group);
+	assert_int_equal(ask_end(&a), 0);
+	/* The kernel's own tables are for requests without privilege. */
+	assert_int_equal(hw_dma_write(three, 0x1000, &word, 4), amd ? 0 : -EFAULT);
+	if (!amd) {
+		assert_int_equal(hw_iommu_faults(hw, &fault, 1), 1);
+		assert_int_equal(fault.reason, HW_IOMMU_FAULT_PRIVILEGED);
+	}
+	iommu_detach_device_pasid(&dev, 3);
+	hw_dma_close(three);
+}
+
 #define T(name, kind) { #name " " #kind, name, setup, teardown, (void *)(uintptr_t)(kind) }
 #define INTEL 0
 #define AMD 1
@@ -357,7 +394,7 @@ int main(void)
 		T(test_demand_paging, AMD), T(test_demand_paging, INTEL), T(test_refused, AMD), T(test_refused, INTEL),
 		T(test_detach_answers, AMD), T(test_detach_answers, INTEL), T(test_reset_cancels, AMD),
 		T(test_reset_cancels, INTEL), T(test_device_goes, AMD), T(test_device_goes, INTEL), T(test_pasid, AMD),
-		T(test_pasid, INTEL),
+		T(test_pasid, INTEL), T(test_modes, AMD), T(test_modes, INTEL),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

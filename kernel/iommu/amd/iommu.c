@@ -525,7 +525,9 @@ static void amd_get_resv_regions(struct iommu_device *iommu, struct device *dev,
 
 static bool amd_capable(struct iommu_device *iommu, u16 devid, enum iommu_cap cap)
 {
-	return cap == IOMMU_CAP_DIRTY_TRACKING;
+	if (cap == IOMMU_CAP_PCI_ATS)
+		return iommu->ops == &amd_full_ops;
+	return cap == IOMMU_CAP_DIRTY_TRACKING; /* PASIDs are for ordinary reads and writes */
 }
 
 static ssize_t amd_hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *buf)

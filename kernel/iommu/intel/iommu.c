@@ -40,8 +40,8 @@
 #define CAP_FS1GP BIT_ULL(56)	/* 1 GiB pages in the first stage */
 #define CAP_FS5LP BIT_ULL(60)	/* five levels in the first stage */
 #define ECAP 0xf00f4aull	/* queued invalidation, interrupt remapping, pass-through; no snoop control */
-/* ... and of a full one: nesting, page requests, supervisor requests, extended accessed bits, 20 bits of PASID */
-#define ECAP_FULL (BIT_ULL(26) | BIT_ULL(29) | BIT_ULL(31) | BIT_ULL(34) | 19ull << 35 | BIT_ULL(40) | \
+/* ... and of a full one: device-TLBs, nesting, page requests, supervisor requests, extended accessed bits, 20 bits of PASID */
+#define ECAP_FULL (BIT_ULL(2) | BIT_ULL(26) | BIT_ULL(29) | BIT_ULL(31) | BIT_ULL(34) | 19ull << 35 | BIT_ULL(40) | \
 		   /* scalable mode; its second stage with marks, second stage, first stage */ \
 		   BIT_ULL(43) | BIT_ULL(45) | BIT_ULL(46) | BIT_ULL(47))
 
@@ -349,7 +349,13 @@ static u64 ecap_register(const struct intel_iommu *vtd)
 
 static bool intel_capable(struct iommu_device *iommu, u16 devid, enum iommu_cap cap)
 {
-	return cap == IOMMU_CAP_DIRTY_TRACKING && to_intel_iommu(iommu)->scalable;
+	switch (cap) {
+	case IOMMU_CAP_DIRTY_TRACKING:
+	case IOMMU_CAP_PCI_ATS:
+	case IOMMU_CAP_PCI_PASID_EXEC:
+	case IOMMU_CAP_PCI_PASID_PRIV: return to_intel_iommu(iommu)->scalable;
+	default: return false;
+	}
 }
 
 static ssize_t intel_hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *buf)
