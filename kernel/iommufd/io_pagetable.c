@@ -2,8 +2,8 @@
 /*
  * io_pagetable.c - what is mapped where in an I/O address space.
  *
- * Areas are in a tree by IOVA.  Each knows the gap below it, and each node of the tree the largest gap in its
- * subtree, so that a free place is found in a few steps, however many areas there are.
+ * Areas are in a tree by IOVA, which knows the gaps between them (range_tree.h), so that a free place is found in a
+ * few steps, however many areas there are.
  *
  * Where areas may be: anywhere that is not reserved.  Reserved is what a device does not translate (the MSI
  * window), and what lies outside the width of a domain.  Allowed ranges are a promise to the program that
@@ -36,61 +36,12 @@
 #define MAX_AUTO_ALIGNMENT (2ull << 20)
 #define UNMAP_TRIES 100
 
-/* ---- the tree of areas, and the gaps between them ---- */
-
-/* Areas that overlap are "equal". */
-int iopt_area_cmp(const struct iopt_area *a, const struct iopt_area *b)
-{
-	if (a->last < b->iova)
-		return -1;
-	return a->iova > b->last;
-}
-
-static void update_max_gap(struct iopt_area *area)
-{
-	u64 most = area->gap;
-
-	if (RB_LEFT(area, node))
-		most = max(most, RB_LEFT(area, node)->max_gap);
-	if (RB_RIGHT(area, node))
-		most = max(most, RB_RIGHT(area, node)->max_gap);
-	area->max_gap = most;
-}
-
-#undef RB_AUGMENT
-#define RB_AUGMENT(area) update_max_gap(area)
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-RB_GENERATE(iopt_area_tree, iopt_area, node, iopt_area_cmp)
-#pragma GCC diagnostic pop
-
-/* The one place where a gap changes: up to where that makes no difference.  A larger one needs no look around. */
-static void set_gap(struct iopt_area *area, u64 gap)
-{
-	u64 before = area->gap;
-
-	area->gap = gap;
-	if (gap >= before) {
-		for (; area && area->max_gap < gap; area = RB_PARENT(area, node))
-			area->max_gap = gap;
-		return;
-	}
-	do {
-		before = area->max_gap;
-		update_max_gap(area);
-		if (area->max_gap == before)
-			return;
-		area = RB_PARENT(area, node);
-	} while (area);
-}
+/* ---- areas by IOVA ---- */
 
 /* The lowest area that ends at @iova or behind it. */
 static struct iopt_area *area_from(struct io_pagetable *iopt, u64 iova)
 {
-	struct iopt_area key = { .iova = iova, .last = iova };
-
-	return RB_NFIND(iopt_area_tree, &iopt->areas, &key);
+	return range_tree_find(&iopt->areas, iova);
 }
 
 struct iopt_area *iopt_area_first(struct io_pagetable *iopt, u64 start, u64 last)
@@ -100,65 +51,12 @@ struct iopt_area *iopt_area_first(struct io_pagetable *iopt, u64 start, u64 last
 	return area && area->iova <= last ? area : NULL;
 }
 
-static struct iopt_area *next_area(struct iopt_area *area)
+static void remove_area(struct iopt_area *area)
 {
-	return iopt_area_tree_RB_NEXT(area);
-}
-
-/*
- * Its place is free; @next is the area above it.  While it comes in it has no gap, so that nothing changes for
- * those above it in the tree.
- */
-static void insert_area(struct io_pagetable *iopt, struct iopt_area *area, struct iopt_area *next)
-{
-	struct iopt_area *prev = next ? RB_PREV(iopt_area_tree, &iopt->areas, next)
-				      : RB_MAX(iopt_area_tree, &iopt->areas);
-	const u64 gap = prev ? area->iova - prev->last - 1 : area->iova;
-
-	area->gap = 0;
-	area->max_gap = 0;
-	RB_SET(area, next && !RB_LEFT(next, node) ? next : prev, node);
-	if (next && !RB_LEFT(next, node))
-		RB_LEFT(next, node) = area;
-	else if (prev)
-		RB_RIGHT(prev, node) = area;
-	else
-		RB_ROOT(&iopt->areas) = area;
-	iopt_area_tree_RB_INSERT_COLOR(&iopt->areas, area);
-	set_gap(area, gap);
-	if (next)
-		set_gap(next, next->iova - area->last - 1);
-}
-
-static void remove_area(struct io_pagetable *iopt, struct iopt_area *area)
-{
-	struct iopt_area *next = next_area(area);
-
-	if (next)
-		set_gap(next, next->gap + iopt_area_length(area) + area->gap);
-	set_gap(area, 0);
-	RB_REMOVE(iopt_area_tree, &iopt->areas, area);
+	range_tree_remove(&area->iopt->areas, area->iova);
 }
 
 /* ---- choosing an IOVA ---- */
-
-/* The lowest area in a subtree with a gap of @len bytes that reaches to @low + @len at least. */
-static struct iopt_area *first_gap(struct iopt_area *area, u64 low, u64 len)
-{
-	struct iopt_area *found;
-
-	while (area && area->max_gap >= len) {
-		if (area->iova > low) {
-			found = first_gap(RB_LEFT(area, node), low, len);
-			if (found)
-				return found;
-			if (area->gap >= len && area->iova - low >= len)
-				return area;
-		}
-		area = RB_RIGHT(area, node);
-	}
-	return NULL;
-}
 
 struct iova_search {
 	struct io_pagetable *iopt;
@@ -188,24 +86,16 @@ static bool fits(struct iova_search *s, u64 low, u64 last)
 /* A free place in [low, last], in which nothing is reserved. */
 static bool find_free(struct iova_search *s, u64 low, u64 last)
 {
-	struct iopt_area_tree *areas = &s->iopt->areas;
-	struct iopt_area *area, *top;
+	u64 first, end;
 
-	for (;;) {
-		area = first_gap(RB_ROOT(areas), low, s->len);
-		if (!area || area->iova - area->gap > last)
-			break;
-		if (fits(s, max(low, area->iova - area->gap), min(last, area->iova - 1)))
+	while (range_tree_gap(&s->iopt->areas, low, s->len, &first, &end) && first <= last) {
+		if (fits(s, first, min(last, end)))
 			return true;
-		if (area->last >= last)
-			return false;
-		low = area->last + 1;
+		if (end >= last)
+			break;
+		low = end + 1;
 	}
-	/* Above the last area. */
-	top = RB_MAX(iopt_area_tree, areas);
-	if (top && top->last == UINT64_MAX)
-		return false;
-	return fits(s, top ? max(low, top->last + 1) : low, last);
+	return false;
 }
 
 int iopt_for_each_usable_locked(struct io_pagetable *iopt, void *arg, int (*fn)(void *arg, u64 start, u64 last))
@@ -286,8 +176,7 @@ static struct iopt_reserved *find_reserved(struct io_pagetable *iopt, u64 start,
 	return NULL;
 }
 
-/* @next: set to the area above on success */
-static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len, struct iopt_area **next)
+static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len)
 {
 	struct iopt_reserved *r;
 	struct iopt_area *area;
@@ -301,11 +190,10 @@ static int check_iova(struct io_pagetable *iopt, u64 iova, u64 len, struct iopt_
 	if (r)
 		return fail(-EINVAL, "iova " RANGE " touches " RANGE ", which is reserved", RANGE_ARGS(iova, last),
 			    RANGE_ARGS(r->start, r->last));
-	area = area_from(iopt, iova);
-	if (area && area->iova <= last)
+	area = iopt_area_first(iopt, iova, last);
+	if (area)
 		return fail(-EEXIST, "iova " RANGE " collides with the mapping " RANGE, RANGE_ARGS(iova, last),
 			    RANGE_ARGS(area->iova, area->last));
-	*next = area;
 	return 0;
 }
 
@@ -380,9 +268,8 @@ static int check_piece(const struct io_pagetable *iopt, const struct iopt_piece 
 	return 0;
 }
 
-/* One area below @next, pinned and in all domains. */
-static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, u64 iova, u8 prot,
-		     struct iopt_area *next)
+/* One area, pinned and in all domains.  Its place is free.  Takes over the piece's reference. */
+static int map_piece(struct io_pagetable *iopt, struct iopt_piece *piece, u64 iova, u8 prot)
 {
 	struct iopt_area *area;
 	int ret;
@@ -401,14 +288,20 @@ static int map_piece(struct io_pagetable *iopt, const struct iopt_piece *piece, 
 		.start_byte = piece->start_byte,
 		.prot = prot,
 	};
+	ret = range_tree_insert(&iopt->areas, area->iova, area->last, area);
+	if (ret)
+		goto err_free;
 	ret = fill_domains(area);
-	if (ret) {
-		kfree(area);
-		return ret;
-	}
-	iopt_get_pages_ref(area->pages);
-	insert_area(iopt, area, next);
+	if (ret)
+		goto err_remove;
+	piece->pages = NULL;
 	return 0;
+
+err_remove:
+	remove_area(area);
+err_free:
+	kfree(area);
+	return ret;
 }
 
 static void drop_areas(struct io_pagetable *iopt, u64 start, u64 end)
@@ -419,7 +312,7 @@ static void drop_areas(struct io_pagetable *iopt, u64 start, u64 end)
 		area = iopt_area_first(iopt, start, end - 1);
 		start = area->last + 1;
 		unfill_domains(area);
-		remove_area(iopt, area);
+		remove_area(area);
 		free_area_locked(area);
 	}
 }
@@ -442,7 +335,6 @@ static u64 piece_address(const struct iopt_piece *piece)
 static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
 		      unsigned flags)
 {
-	struct iopt_area *next = NULL;
 	struct iopt_piece *piece;
 	u64 at;
 	int ret;
@@ -457,14 +349,12 @@ static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 l
 	if (flags & IOPT_ALLOC_IOVA)
 		ret = choose_iova(iopt, piece_address(first), length, iova);
 	else
-		ret = check_iova(iopt, *iova, length, &next);
+		ret = check_iova(iopt, *iova, length);
 	if (ret)
 		return ret;
-	if (flags & IOPT_ALLOC_IOVA)
-		next = area_from(iopt, *iova);
 	at = *iova;
 	for (piece = first; piece; piece = TAILQ_NEXT(piece, next)) {
-		ret = map_piece(iopt, piece, at, prot, next);
+		ret = map_piece(iopt, piece, at, prot);
 		if (ret) {
 			drop_areas(iopt, *iova, at);
 			return ret;
@@ -499,7 +389,7 @@ int iopt_map_one(struct io_pagetable *iopt, struct iopt_pages *pages, u64 start_
 	struct iopt_piece piece = { .pages = pages, .start_byte = start_byte, .length = length };
 	int ret = map_pieces(iopt, &piece, length, iova, prot, flags);
 
-	iopt_put_pages(pages);
+	iopt_put_pages(piece.pages);
 	return ret;
 }
 
@@ -534,7 +424,7 @@ static int get_pieces_locked(struct io_pagetable *iopt, u64 iova, u64 last, stru
 		if (area->last >= last)
 			return 0;
 		iova = area->last + 1;
-		area = next_area(area);
+		area = iopt_next_area(area);
 	}
 }
 
@@ -625,9 +515,9 @@ static int unmap_locked(struct io_pagetable *iopt, u64 start, u64 last, u64 *ret
 			continue;
 		}
 		*ret_bytes += iopt_area_length(area);
-		next = next_area(area);
+		next = area->last < last ? iopt_next_area(area) : NULL;
 		unfill_domains(area);
-		remove_area(iopt, area);
+		remove_area(area);
 		free_area_locked(area);
 		area = next;
 	}
@@ -718,17 +608,25 @@ static int split_area(struct iopt_area *area, u64 last)
 	tail = kmalloc(sizeof(*tail));
 	if (!tail)
 		return fail(-ENOMEM, "no memory to cut a mapping");
-	ret = split_pins(area, last);
-	if (ret) {
-		kfree(tail);
-		return ret;
-	}
-	*tail = (struct iopt_area){ .iopt = iopt, .iova = last + 1, .last = area->last,
-				    .pages = iopt_get_pages_ref(area->pages),
+	*tail = (struct iopt_area){ .iopt = iopt, .iova = last + 1, .last = area->last, .pages = area->pages,
 				    .start_byte = iopt_area_byte(area, last + 1), .prot = area->prot };
+	range_tree_set_last(&iopt->areas, area->iova, last);
+	ret = range_tree_insert(&iopt->areas, tail->iova, tail->last, tail);
+	if (ret)
+		goto err_whole;
+	ret = split_pins(area, last);
+	if (ret)
+		goto err_remove;
+	iopt_get_pages_ref(area->pages);
 	area->last = last;
-	insert_area(iopt, tail, next_area(area));
 	return 0;
+
+err_remove:
+	remove_area(tail);
+err_whole:
+	range_tree_set_last(&iopt->areas, area->iova, area->last);
+	kfree(tail);
+	return ret;
 }
 
 int iopt_cut_iova(struct io_pagetable *iopt, const u64 *iovas, unsigned count)
@@ -914,7 +812,7 @@ static int check_alignment(struct io_pagetable *iopt, const struct iommu_domain 
 	*ret_alignment = alignment;
 	if (alignment <= iopt->iova_alignment)
 		return 0;
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(area, iopt) {
 		if ((area->iova & mask) || (iopt_area_length(area) & mask) ||
 		    (area->start_byte & ~PAGE_MASK & mask))
 			return fail(-EADDRINUSE, "the mapping " RANGE " is not aligned to %#llx",
@@ -945,7 +843,7 @@ int iopt_disable_large_pages(struct io_pagetable *iopt)
 	mutex_lock(&iopt->lock);
 	if (iopt->disable_large_pages)
 		goto unlock;
-	if (iopt->nr_domains && !RB_EMPTY(&iopt->areas)) {
+	if (iopt->nr_domains && !range_tree_empty(&iopt->areas)) {
 		ret = fail(-EINVAL, "something is mapped in a page table already, perhaps with large pages");
 		goto unlock;
 	}
@@ -993,7 +891,7 @@ static int fill_all(struct io_pagetable *iopt, struct iommu_domain *domain)
 	struct iopt_area *area, *undo;
 	int ret;
 
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(area, iopt) {
 		ret = iopt_area_fill_domain(area, domain, pinned);
 		if (ret)
 			goto err_unfill;
@@ -1001,7 +899,7 @@ static int fill_all(struct io_pagetable *iopt, struct iommu_domain *domain)
 	return 0;
 
 err_unfill:
-	RB_FOREACH(undo, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(undo, iopt) {
 		if (undo == area)
 			break;
 		iopt_area_unfill_domain(undo, domain, !pinned);
@@ -1051,7 +949,7 @@ void iopt_table_remove_domain(struct io_pagetable *iopt, struct iommu_domain *do
 	assert(i < iopt->nr_domains);
 	memmove(&iopt->domains[i], &iopt->domains[i + 1], (iopt->nr_domains - i - 1) * sizeof(*iopt->domains));
 	iopt->nr_domains--;
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas)
+	iopt_for_each_area(area, iopt)
 		iopt_area_unfill_domain(area, domain, iopt->nr_domains == 0);
 	unreserve_locked(iopt, domain);
 	lower_alignment(iopt);
@@ -1114,7 +1012,7 @@ static struct iopt_area *check_contiguous(struct io_pagetable *iopt, u64 iova, u
 		if (area->last >= last)
 			return first;
 		at = area->last + 1;
-		area = next_area(area);
+		area = iopt_next_area(area);
 	}
 }
 
@@ -1166,7 +1064,7 @@ static void unpin_parts(struct iopt_area *area, const struct iopt_area *end, u64
 {
 	u64 first_index, last_index;
 
-	for (; area && area != end && area->iova <= last; area = next_area(area)) {
+	for (; area && area != end && area->iova <= last; area = iopt_next_area(area)) {
 		part_of(area, iova, last, &first_index, &last_index);
 		mutex_lock(&area->pages->lock);
 		iopt_pages_unpin(area->pages, first_index, last_index);
@@ -1180,8 +1078,8 @@ static void unpin_parts(struct iopt_area *area, const struct iopt_area *end, u64
 /* Pages are handed out one by one: where areas meet there must be an edge of a page. */
 static int check_edges(const struct iopt_area *first, u64 last)
 {
-	for (struct iopt_area *area = (struct iopt_area *)first; area->last < last; area = next_area(area)) {
-		if ((iopt_area_byte(area, area->last) + 1) & ~PAGE_MASK || next_area(area)->start_byte & ~PAGE_MASK)
+	for (struct iopt_area *area = (struct iopt_area *)first; area->last < last; area = iopt_next_area(area)) {
+		if ((iopt_area_byte(area, area->last) + 1) & ~PAGE_MASK || iopt_next_area(area)->start_byte & ~PAGE_MASK)
 			return fail(-EINVAL, "mappings that meet at iova %#llx do not meet at the edge of a page",
 				    HEX(area->last + 1));
 	}
@@ -1199,7 +1097,7 @@ static int pin_locked(struct io_pagetable *iopt, u64 iova, u64 last, phys_addr_t
 	ret = check_edges(first, last);
 	if (ret)
 		return ret;
-	for (area = first; area && area->iova <= last; area = next_area(area)) {
+	for (area = first; area && area->iova <= last; area = iopt_next_area(area)) {
 		ret = pin_part(area, iova, last, &ret_phys, lock);
 		if (ret) {
 			unpin_parts(first, area, iova, last, lock);
@@ -1281,7 +1179,7 @@ static int rw_locked(struct io_pagetable *iopt, u64 iova, u64 last, u8 *data, bo
 			return ret;
 		data += part_last - iova + 1;
 		iova = part_last + 1;
-		area = next_area(area);
+		area = iopt_next_area(area);
 	}
 }
 
@@ -1304,7 +1202,7 @@ static void restore_until(struct io_pagetable *iopt, const struct iopt_area *end
 {
 	struct iopt_area *area;
 
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(area, iopt) {
 		if (area == end)
 			break;
 		iopt_pages_restore_account(area->pages, mm);
@@ -1316,12 +1214,12 @@ static int change_process_locked(struct io_pagetable *iopt, struct mm *mm)
 	struct iopt_area *area;
 	int ret;
 
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(area, iopt) {
 		if (area->pages->type != IOPT_ADDRESS_FILE)
 			return fail(-EINVAL, "the mapping " RANGE " is of a process' memory, not of a file: it stays "
 				    "with that process", RANGE_ARGS(area->iova, area->last));
 	}
-	RB_FOREACH(area, iopt_area_tree, &iopt->areas) {
+	iopt_for_each_area(area, iopt) {
 		ret = iopt_pages_change_account(area->pages, mm);
 		if (ret) {
 			restore_until(iopt, area, mm);
@@ -1353,7 +1251,7 @@ void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm)
 void iopt_init_table(struct io_pagetable *iopt)
 {
 	mutex_init(&iopt->lock, LOCK_IOPT);
-	RB_INIT(&iopt->areas);
+	iopt->areas = (struct range_tree){ 0 };
 	TAILQ_INIT(&iopt->reserved);
 	TAILQ_INIT(&iopt->accesses);
 	iopt->iova_alignment = 1;
@@ -1365,6 +1263,7 @@ void iopt_destroy_table(struct io_pagetable *iopt)
 
 	assert(!iopt->nr_domains && TAILQ_EMPTY(&iopt->accesses));
 	iopt_unmap_all(iopt, &bytes);
+	range_tree_destroy(&iopt->areas);
 	/* What was reserved for devices went with them; what a test reserved stays to the end. */
 	while (!TAILQ_EMPTY(&iopt->reserved))
 		unreserve_locked(iopt, TAILQ_FIRST(&iopt->reserved)->owner);

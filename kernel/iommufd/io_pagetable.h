@@ -26,6 +26,7 @@
 
 #include "kernel/fs/dma-buf.h"
 #include "kernel/lib/mutex.h"
+#include "kernel/lib/range_tree.h"
 #include "kernel/lib/types.h"
 #include "kernel/mm/locked_vm.h"
 
@@ -90,7 +91,7 @@ struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool 
  */
 struct iopt_pages *iopt_alloc_dmabuf_pages(struct dma_buf *buf, u64 start, u64 len_bytes, bool writable);
 struct iopt_pages *iopt_get_pages_ref(struct iopt_pages *pages);
-/** iopt_put_pages - of a dma-buf: hold no lock. */
+/** iopt_put_pages - of a dma-buf: hold no lock.  @pages: may be NULL. */
 void iopt_put_pages(struct iopt_pages *pages);
 /**
  * iopt_pages_pin - page numbers first..last stay where they are until iopt_pages_unpin() of the same
@@ -114,9 +115,7 @@ phys_addr_t iopt_pages_phys(struct iopt_pages *pages, u64 off, u64 *len_bytes);
 /* ---- areas ---- */
 
 struct iopt_area {
-	RB_ENTRY(iopt_area) node;	/* iopt->lock, as all but what is immutable */
-	u64 iova, last;			/* immutable */
-	u64 gap, max_gap;		/* free IOVAs below this area; the most in its subtree */
+	u64 iova, last;			/* iopt->lock, as all but what is immutable */
 	struct io_pagetable *iopt;	/* immutable */
 	struct iopt_pages *pages;	/* immutable; a reference */
 	u64 start_byte;			/* of pages; immutable */
@@ -126,7 +125,6 @@ struct iopt_area {
 	unsigned num_locks;		/* those that an unmap must not take back */
 	struct iopt_area *next_dead;	/* of io_pagetable.dead */
 };
-RB_HEAD(iopt_area_tree, iopt_area);
 
 static inline u64 iopt_area_length(const struct iopt_area *area) { return area->last - area->iova + 1; }
 static inline u64 iopt_area_byte(const struct iopt_area *area, u64 iova)
@@ -171,7 +169,7 @@ struct iopt_allowed {
 
 struct io_pagetable {
 	struct mutex lock;		/* LOCK_IOPT: all below */
-	struct iopt_area_tree areas;	/* by iova */
+	struct range_tree areas;	/* by iova */
 	TAILQ_HEAD(, iopt_reserved) reserved; /* by start; they may overlap */
 	struct iopt_allowed *allowed;	/* ascending; they do not overlap */
 	unsigned nr_allowed;		/* 0: everything that is not reserved */
@@ -190,7 +188,7 @@ void iopt_destroy_table(struct io_pagetable *iopt);
 /* A stretch of an iopt_pages, on its way from one address space to another. */
 struct iopt_piece {
 	TAILQ_ENTRY(iopt_piece) next;
-	struct iopt_pages *pages; /* a reference */
+	struct iopt_pages *pages; /* a reference; NULL once an area has it */
 	u64 start_byte, length;
 };
 TAILQ_HEAD(iopt_pieces, iopt_piece);
@@ -199,7 +197,8 @@ TAILQ_HEAD(iopt_pieces, iopt_piece);
 
 /**
  * iopt_map_pages - map pieces one behind the other
- * @length: of all;  @iova: where, or filled in with IOPT_ALLOC_IOVA.  The pieces stay the caller's.
+ * @length: of all;  @iova: where, or filled in with IOPT_ALLOC_IOVA.  The pieces stay the caller's, what they refer
+ *	to may not: iopt_free_pieces().
  * Return: 0; -EINVAL length 0, unaligned or reserved; -EOVERFLOW; -EEXIST; -ENOSPC nothing is free; -EPERM
  * writing where the pieces' owner had no such right; and as iopt_area_fill_domain().  Then nothing is mapped.
  */
@@ -270,9 +269,15 @@ int iopt_change_process(struct io_pagetable *iopt, struct mm *mm);
 /** iopt_restore_process - undo it: another address space could not follow. */
 void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm);
 
-RB_PROTOTYPE(iopt_area_tree, iopt_area, node, iopt_area_cmp)
-int iopt_area_cmp(const struct iopt_area *a, const struct iopt_area *b);
 /** iopt_area_first - the lowest area that has a byte in [start, last]; NULL.  iopt->lock held. */
 struct iopt_area *iopt_area_first(struct io_pagetable *iopt, u64 start, u64 last);
+/** iopt_next_area - the one above; NULL.  iopt->lock held. */
+static inline struct iopt_area *iopt_next_area(const struct iopt_area *area)
+{
+	return range_tree_after(&area->iopt->areas, area->last);
+}
+/* All areas, ascending. */
+#define iopt_for_each_area(area, iopt_) \
+	for ((area) = range_tree_find(&(iopt_)->areas, 0); (area); (area) = iopt_next_area(area))
 
 #endif

@@ -667,7 +667,7 @@ static void show_ioas(struct iommufd_ioas *ioas, struct show *out)
 
 	show(out, "ioas %u\n", ioas->obj.id);
 	mutex_lock(&ioas->iopt.lock);
-	RB_FOREACH(area, iopt_area_tree, &ioas->iopt.areas)
+	iopt_for_each_area(area, &ioas->iopt)
 		show(out, "map 0x%llx 0x%llx %s%s\n", (unsigned long long)area->iova,
 		     (unsigned long long)iopt_area_length(area), area->prot & IOMMU_READ ? "r" : "",
 		     area->prot & IOMMU_WRITE ? "w" : "");

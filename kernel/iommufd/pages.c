@@ -204,7 +204,7 @@ struct iopt_pages *iopt_get_pages_ref(struct iopt_pages *pages)
 
 void iopt_put_pages(struct iopt_pages *pages)
 {
-	if (atomic_fetch_sub_explicit(&pages->refs, 1, memory_order_acq_rel) != 1)
+	if (!pages || atomic_fetch_sub_explicit(&pages->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	if (pages->fd >= 0)
 		fd_private_close(pages->fd);

@@ -180,7 +180,7 @@ static void all_at_once(void **state)
 		pthread_join(threads[i], NULL);
 	iopt_table_remove_domain(t.iopt, t.always);
 	iopt_remove_access(t.iopt, &t.access);
-	assert_true(RB_EMPTY(&t.iopt->areas));
+	assert_true(range_tree_empty(&t.iopt->areas));
 	for (unsigned i = 0; i < 64; i++)
 		assert_int_equal(t_pins(t.mem + i * PG), 0);
 	iommu_domain_free(t.always);

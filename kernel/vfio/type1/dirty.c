@@ -134,7 +134,7 @@ static long get_bitmap(struct vfio_iommu *iommu, const struct vfio_iommu_type1_d
 	if (!dma || dma->iova > last)
 		explain_note("nothing is mapped in [%#llx-%#llx]: the bitmap is left as it is",
 			     HEX(get->iova), HEX(last));
-	for (; dma && dma->iova <= last && !ret; dma = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma))
+	for (; dma && dma->iova <= last && !ret; dma = vfio_dma_next(iommu, dma))
 		ret = vfio_dirty_report(dma, get->iova, &get->bitmap);
 	return ret;
 }

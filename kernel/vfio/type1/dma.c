@@ -26,36 +26,6 @@
 #define RANGE_ARGS(first, last) (unsigned long long)(first), (unsigned long long)(last)
 #define HEX(x) (unsigned long long)(x)
 
-/* ---- the tree ---- */
-
-/* Ranges that overlap are "equal", so that inserting and finding what is in the way are one walk. */
-int vfio_dma_cmp(const struct vfio_dma *a, const struct vfio_dma *b)
-{
-	if (vfio_dma_last(a) < b->iova)
-		return -1;
-	return a->iova > vfio_dma_last(b);
-}
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-RB_GENERATE(vfio_dma_tree, vfio_dma, node, vfio_dma_cmp)
-#pragma GCC diagnostic pop
-
-struct vfio_dma *vfio_dma_first(struct vfio_iommu *iommu, u64 iova)
-{
-	struct vfio_dma *dma = RB_ROOT(&iommu->dmas), *found = NULL;
-
-	while (dma) {
-		if (vfio_dma_last(dma) >= iova) {
-			found = dma;
-			dma = RB_LEFT(dma, node);
-		} else {
-			dma = RB_RIGHT(dma, node);
-		}
-	}
-	return found;
-}
-
 /* The lowest mapping that has a byte in [iova, last]. */
 static struct vfio_dma *find_overlap(struct vfio_iommu *iommu, u64 iova, u64 last)
 {
@@ -125,7 +95,7 @@ int vfio_dma_replay(struct vfio_iommu *iommu, struct iommu_domain *domain)
 	struct vfio_dma *dma, *undo;
 	int ret;
 
-	RB_FOREACH(dma, vfio_dma_tree, &iommu->dmas) {
+	vfio_for_each_dma(dma, iommu) {
 		ret = map_in_domain(iommu, domain, dma);
 		if (ret)
 			goto err_unmap;
@@ -133,7 +103,7 @@ int vfio_dma_replay(struct vfio_iommu *iommu, struct iommu_domain *domain)
 	return 0;
 
 err_unmap:
-	RB_FOREACH(undo, vfio_dma_tree, &iommu->dmas) {
+	vfio_for_each_dma(undo, iommu) {
 		if (undo == dma)
 			break;
 		iommu_unmap(domain, undo->iova, undo->size);
@@ -260,28 +230,33 @@ static int check_room(const struct vfio_iommu *iommu, u64 iova, u64 last)
 
 static int add_dma(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_map *map, u64 last)
 {
-	struct vfio_dma *dma = new_dma(map), *other;
+	struct vfio_dma *other = find_overlap(iommu, map->iova, last), *dma;
 	int ret;
 
-	if (!dma)
-		return fail(-ENOMEM, "no memory to note a mapping");
-	other = RB_INSERT(vfio_dma_tree, &iommu->dmas, dma);
-	if (other) {
-		kfree(dma);
+	if (other)
 		return fail(-EEXIST, "iova " RANGE " collides with the mapping " RANGE " of vaddr %#llx",
 			    RANGE_ARGS(map->iova, last), RANGE_ARGS(other->iova, vfio_dma_last(other)),
 			    HEX(other->vaddr));
-	}
 	ret = check_room(iommu, map->iova, last);
-	if (!ret)
-		ret = pin_map(iommu, dma);
-	if (ret) {
-		RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
-		kfree(dma);
+	if (ret)
 		return ret;
-	}
+	dma = new_dma(map);
+	if (!dma)
+		return fail(-ENOMEM, "no memory to note a mapping");
+	ret = range_tree_insert(&iommu->dmas, dma->iova, last, dma);
+	if (ret)
+		goto err_free;
+	ret = pin_map(iommu, dma);
+	if (ret)
+		goto err_remove;
 	iommu->dma_avail--;
 	return 0;
+
+err_remove:
+	range_tree_remove(&iommu->dmas, dma->iova);
+err_free:
+	kfree(dma);
+	return ret;
 }
 
 int vfio_dma_do_map(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_map *map)
@@ -298,11 +273,10 @@ int vfio_dma_do_map(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_
 
 /* ---- unmap ---- */
 
-/* It is in no domain any more. */
-static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
+/* It is in no domain and not in the tree any more. */
+static void free_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
 	mm_unpin(dma->mm, dma->phys, dma->size);
-	RB_REMOVE(vfio_dma_tree, &iommu->dmas, dma);
 	iommu->dma_avail++;
 	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
 	if (dma->vaddr_invalid)
@@ -310,43 +284,46 @@ static void remove_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	kfree(dma);
 }
 
-/* @first and what follows it without a gap, up to @last.  Return: the last of them. */
-static struct vfio_dma *run_of(struct vfio_iommu *iommu, struct vfio_dma *first, u64 last)
+/* @first and what follows it without a gap, up to @last.  Return: where they end. */
+static u64 run_of(struct vfio_iommu *iommu, const struct vfio_dma *first, u64 last)
 {
-	struct vfio_dma *dma = first, *next;
+	const struct vfio_dma *dma = first, *next;
 
-	while ((next = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma)) && next->iova == vfio_dma_last(dma) + 1 &&
-	       vfio_dma_last(next) <= last)
+	while (vfio_dma_last(dma) < last && (next = vfio_dma_next(iommu, dma)) &&
+	       next->iova == vfio_dma_last(dma) + 1 && vfio_dma_last(next) <= last)
 		dma = next;
-	return dma;
+	return vfio_dma_last(dma);
 }
 
 /*
- * Mappings side by side leave the page tables together: one walk, one invalidation.  Return: what follows
- * @until; *@ret_bytes grows by their sizes.
+ * Mappings side by side, from @dma to @last, leave the page tables together: one walk, one invalidation.
+ * *@ret_bytes grows by their sizes.
  */
-static struct vfio_dma *remove_run(struct vfio_iommu *iommu, struct vfio_dma *first, struct vfio_dma *until,
-				   u64 *ret_bytes)
+static void remove_run(struct vfio_iommu *iommu, const struct vfio_dma *dma, u64 last, u64 *ret_bytes)
 {
-	struct vfio_dma *const behind = RB_NEXT(vfio_dma_tree, &iommu->dmas, until);
-	struct vfio_dma *dma, *next;
+	const u64 iova = dma->iova, bytes = last - iova + 1;
+	void *dmas[RANGE_TREE_SOME];
+	unsigned count;
+	u64 left;
 
-	unmap_from_all(iommu, first->iova, vfio_dma_last(until) - first->iova + 1);
-	for (dma = first; dma != behind; dma = next) {
-		next = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma);
-		*ret_bytes += dma->size;
-		remove_dma(iommu, dma);
+	unmap_from_all(iommu, iova, bytes);
+	*ret_bytes += bytes;
+	for (left = bytes; left;) {
+		count = range_tree_remove_some(&iommu->dmas, iova, last, dmas);
+		for (unsigned i = 0; i < count; i++) {
+			left -= ((struct vfio_dma *)dmas[i])->size;
+			free_dma(iommu, dmas[i]);
+		}
 	}
-	return behind;
 }
 
 void vfio_dma_remove_all(struct vfio_iommu *iommu)
 {
-	struct vfio_dma *dma = RB_MIN(vfio_dma_tree, &iommu->dmas);
+	struct vfio_dma *dma;
 	u64 bytes = 0;
 
-	while (dma)
-		dma = remove_run(iommu, dma, run_of(iommu, dma, UINT64_MAX), &bytes);
+	while ((dma = vfio_dma_first(iommu, 0)))
+		remove_run(iommu, dma, run_of(iommu, dma, UINT64_MAX), &bytes);
 }
 
 int vfio_dma_check_edges(struct vfio_iommu *iommu, const struct vfio_dma *dma, u64 iova, u64 last)
@@ -410,6 +387,7 @@ static bool v1_stops_at(const struct vfio_iommu *iommu, const struct vfio_dma *d
 static int unmap_range(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 iova, u64 last,
 		       const struct vfio_bitmap *bitmap, u64 *ret_bytes)
 {
+	u64 run_last;
 	int ret;
 
 	while (dma && dma->iova <= last) {
@@ -420,7 +398,9 @@ static int unmap_range(struct vfio_iommu *iommu, struct vfio_dma *dma, u64 iova,
 			if (ret)
 				return ret;
 		}
-		dma = remove_run(iommu, dma, bitmap ? dma : run_of(iommu, dma, last), ret_bytes);
+		run_last = bitmap ? vfio_dma_last(dma) : run_of(iommu, dma, last);
+		remove_run(iommu, dma, run_last, ret_bytes);
+		dma = run_last < last ? vfio_dma_first(iommu, run_last + 1) : NULL;
 	}
 	return 0;
 }
@@ -431,7 +411,7 @@ static int invalidate_range(struct vfio_iommu *iommu, struct vfio_dma *const fir
 {
 	struct vfio_dma *dma, *undo;
 
-	for (dma = first; dma && dma->iova <= last; dma = RB_NEXT(vfio_dma_tree, &iommu->dmas, dma)) {
+	for (dma = first; dma && dma->iova <= last; dma = vfio_dma_next(iommu, dma)) {
 		if (v1_stops_at(iommu, dma, iova, last))
 			break;
 		if (dma->vaddr_invalid)
@@ -443,7 +423,7 @@ static int invalidate_range(struct vfio_iommu *iommu, struct vfio_dma *const fir
 	return 0;
 
 err_undo:
-	for (undo = first; undo != dma; undo = RB_NEXT(vfio_dma_tree, &iommu->dmas, undo)) {
+	for (undo = first; undo != dma; undo = vfio_dma_next(iommu, undo)) {
 		undo->vaddr_invalid = false;
 		iommu->vaddr_invalid_count--;
 	}

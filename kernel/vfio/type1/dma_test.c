@@ -33,7 +33,6 @@ static struct vfio_iommu_group group;
 static void make_iommu(struct vfio_iommu *iommu, bool v2)
 {
 	*iommu = (struct vfio_iommu){ .v2 = v2, .dma_limit = 20, .dma_avail = 20 };
-	RB_INIT(&iommu->dmas);
 	TAILQ_INIT(&iommu->domains);
 	TAILQ_INIT(&domain.groups);
 	group.iommu_group = iommu_group_get(&t_dev[FAKE2].dev);
@@ -55,6 +54,7 @@ static void end_iommu(struct vfio_iommu *iommu)
 	iommu_domain_free(domain.domain);
 	iommu_group_put(group.iommu_group);
 	vfio_iommu_info_stale(iommu);
+	range_tree_destroy(&iommu->dmas);
 	free(iommu->ranges);
 }
 

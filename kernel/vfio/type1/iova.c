@@ -156,7 +156,7 @@ static int check_mappings(struct vfio_iommu *iommu, const struct range_list *lis
 {
 	struct vfio_dma *dma;
 
-	RB_FOREACH(dma, vfio_dma_tree, &iommu->dmas) {
+	vfio_for_each_dma(dma, iommu) {
 		if (!in_ranges(list->ranges, list->count, dma->iova, vfio_dma_last(dma)))
 			return fail(-EINVAL,
 				    "the mapping [%#llx-%#llx] lies where the new group's devices cannot reach it",

@@ -63,7 +63,6 @@ static void *type1_open(unsigned long type)
 	iommu->small_pages = param_bool(PARAM("disable_hugepages"));
 	iommu->dma_limit = param_uint(PARAM("dma_entry_limit"), DMA_ENTRY_LIMIT);
 	iommu->dma_avail = iommu->dma_limit;
-	RB_INIT(&iommu->dmas);
 	TAILQ_INIT(&iommu->domains);
 	return iommu;
 }
@@ -73,7 +72,8 @@ static void type1_release(void *iommu_data)
 {
 	struct vfio_iommu *iommu = iommu_data;
 
-	assert(TAILQ_EMPTY(&iommu->domains) && RB_EMPTY(&iommu->dmas));
+	assert(TAILQ_EMPTY(&iommu->domains) && range_tree_empty(&iommu->dmas));
+	range_tree_destroy(&iommu->dmas);
 	vfio_iommu_info_stale(iommu);
 	kfree(iommu->ranges);
 	kfree(iommu);
@@ -331,7 +331,7 @@ static void type1_show(void *iommu_data, struct show *out)
 	struct vfio_dma *dma;
 
 	show(out, "backend %s\n", iommu->v2 ? "type1v2" : "type1");
-	RB_FOREACH(dma, vfio_dma_tree, &iommu->dmas)
+	vfio_for_each_dma(dma, iommu)
 		show(out, "map 0x%llx 0x%llx %s%s 0x%llx\n", (unsigned long long)dma->iova, (unsigned long long)dma->size,
 		     dma->prot & IOMMU_READ ? "r" : "", dma->prot & IOMMU_WRITE ? "w" : "",
 		     (unsigned long long)dma->vaddr);
