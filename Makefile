@@ -17,8 +17,10 @@ conformance: all
 real-linux: all
 	tools/real-linux --setup
 	BUILD=$(abspath $(BUILD)) tests/conformance/real
+kernel-selftests: all
+	tools/kernel-selftests $(BUILD)
 install: all
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 clean:
 	rm -rf $(BUILD)
-.PHONY: all demo check bench conformance real-linux install clean
+.PHONY: all demo check bench conformance real-linux kernel-selftests install clean
