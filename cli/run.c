@@ -155,6 +155,7 @@ static int take_option(struct run_options *o, int c, char **argv)
 		return 0;
 	case 'T':
 		o->iommufd_test = true;
+		machine_iommufd_test_enable(); /* the machine that is made has its files */
 		return 0;
 	case ':':
 		return cli_error("run: %s needs a value", argv[optind - 1]);

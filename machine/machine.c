@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "kernel/base/device.h"
+#include "kernel/fs/fault_files.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommufd/iommufd.h"
 #include "kernel/lib/err.h"
@@ -82,6 +83,7 @@ static const struct module {
 	int (*init)(void);
 	void (*exit)(void);
 } modules[] = {
+	{fault_files_init, fault_files_exit},
 	{pci_bus_init, pci_bus_exit},
 	{platform_bus_init, platform_bus_exit},
 	{iommufd_init, iommufd_exit},
@@ -464,14 +466,15 @@ err_free:
 	return err;
 }
 
+/* What is built here is hardware and boot, not the call that came first: what is to fail in that fails later. */
 int machine_attach(void)
 {
 	int saved = errno, err = 0;
 
+	fault_inject_pause();
 	if (atomic_load_explicit(&attached, memory_order_acquire)) {
 		device_sync();
-		errno = saved;
-		return 0;
+		goto out;
 	}
 	mutex_lock(&lock);
 	if (!atomic_load(&attached)) {
@@ -481,6 +484,8 @@ int machine_attach(void)
 			machine_control_start(machine.dir);
 	}
 	mutex_unlock(&lock);
+out:
+	fault_inject_resume();
 	errno = saved;
 	return err;
 }

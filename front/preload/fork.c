@@ -24,6 +24,7 @@
 
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fault-inject.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
@@ -95,6 +96,7 @@ int front_kernel_elsewhere(const char *what)
 
 static void before_fork(void)
 {
+	fault_inject_before_fork();
 	was_single_threaded = __libc_single_threaded;
 	if (!elsewhere)
 		parent = sys_getpid();
@@ -121,6 +123,7 @@ static void disown(int fd)
 
 static void in_child(void)
 {
+	fault_inject_in_child();
 	if (!front_attached())
 		return;
 	for (int fd = 0; fd < front_fd_count(); fd++)

@@ -87,6 +87,12 @@ static bool is_live(const char *inside)
 	return false;
 }
 
+/* What is to fail: any process changes it, by failing; it is in memory that all share. */
+static bool is_everybodys(const char *inside)
+{
+	return !strncmp(inside, "/sys/kernel/debug/fail", 22);
+}
+
 static __attribute__((cold)) void explain_no_node(const char *name)
 {
 	const char *of = strncmp(name, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is";
@@ -119,7 +125,7 @@ static int open_inside(const struct path *p, int flags)
 	if (strncmp(p->inside, "/sys/", 5))
 		return open_with_kernel(p, flags);
 	/* A file that nobody may read says so to root too: the kernel's part knows how. */
-	if (reads_only && (st.st_mode & 0444) && !(front_attached() && is_live(p->inside)))
+	if (reads_only && (st.st_mode & 0444) && !(front_attached() && is_live(p->inside)) && !is_everybodys(p->inside))
 		return open_plain(p, flags);
 	return open_with_kernel(p, flags);
 }
@@ -184,6 +190,24 @@ static int open_pagemap(const char *path, int flags)
 	return attach_and_open(PAGEMAP_PATH, flags);
 }
 
+/* A task's fail-nth or make-it-fail.  -ENOENT: it is not that, or there is no such task. */
+static int open_fault_file(const char *path, int flags)
+{
+	char name[64];
+	int fd;
+
+	if (!path_is_fault_file(path, name, sizeof(name)))
+		return -ENOENT;
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if (flags & O_DIRECTORY)
+		return -ENOTDIR;
+	fd = front_kernel_elsewhere(path);
+	if (!fd)
+		fd = attach_and_open(name, flags);
+	return fd == -ENOSYS ? -EINVAL : fd; /* O_PATH: there is nothing that it could name */
+}
+
 /* Names that are the host's and stand for something of ours.  Return: a descriptor; -errno; -ENOENT: no such. */
 static int open_proc(const char *path, int flags)
 {
@@ -192,6 +216,8 @@ static int open_proc(const char *path, int flags)
 	if ((uintptr_t)path < PAGE_SIZE || path[0] != '/' || (path[1] != 'p' && path[1] != 'd') || !*path_machine())
 		return -ENOENT;
 	fd = path_is_status(path) ? front_open_status(path, flags) : open_pagemap(path, flags);
+	if (fd == -ENOENT)
+		fd = open_fault_file(path, flags);
 	if (fd != -ENOENT || !front_fd_count())
 		return fd;
 	fd = open_fdinfo(path, flags);
@@ -292,7 +318,8 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 		flags = flags_of_mode(mode);
 		fd = flags < 0 ? -EINVAL : open_inside(&p, flags);
 	} else {
-		fd = open_proc(path, O_RDONLY); /* none of these can be written */
+		flags = flags_of_mode(mode);
+		fd = open_proc(path, flags < 0 ? O_RDONLY : flags);
 		if (fd == -ENOENT)
 			return REAL(fopen)(p.name, mode);
 	}

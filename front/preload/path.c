@@ -12,6 +12,7 @@
  */
 #include "front/preload/path.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ static const struct owned owned[] = {
 	{ "/sys/bus/amba", false },
 	{ "/sys/class/pci_bus", false },
 	{ "/sys/kernel/iommu_groups", false },
-	{ "/sys/kernel/debug/vfio", false },
+	{ "/sys/kernel/debug", false },
 	{ "/sys/class/vfio", true },
 	{ "/sys/class/iommu", false },
 	{ "/sys/devices/virtual/vfio", true },
@@ -85,7 +86,7 @@ const char *path_machine(void)
 /* Memory files stand for our files and are named as those; nobody else names one so. */
 static bool is_our_memory(const char *name)
 {
-	return !strncmp(name, "/sys/", 5) || !strncmp(name, "/dev/", 5) || !strncmp(name, "anon_inode:", 11);
+	return !strncmp(name, "/sys/", 5) || !strncmp(name, "/dev/", 5) || !strncmp(name, "/proc/", 6) || !strncmp(name, "anon_inode:", 11);
 }
 
 size_t path_strip(char *name, size_t len)
@@ -189,6 +190,37 @@ bool path_is_status(const char *path)
 	const char *p = below_proc_self(path);
 
 	return p && !strcmp(p, "status");
+}
+
+/* "/proc/" and a number, in whose place "self" and "thread-self" may stand; what comes behind stays. */
+static int name_with_numbers(const char *path, char *ret, size_t size)
+{
+	const char *p = path + 6;
+
+	if (!strncmp(p, "self/", 5))
+		return snprintf(ret, size, "/proc/%d/%s", sys_getpid(), p + 5);
+	if (!strncmp(p, "thread-self/", 12))
+		return snprintf(ret, size, "/proc/%d/task/%d/%s", sys_getpid(), sys_gettid(), p + 12);
+	return snprintf(ret, size, "%s", path);
+}
+
+bool path_is_fault_file(const char *path, char *ret, size_t size)
+{
+	static const char *const names[] = { "/fail-nth", "/make-it-fail" };
+	size_t len = strlen(path);
+	int n;
+
+	if (!self.machine_len || strncmp(path, "/proc/", 6))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		size_t own = strlen(names[i]);
+
+		if (len <= own || strcmp(path + len - own, names[i]))
+			continue;
+		n = name_with_numbers(path, ret, size);
+		return n > 0 && (size_t)n < size;
+	}
+	return false;
 }
 
 int path_self_fd(const char *path, const char *what)
@@ -372,7 +404,14 @@ bool path_resolve(int dir_fd, const char *path, struct path *p)
 	p->dir_fd = dir_fd;
 	p->inside = NULL;
 	/* A pointer into the first page is a mistake that the system answers with EFAULT. */
-	if (!self.machine_len || (uintptr_t)path < PAGE_SIZE || !may_be_ours(dir_fd, path))
+	if (!self.machine_len || (uintptr_t)path < PAGE_SIZE)
+		return false;
+	if (path[0] == '/' && path[1] == 'p' && path_is_fault_file(path, p->buf, sizeof(p->buf) - 4)) {
+		strcpy(strrchr(p->buf, '/'), "/comm"); /* the host's file with the same owner and mode */
+		p->name = p->buf;
+		return false;
+	}
+	if (!may_be_ours(dir_fd, path))
 		return false;
 	memcpy(p->buf, self.machine, self.machine_len);
 	if (path[0] != '/') {

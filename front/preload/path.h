@@ -36,7 +36,8 @@ const char *path_machine(void);
  * path_resolve - find out whose name it is
  * Any thread, async-signal-safe.  errno is left alone.  For names that cannot be ours it costs a few
  * comparisons; @p->name is then @path.
- * Return: true if it is the machine's: @p->name is the real one, absolute.
+ * Return: true if it is the machine's: @p->name is the real one, absolute.  False else; for a task's fail-nth
+ * @p->name then is that of a file like it.
  */
 bool path_resolve(int dir_fd, const char *path, struct path *p);
 
@@ -64,5 +65,10 @@ int path_self_fd(const char *path, const char *what);
 bool path_is_pagemap(const char *path);
 /** path_is_status - the same of "/proc/self/status". */
 bool path_is_status(const char *path);
+/**
+ * path_is_fault_file - a task's fail-nth or make-it-fail, which the host's kernel need not have?
+ * @ret: the name with numbers for "self" and "thread-self": "/proc/5/task/7/fail-nth"
+ */
+bool path_is_fault_file(const char *path, char *ret, size_t size);
 
 #endif

@@ -6,6 +6,7 @@
  *	<dir>/state.d		what the kernel must remember and programs must not see
  *	<dir>/lock		held with flock() while the tree changes
  *	<dir>/state		one shared page: the generation, a counter that moves with each change, and a bell
+ *	<dir>/faults		another: what is to fail (fault_files.c)
  *
  * The idea: a real file system already knows how to hold names, links and content, and how to show
  * them to any program in any process.  So the tree *is* the state, and nothing is kept twice.
@@ -116,18 +117,22 @@ static int open_lock(int dir_fd)
 	return hide_fd(sys_openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
 }
 
-static struct kernfs_state *map_state(int dir_fd)
+static void *map_shared(int dir_fd, const char *name, size_t bytes)
 {
-	int fd = sys_openat(dir_fd, "state", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	struct kernfs_state *state;
-	int err;
+	int fd = sys_openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0644), err;
+	void *mem;
 
 	if (fd < 0)
 		return ERR_PTR(fd);
-	err = sys_ftruncate(fd, PAGE_SIZE);
-	state = err ? ERR_PTR(err) : sys_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	err = sys_ftruncate(fd, (off_t)ALIGN_UP(bytes, PAGE_SIZE));
+	mem = err ? ERR_PTR(err) : sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	sys_close(fd);
-	return state;
+	return mem;
+}
+
+void *kernfs_map_shared(const char *name, size_t bytes)
+{
+	return tree.dir_fd < 0 ? NULL : map_shared(tree.dir_fd, name, bytes);
 }
 
 int kernfs_open(const char *dir, bool create)
@@ -141,7 +146,7 @@ int kernfs_open(const char *dir, bool create)
 	dir_fd = open_dir(dir, create);
 	if (dir_fd < 0)
 		return dir_fd;
-	state = map_state(dir_fd);
+	state = map_shared(dir_fd, "state", PAGE_SIZE);
 	if (IS_ERR(state)) {
 		err = fail((int)PTR_ERR(state), "cannot map %s/state: %s", dir,
 			   strerror(-(int)PTR_ERR(state)));

@@ -44,6 +44,11 @@ struct kernfs_ops {
 	 */
 	ssize_t (*bin_read)(void *priv, void *buf, size_t len, u64 off);
 	ssize_t (*bin_write)(void *priv, const void *buf, size_t len, u64 off);
+	/*
+	 * Of debugfs and /proc: no_memory - once open, reading and writing need none, and an empty write is one (store);
+	 * no_lseek - lseek() is refused; stream - pread() and pwrite() too.
+	 */
+	bool no_memory, no_lseek, stream;
 };
 
 /**
@@ -85,6 +90,12 @@ void kernfs_generation_bump(void);
 u32 kernfs_bell(void);
 void kernfs_bell_ring(void);
 void kernfs_bell_wait(u32 heard);
+/**
+ * kernfs_map_shared - a file in the machine's directory, not seen by programs, mapped by all its processes
+ * @name: "state"; @bytes: zero at first
+ * Return: memory, the caller's to munmap(); NULL without a tree; ERR_PTR.
+ */
+void *kernfs_map_shared(const char *name, size_t bytes);
 
 /* Make nodes; parents are made as needed; in attach mode existing ones are left alone.  0 or -errno. */
 int kernfs_create_dir(const char *path);
@@ -129,6 +140,11 @@ ssize_t kernfs_readlink_name(const char *path, char *buf, size_t size);
  * Return: a file (FILE_SYSFS); NULL if the real file can answer: open that instead; ERR_PTR.
  */
 struct file *kernfs_open_attr(const char *path, unsigned int f_flags);
+/**
+ * kernfs_open_loose - open an attribute that has no place in the tree: a file of /proc
+ * @path: as kernfs_open_attr(), for the name; @priv: must outlive the file
+ */
+struct file *kernfs_open_loose(const char *path, u32 mode, const struct kernfs_ops *ops, void *priv, unsigned int f_flags);
 /**
  * kernfs_attr_flush - carry out what was written to the backing file behind our back (stdio of a
  * program writes with libc's own write): called by the front end after fflush() and on last close

@@ -21,6 +21,7 @@
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fault-inject.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
@@ -137,16 +138,34 @@ static ssize_t attr_read_bin(struct attr_file *attr, char __user *buf, size_t le
 	return n;
 }
 
+/* What Linux reads and writes without memory must not fail for want of it, nor count as if it needed some. */
+static void memory_begin(const struct attr_file *attr)
+{
+	if (attr->node->ops->no_memory)
+		fault_inject_pause();
+}
+
+static void memory_end(const struct attr_file *attr)
+{
+	if (attr->node->ops->no_memory)
+		fault_inject_resume();
+}
+
 static ssize_t attr_read(struct file *file, char __user *buf, size_t len, u64 *pos)
 {
 	struct attr_file *attr = file->private_data;
+	ssize_t n;
 
 	if ((file->f_flags & O_ACCMODE) == O_WRONLY)
 		return fail(-EBADF, "/%s was opened for writing only", attr->node->path);
 	if (!len)
 		return 0;
-	if (!is_bin(attr->node))
-		return attr_read_text(attr, buf, len, pos);
+	if (!is_bin(attr->node)) {
+		memory_begin(attr);
+		n = attr_read_text(attr, buf, len, pos);
+		memory_end(attr);
+		return n;
+	}
 	if (!attr->node->ops->bin_read)
 		return fail(-EIO, "/%s cannot be read", attr->node->path);
 	return attr_read_bin(attr, buf, len, pos);
@@ -199,14 +218,18 @@ static ssize_t attr_write_text(struct attr_file *attr, const char __user *buf, s
 static ssize_t attr_write(struct file *file, const char __user *buf, size_t len, u64 *pos)
 {
 	struct attr_file *attr = file->private_data;
+	ssize_t n;
 
 	if ((file->f_flags & O_ACCMODE) == O_RDONLY)
 		return fail(-EBADF, "/%s was opened for reading only", attr->node->path);
-	if (!len)
+	if (!len && !attr->node->ops->no_memory)
 		return 0;
 	if (attr->node->ops->bin_write)
 		return attr_write_bin(attr, buf, len, pos);
-	return attr_write_text(attr, buf, len, pos);
+	memory_begin(attr);
+	n = attr_write_text(attr, buf, len, pos);
+	memory_end(attr);
+	return n;
 }
 
 /* ---- what stdio wrote ---------------------------------------------------------------------- */
@@ -315,7 +338,9 @@ static int attr_flush(struct attr_file *attr, int fd)
 
 	if (atomic_flag_test_and_set(&attr->flushing))
 		return 0;
+	memory_begin(attr);
 	err = flush_changes(attr, fd);
+	memory_end(attr);
 	atomic_flag_clear(&attr->flushing);
 	return err;
 }
@@ -329,12 +354,20 @@ static void attr_release(struct file *file)
 	attr_free(attr);
 }
 
-static const struct file_operations attr_fops = {
-	.kind = FILE_SYSFS,
-	.release = attr_release,
-	.read = attr_read,
-	.write = attr_write,
-};
+static s64 no_lseek(struct file *file, s64 off, int whence)
+{
+	return fail(-ESPIPE, "%s has no position that could be moved", file->path);
+}
+
+#define ATTR_FOPS .kind = FILE_SYSFS, .release = attr_release, .read = attr_read, .write = attr_write
+static const struct file_operations attr_fops = { ATTR_FOPS };
+static const struct file_operations attr_no_lseek_fops = { ATTR_FOPS, .lseek = no_lseek };
+static const struct file_operations attr_stream_fops = { ATTR_FOPS, .lseek = no_lseek, .stream = true };
+
+static const struct file_operations *fops_of(const struct kernfs_ops *ops)
+{
+	return ops->stream ? &attr_stream_fops : ops->no_lseek ? &attr_no_lseek_fops : &attr_fops;
+}
 
 /* No call of the door is under way here, so the reason is printed here. */
 static void explain_flush(const struct attr_file *attr, int err)
@@ -351,7 +384,7 @@ int kernfs_attr_flush(struct file *file)
 {
 	int err;
 
-	if (file->f_op != &attr_fops || (file->f_flags & O_ACCMODE) == O_RDONLY || file->backing_fd < 0)
+	if (file->f_op->write != attr_write || (file->f_flags & O_ACCMODE) == O_RDONLY || file->backing_fd < 0)
 		return 0;
 	explain_begin();
 	err = attr_flush(file->private_data, file->backing_fd);
@@ -419,7 +452,7 @@ static struct file *attr_open(struct kernfs_node *node, unsigned int f_flags)
 		return ERR_PTR(fd);
 	}
 	snprintf(path, sizeof(path), "/%s", node->path);
-	file = file_alloc(&attr_fops, attr, path, f_flags);
+	file = file_alloc(fops_of(node->ops), attr, path, f_flags);
 	if (!file) {
 		sys_close(fd);
 		attr_free(attr);
@@ -497,4 +530,18 @@ struct file *kernfs_open_attr(const char *path, unsigned int f_flags)
 		return NULL; /* the real file says it all */
 	}
 	return attr_open(node, f_flags);
+}
+
+struct file *kernfs_open_loose(const char *path, u32 mode, const struct kernfs_ops *ops, void *priv, unsigned int f_flags)
+{
+	struct kernfs_node *node = kernfs_node_loose(path, mode, 0, ops, priv);
+	int err;
+
+	if (!node)
+		return ERR_PTR(fail(-ENOMEM, "no memory to open /%s", path));
+	err = check_open(node, f_flags);
+	if (!err)
+		return attr_open(node, f_flags);
+	kernfs_node_put(node);
+	return ERR_PTR(err);
 }

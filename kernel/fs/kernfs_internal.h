@@ -33,6 +33,8 @@ extern struct mutex kernfs_node_lock; /* LOCK_KERNFS; nothing is taken under it 
 /* ---- kernfs_node.c ---- */
 /** kernfs_node_add - enlist operations; replaces those that @path had.  0; -ENOMEM. */
 int kernfs_node_add(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv);
+/** kernfs_node_loose - one that is in no table, with the caller's reference; NULL: no memory. */
+struct kernfs_node *kernfs_node_loose(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv);
 /** kernfs_node_del - forget @path and all below it; waits as kernfs.h says. */
 void kernfs_node_del(const char *path);
 /** kernfs_node_get - with a reference; NULL. */

@@ -55,21 +55,30 @@ static void node_retire(struct kernfs_node *node)
 	kernfs_node_put(node);
 }
 
-int kernfs_node_add(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv)
+struct kernfs_node *kernfs_node_loose(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv)
 {
-	struct kernfs_node *node = kzalloc(sizeof(*node)), *old;
+	struct kernfs_node *node = kzalloc(sizeof(*node));
 
 	if (node)
 		node->path = kstrdup(path);
 	if (!node || !node->path) {
 		kfree(node);
-		return fail(-ENOMEM, "no memory for attribute %s", path);
+		return NULL;
 	}
 	node->mode = mode;
 	node->bin_size = bin_size;
 	node->ops = ops;
 	node->priv = priv;
 	atomic_init(&node->refs, 1);
+	return node;
+}
+
+int kernfs_node_add(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv)
+{
+	struct kernfs_node *node = kernfs_node_loose(path, mode, bin_size, ops, priv), *old;
+
+	if (!node)
+		return fail(-ENOMEM, "no memory for attribute %s", path);
 	mutex_lock(&kernfs_node_lock);
 	old = RB_FIND(kernfs_node_tree, &nodes, node);
 	if (old)

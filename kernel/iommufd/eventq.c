@@ -451,7 +451,7 @@ static void queue_locked(struct iommufd_veventq *veventq, struct iommufd_vevent 
 
 void iommufd_veventq_push(struct iommufd_veventq *veventq, const void *data, u32 data_len)
 {
-	struct iommufd_vevent *event = kzalloc(sizeof(*event));
+	struct iommufd_vevent *event = kzalloc_atomic(sizeof(*event));
 
 	assert(data_len <= VEVENT_DATA_MAX);
 	if (event) {

@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 
 #include "kernel/fs/chrdev.h"
+#include "kernel/fs/fault_files.h"
 #include "kernel/fs/file.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/iommufd/eventq.h"
@@ -181,6 +182,8 @@ struct iommufd_object *iommufd_get_object(struct iommufd_ctx *ictx, u32 id, enum
 	struct iommufd_object *obj;
 	bool found;
 
+	if (iommufd_should_fail())
+		return ERR_PTR(-ENOENT);
 	mutex_lock(&ictx->objects_lock);
 	obj = slot_locked(ictx, id);
 	found = obj && obj != OBJECT_RESERVED;
@@ -803,6 +806,8 @@ int iommufd_init(void)
 {
 	int ret = add_sysfs();
 
+	if (!ret && iommufd_test_enabled())
+		ret = fault_create_debugfs_attr(FAULT_IOMMUFD);
 	iommufd_cdev.rdev = makedev(IOMMUFD_MAJOR, IOMMUFD_MINOR);
 	return ret ? ret : cdev_add(&iommufd_cdev, true);
 }

@@ -30,6 +30,7 @@
 #include "kernel/fs/file.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommufd/io_pagetable.h"
+#include "kernel/iommufd/selftest.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
@@ -335,7 +336,10 @@ static int charge_and_pin(struct iopt_pages *pages, u64 uva, u64 len, phys_addr_
 
 	if (ret)
 		return ret;
-	ret = mm_pin(pages->source_mm, uva, len, pages->writable && (!pages->file_map || pages->file_writable), ret_phys);
+	if (iommufd_should_fail())
+		ret = -EFAULT;
+	else
+		ret = mm_pin(pages->source_mm, uva, len, pages->writable && (!pages->file_map || pages->file_writable), ret_phys);
 	if (!ret)
 		return 0;
 	locked_vm_uncharge(pages->account_mm, pages->account, len >> PAGE_SHIFT);

@@ -19,6 +19,7 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fault-inject.h"
 #include "kernel/mm/mm.h"
 
 typedef unsigned long long ull;
@@ -41,6 +42,11 @@ void iommufd_test_enable(void)
 bool iommufd_test_enabled(void)
 {
 	return enabled;
+}
+
+bool iommufd_should_fail(void)
+{
+	return enabled && should_fail(FAULT_IOMMUFD, 1);
 }
 
 /* ---- mock devices ---- */

@@ -6,6 +6,8 @@
 #include "kernel/iommufd/iommufd_private.h"
 
 bool iommufd_test_enabled(void);
+/** iommufd_should_fail - a point of fail_iommufd, whose reason is given; false without the test ioctl */
+bool iommufd_should_fail(void);
 /** iommufd_selftest_is_mock_dev - it belongs to an object of its context, and must not keep that open. */
 bool iommufd_selftest_is_mock_dev(struct device *dev);
 void iommufd_selftest_destroy(struct iommufd_object *obj);

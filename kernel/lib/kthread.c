@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fault-inject.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/lib/types.h"
@@ -36,6 +37,7 @@ static void *kthread_main(void *arg)
 {
 	struct kthread_start start = *(struct kthread_start *)arg;
 
+	fault_inject_kthread();
 	kfree(arg);
 	(void)sys_prctl(PR_SET_NAME, (unsigned long)start.name, 0, 0);
 	return start.run(start.arg);

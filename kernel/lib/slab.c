@@ -1,11 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* slab.c - see slab.h. */
+/*
+ * slab.c - see slab.h.  Each allocation is a fault point, of the slab's or of pages' as its size says.
+ */
 #include "kernel/lib/slab.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/lib/fault-inject.h"
 #include "kernel/lib/types.h"
+
+static unsigned order_of(size_t size)
+{
+	return size <= PAGE_SIZE ? 0 : 64u - (unsigned)__builtin_clzll((size - 1) >> PAGE_SHIFT);
+}
+
+static bool kmalloc_fails(size_t size)
+{
+	return size > KMALLOC_MAX_CACHE_SIZE ? should_fail_alloc_page(order_of(size), false) : should_failslab(size, true);
+}
+
+/* What cannot be had in a row is had page by page. */
+static bool kvmalloc_fails(size_t size)
+{
+	return kmalloc_fails(size) && (size <= KMALLOC_MAX_CACHE_SIZE || should_fail_alloc_page(0, true));
+}
 
 void kfree(const void *ptr)
 {
@@ -24,22 +43,29 @@ void free_pages_exact(const void *pages)
 
 void *kmalloc(size_t size)
 {
-	return malloc(size);
+	return kmalloc_fails(size) ? NULL : malloc(size);
 }
 
 void *kzalloc(size_t size)
 {
-	return calloc(1, size);
+	return kmalloc_fails(size) ? NULL : calloc(1, size);
+}
+
+void *kzalloc_atomic(size_t size)
+{
+	return should_failslab(size, false) ? NULL : calloc(1, size);
 }
 
 void *kcalloc(size_t count, size_t size)
 {
-	return calloc(count, size);
+	size_t bytes;
+
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : kzalloc(bytes);
 }
 
 void *krealloc(void *old, size_t size)
 {
-	return realloc(old, size);
+	return kmalloc_fails(size) ? NULL : realloc(old, size);
 }
 
 void *krealloc_array(void *old, size_t count, size_t size)
@@ -68,22 +94,34 @@ char *kstrdup(const char *text)
 
 void *kvmalloc(size_t size)
 {
-	return malloc(size);
+	return kvmalloc_fails(size) ? NULL : malloc(size);
 }
 
 void *kvzalloc(size_t size)
 {
-	return calloc(1, size);
+	return kvmalloc_fails(size) ? NULL : calloc(1, size);
 }
 
 void *kvcalloc(size_t count, size_t size)
 {
-	return calloc(count, size);
+	size_t bytes;
+
+	return __builtin_mul_overflow(count, size, &bytes) ? NULL : kvzalloc(bytes);
+}
+
+void *pages_reserve(size_t size)
+{
+	return aligned_alloc(size, size);
+}
+
+bool page_alloc_fails(void)
+{
+	return should_fail_alloc_page(0, false);
 }
 
 void *alloc_pages_exact(size_t size)
 {
-	return aligned_alloc(size, size);
+	return should_fail_alloc_page(order_of(size), false) ? NULL : pages_reserve(size);
 }
 
 void *get_zeroed_page(void)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "kernel/fs/chrdev.h"
+#include "kernel/fs/fault_files.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/fs/pagemap.h"
 #include "kernel/lib/err.h"
@@ -127,7 +128,7 @@ static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 	} else if (!strcmp(path, PAGEMAP_PATH)) {
 		file = pagemap_open(flags);
 	} else {
-		return -ENOSYS;
+		file = fault_proc_open(path, flags);
 	}
 	if (!file)
 		return -ENOSYS;

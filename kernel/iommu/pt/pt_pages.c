@@ -19,7 +19,7 @@
 
 static struct pt_chunk *chunk_alloc(void)
 {
-	struct pt_chunk *chunk = alloc_pages_exact(PT_CHUNK_BYTES);
+	struct pt_chunk *chunk = pages_reserve(PT_CHUNK_BYTES);
 
 	if (!chunk)
 		return NULL;
@@ -54,6 +54,8 @@ struct pt_page *pt_page_alloc(struct pt_pool *pool, unsigned level)
 	struct pt_chunk *chunk = TAILQ_FIRST(&pool->with_room);
 	struct pt_page *page;
 
+	if (page_alloc_fails())
+		return NULL;
 	if (!chunk) {
 		chunk = chunk_alloc();
 		if (!chunk)
