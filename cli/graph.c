@@ -91,26 +91,43 @@ static void draw_groups(FILE *out, const struct scene *scene)
 			draw_device(out, scene, &scene->devices[i]);
 }
 
-static void draw_bus(FILE *out, const struct scene *scene)
+/* Where a device's DMA and register accesses go. */
+static void draw_bus(FILE *out, const struct scene *scene, const char *bus, const char *label)
 {
-	fputs("  root [shape=box, fillcolor=\"#d8d8e8\", width=4, label=\"", out);
-	if (*scene->iommu) {
-		fputs("IOMMU ", out);
-		text(out, scene->iommu);
-		fputs("\\n", out);
-	}
-	fputs("PCI bus 0000:00\"];\n", out);
+	bool any = false;
+
+	for (unsigned i = 0; i < scene->nr_devices; i++)
+		any |= !strcmp(scene->devices[i].bus, bus);
+	if (!any)
+		return;
+	fprintf(out, "  bus_%s [shape=box, fillcolor=\"#d8d8e8\", width=4, label=\"%s\"];\n", bus, label);
+	if (*scene->iommu)
+		fprintf(out, "  iommu -> bus_%s [dir=none, color=\"#666688\"];\n", bus);
 	for (unsigned i = 0; i < scene->nr_devices; i++) {
 		const struct scene_device *dev = &scene->devices[i];
 
+		if (strcmp(dev->bus, bus))
+			continue;
 		if (dev->is_port)
 			fprintf(out, "  \"%s\" [shape=box, style=\"filled\", fillcolor=\"#e6e6f2\", fontsize=9, label=\"%s\\nroot port\"];\n",
 				dev->name, dev->name);
 		if (*dev->parent)
 			fprintf(out, "  \"%s\" -> \"%s\" [dir=none, color=\"#666688\"];\n", dev->parent, dev->name);
 		else
-			fprintf(out, "  root -> \"%s\" [dir=none, color=\"#666688\"];\n", dev->name);
+			fprintf(out, "  bus_%s -> \"%s\" [dir=none, color=\"#666688\"];\n", bus, dev->name);
 	}
+}
+
+static void draw_buses(FILE *out, const struct scene *scene)
+{
+	if (*scene->iommu) {
+		fputs("  iommu [shape=box, fillcolor=\"#c8c8e0\", width=4, label=\"IOMMU ", out);
+		text(out, scene->iommu);
+		fputs("\"];\n", out);
+	}
+	draw_bus(out, scene, "pci", "PCI bus 0000:00");
+	draw_bus(out, scene, "platform", "platform bus");
+	draw_bus(out, scene, "amba", "AMBA bus");
 }
 
 static const struct scene_device *first_of_group(const struct scene *scene, int group)
@@ -137,10 +154,89 @@ static void draw_space(FILE *out, const struct scene_space *space, const char *n
 		fputs("nothing mapped\"];\n", out);
 }
 
-/* Groups are joined to containers; a device that is open, and in no container, to its program. */
+/* The box of an iommufd's object with that number: an IOAS is a space. */
+static void object_node(const struct scene_process *p, unsigned n, int fd, unsigned id, char *ret, size_t size)
+{
+	for (unsigned i = 0; i < p->nr_spaces; i++)
+		if (p->spaces[i].fd == fd && p->spaces[i].ioas >= 0 && (unsigned)p->spaces[i].ioas == id) {
+			snprintf(ret, size, "space%u_%u", n, i);
+			return;
+		}
+	snprintf(ret, size, "object%u_%u_%u", n, (unsigned)fd, id);
+}
+
+static bool has_object(const struct scene_process *p, int fd, unsigned id)
+{
+	for (unsigned i = 0; i < p->nr_spaces; i++)
+		if (p->spaces[i].fd == fd && p->spaces[i].ioas >= 0 && (unsigned)p->spaces[i].ioas == id)
+			return true;
+	for (unsigned i = 0; i < p->nr_objects; i++)
+		if (p->objects[i].fd == fd && p->objects[i].id == id)
+			return true;
+	return false;
+}
+
+/* "HWPT 4\npaging\nautomatic"; devices stand on their bus. */
+static void draw_object(FILE *out, const struct scene_process *p, unsigned n, const struct scene_object *object)
+{
+	char node[48], parent[48], line[sizeof(object->text)];
+	const char *rest = object->text + strcspn(object->text, ",");
+
+	object_node(p, n, object->fd, object->id, node, sizeof(node));
+	snprintf(line, sizeof(line), "%.*s", (int)(rest - object->text), object->text);
+	fprintf(out, "    %s [fillcolor=\"#fdf3d8\", fontsize=9, label=\"", node);
+	text(out, line);
+	fprintf(out, " %u", object->id);
+	while (*rest == ',') {
+		rest += 1 + (rest[1] == ' ');
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(rest, ","), rest);
+		fputs("\\n", out);
+		text(out, line);
+		rest += strcspn(rest, ",");
+	}
+	fputs("\"];\n", out);
+	if (!object->parent || !has_object(p, object->fd, object->parent))
+		return;
+	object_node(p, n, object->fd, object->parent, parent, sizeof(parent));
+	fprintf(out, "    %s -> %s [dir=none, color=\"#4a78b0\"];\n", node, parent);
+}
+
+/* A device to the page table that it is attached to. */
+static void draw_attached(FILE *out, const struct scene *scene, const struct scene_process *p, unsigned n)
+{
+	char node[48];
+
+	for (unsigned i = 0; i < p->nr_attached; i++) {
+		const struct scene_attach *at = &p->attached[i];
+
+		for (unsigned j = 0; j < p->nr_objects; j++) {
+			const struct scene_object *object = &p->objects[j];
+
+			if (object->fd != at->fd || object->id != at->object || !scene_find((struct scene *)scene, object->device) ||
+			    !has_object(p, at->fd, at->hwpt))
+				continue;
+			object_node(p, n, at->fd, at->hwpt, node, sizeof(node));
+			fprintf(out, "  \"%s\" -> %s [penwidth=2, color=\"#4a78b0\", dir=back", object->device, node);
+			if (at->pasid)
+				fprintf(out, ", label=\"PASID %u\", fontsize=9, " FONT, at->pasid);
+			fputs("];\n", out);
+		}
+	}
+}
+
+static bool in_container(const struct scene_process *p, const struct scene_device *dev)
+{
+	for (unsigned i = 0; i < p->nr_spaces; i++)
+		for (unsigned g = 0; g < p->spaces[i].nr_groups; g++)
+			if (p->spaces[i].groups[g] == dev->group)
+				return true;
+	return false;
+}
+
+/* Groups are joined to containers, devices to what they are attached to; one that is only open, to its program. */
 static void draw_process(FILE *out, const struct scene *scene, const struct scene_process *p, unsigned n)
 {
-	char node[32];
+	char node[48];
 
 	fprintf(out, "  subgraph cluster_process%u {\n    label=\"", n);
 	text(out, p->name);
@@ -151,7 +247,10 @@ static void draw_process(FILE *out, const struct scene *scene, const struct scen
 		draw_space(out, &p->spaces[i], node);
 	}
 	if (!p->nr_spaces)
-		fprintf(out, "    space%u_0 [fillcolor=\"#ffffff\", label=\"no container\"];\n", n);
+		fprintf(out, "    space%u_0 [fillcolor=\"#ffffff\", label=\"%s\"];\n", n, p->nr_objects ? "no IOAS" : "no container");
+	for (unsigned i = 0; i < p->nr_objects; i++)
+		if (!*p->objects[i].device)
+			draw_object(out, p, n, &p->objects[i]);
 	fputs("  }\n", out);
 	for (unsigned i = 0; i < p->nr_spaces; i++)
 		for (unsigned g = 0; g < p->spaces[i].nr_groups; g++) {
@@ -161,10 +260,11 @@ static void draw_process(FILE *out, const struct scene *scene, const struct scen
 				fprintf(out, "  \"%s\" -> space%u_%u [ltail=cluster_group%d, penwidth=2, color=\"#4a78b0\", dir=back];\n",
 					dev->name, n, i, p->spaces[i].groups[g]);
 		}
+	draw_attached(out, scene, p, n);
 	for (unsigned i = 0; i < p->nr_devices; i++) {
 		const struct scene_device *dev = scene_find((struct scene *)scene, p->devices[i].device);
 
-		if (dev && (!p->nr_spaces || p->spaces[0].ioas >= 0))
+		if (dev && !in_container(p, dev) && !scene_is_attached(p, dev->name))
 			fprintf(out, "  \"%s\" -> space%u_0 [style=dashed, color=\"#4a78b0\", dir=back, label=\"fd %d\", fontsize=9, " FONT "];\n",
 				dev->name, n, p->devices[i].fd);
 	}
@@ -174,7 +274,7 @@ static void draw(FILE *out, const struct scene *scene)
 {
 	fputs("digraph machine {\n  rankdir=BT; compound=true; nodesep=0.35; ranksep=0.75; bgcolor=white;\n"
 	      "  node [shape=box, style=\"rounded,filled\", fillcolor=white, " FONT ", fontsize=10];\n", out);
-	draw_bus(out, scene);
+	draw_buses(out, scene);
 	draw_groups(out, scene);
 	for (unsigned i = 0; i < scene->nr_processes; i++)
 		draw_process(out, scene, &scene->processes[i], i);

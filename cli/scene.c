@@ -23,6 +23,7 @@
 #define MAX_DEVICES 512u
 #define MAX_SPACES 256u
 #define MAX_MAPS 1000000u
+#define MAX_OBJECTS 4096u
 #define MAX_PROCESSES 256u
 
 /* One more element of an array, zeroed; NULL if there are @max or memory is short. */
@@ -86,7 +87,7 @@ static void read_link_name(const char *dir, const char *name, char *ret, size_t 
 	set(ret, size, slash ? slash + 1 : link, strlen(slash ? slash + 1 : link));
 }
 
-static void read_device(struct scene *scene, const char *bus_dir, const char *name)
+static void read_device(struct scene *scene, const char *bus, const char *bus_dir, const char *name)
 {
 	struct scene_device *dev = one_more(&scene->devices, &scene->nr_devices, sizeof(*dev), MAX_DEVICES);
 	char dir[PATH_MAX], real[PATH_MAX], text[64], device[64], *slash;
@@ -94,6 +95,7 @@ static void read_device(struct scene *scene, const char *bus_dir, const char *na
 	if (!dev)
 		return;
 	SET(dev->name, name);
+	dev->bus = bus;
 	dev->group = -1;
 	if ((size_t)snprintf(dir, sizeof(dir), "%s/%s", bus_dir, name) >= sizeof(dir))
 		return;
@@ -127,7 +129,7 @@ static void read_bus(struct scene *scene, const char *machine, const char *bus)
 	n = scandir(dir, &names, NULL, alphasort);
 	for (int i = 0; i < n; i++) {
 		if (names[i]->d_name[0] != '.')
-			read_device(scene, dir, names[i]->d_name);
+			read_device(scene, bus, dir, names[i]->d_name);
 		free(names[i]);
 	}
 	if (n >= 0)
@@ -230,6 +232,40 @@ static struct scene_space *told_space(struct told *t, int ioas)
 	return space;
 }
 
+static struct scene_object *find_object(struct scene_process *p, int fd, unsigned id)
+{
+	for (unsigned i = p->nr_objects; i-- > 0;) /* the newest is most asked for */
+		if (p->objects[i].fd == fd && p->objects[i].id == id)
+			return &p->objects[i];
+	return NULL;
+}
+
+/* "object 3 2 HWPT, paging", "bound 1 0000:01:00.0", "attach 1 7 3" */
+static bool told_object(struct told *t, const char *line)
+{
+	struct scene_process *p = t->process;
+	struct scene_object object = { .fd = t->fd }, *to;
+	struct scene_attach attach = { .fd = t->fd }, *at;
+
+	if (sscanf(line, "object %u %u %127[^\n]", &object.id, &object.parent, object.text) == 3) {
+		to = one_more(&p->objects, &p->nr_objects, sizeof(*to), MAX_OBJECTS);
+		if (to)
+			*to = object;
+		t->space = NULL;
+	} else if (sscanf(line, "bound %u %47s", &object.id, object.device) == 2) {
+		to = find_object(p, t->fd, object.id);
+		if (to)
+			SET(to->device, object.device);
+	} else if (sscanf(line, "attach %u %u %u", &attach.object, &attach.pasid, &attach.hwpt) == 3) {
+		at = one_more(&p->attached, &p->nr_attached, sizeof(*at), MAX_OBJECTS);
+		if (at)
+			*at = attach;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static void told_line(struct told *t, const char *line)
 {
 	struct scene_device *dev;
@@ -244,6 +280,8 @@ static void told_line(struct told *t, const char *line)
 		t->space = told_space(t, -1);
 	} else if (sscanf(line, "backend %15s", word) == 1 && t->space) {
 		SET(t->space->backend, word);
+	} else if (told_object(t, line)) {
+		return;
 	} else if (sscanf(line, "ioas %d", &number) == 1) {
 		t->space = told_space(t, number);
 	} else if ((sscanf(line, "group %d", &number) == 1 || sscanf(line, "group noiommu-%d", &number) == 1) && t->space) {
@@ -303,6 +341,19 @@ struct scene_device *scene_find(struct scene *scene, const char *name)
 	return NULL;
 }
 
+bool scene_is_attached(const struct scene_process *p, const char *device)
+{
+	for (unsigned i = 0; i < p->nr_attached; i++) {
+		const struct scene_attach *at = &p->attached[i];
+
+		for (unsigned j = 0; j < p->nr_objects; j++)
+			if (p->objects[j].fd == at->fd && p->objects[j].id == at->object &&
+			    !strcmp(p->objects[j].device, device))
+				return true;
+	}
+	return false;
+}
+
 void scene_free(struct scene *scene)
 {
 	if (!scene)
@@ -316,6 +367,8 @@ void scene_free(struct scene *scene)
 		}
 		free(p->spaces);
 		free(p->devices);
+		free(p->objects);
+		free(p->attached);
 	}
 	free(scene->processes);
 	free(scene->devices);

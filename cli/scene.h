@@ -15,6 +15,7 @@
 
 struct scene_device {
 	char name[SCENE_NAME];	  /* "0000:01:00.0" */
+	const char *bus;	  /* "pci", "platform", "amba" */
 	char parent[SCENE_NAME];  /* the port it sits behind; "" on the root bus, or none */
 	char model[SCENE_NAME];	  /* as machine.ini has it, a plugin without its folder; "" removed since */
 	char ids[SCENE_NAME];	  /* "1234:11e8"; "" of a platform device */
@@ -42,6 +43,21 @@ struct scene_space {
 	unsigned long long bytes;
 };
 
+/* What an iommufd has besides IOASes: devices, page tables, queues, virtual IOMMUs. */
+struct scene_object {
+	int fd;
+	unsigned id, parent;	/* parent: the object that it hangs from, perhaps an IOAS; 0 none */
+	char text[128];		/* "HWPT, paging, automatic" */
+	char device[SCENE_NAME]; /* which one it is; "" it is none */
+	bool seen;		/* tree.c's */
+};
+
+/* A device of an iommufd is attached to a page table. */
+struct scene_attach {
+	int fd;
+	unsigned object, pasid, hwpt; /* pasid 0: the device itself */
+};
+
 struct scene_open {
 	int fd;
 	char device[SCENE_NAME];
@@ -54,6 +70,10 @@ struct scene_process {
 	unsigned nr_spaces;
 	struct scene_open *devices;
 	unsigned nr_devices;
+	struct scene_object *objects;
+	unsigned nr_objects;
+	struct scene_attach *attached;
+	unsigned nr_attached;
 	bool cut;		/* there was more than it could tell */
 };
 
@@ -72,6 +92,8 @@ struct scene {
 struct scene *scene_read(const char *dir);
 void scene_free(struct scene *scene);
 struct scene_device *scene_find(struct scene *scene, const char *name);
+/** scene_is_attached - is @device, by an iommufd of @p, attached to something? */
+bool scene_is_attached(const struct scene_process *p, const char *device);
 
 /**
  * scene_of_options - what a subcommand shows: --machine DIR, or a machine made from -d, -m and --iommu

@@ -15,6 +15,7 @@
  *	ioas.c		ioctls of an I/O address space
  *	io_pagetable.c	what is mapped where in one
  *	pages.c		the memory behind it
+ *	show.c		what there is, as text
  *
  * Locks, outermost first: ioas->mutex, iopt->lock, pages->lock, ictx->objects_lock.
  */
@@ -31,6 +32,7 @@
 #include "kernel/lib/mutex.h"
 #include "kernel/lib/types.h"
 
+struct show;
 struct vm_area;
 
 /* ---- objects (main.c) ---- */
@@ -176,6 +178,9 @@ void *iommufd_object_alloc_ucmd_size(struct iommufd_ucmd *ucmd, size_t size, enu
 #define iommufd_object_alloc_ucmd(ucmd_, ptr_, type_) \
 	((__typeof__(ptr_))iommufd_object_alloc_ucmd_size(ucmd_, sizeof(*(ptr_)) + \
 		0 * sizeof(char[offsetof(__typeof__(*(ptr_)), obj) == 0 ? 1 : -1]), type_))
+
+/** iommufd_show - file_operations.show (show.c) */
+void iommufd_show(struct file *file, struct show *out);
 
 /* ---- memory that an object offers for mmap() of the iommufd (main.c) ---- */
 

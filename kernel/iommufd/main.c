@@ -31,7 +31,6 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
-#include "kernel/lib/show.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
@@ -662,37 +661,6 @@ static void iommufd_release(struct file *file)
 
 	destroy_all(ictx);
 	ctx_free(ictx);
-}
-
-static void show_ioas(struct iommufd_ioas *ioas, struct show *out)
-{
-	struct iopt_area *area;
-
-	show(out, "ioas %u\n", ioas->obj.id);
-	mutex_lock(&ioas->iopt.lock);
-	iopt_for_each_area(area, &ioas->iopt)
-		show(out, "map 0x%llx 0x%llx %s%s\n", (unsigned long long)area->iova,
-		     (unsigned long long)iopt_area_length(area), area->prot & IOMMU_READ ? "r" : "",
-		     area->prot & IOMMU_WRITE ? "w" : "");
-	mutex_unlock(&ioas->iopt.lock);
-}
-
-static void iommufd_show(struct file *file, struct show *out)
-{
-	struct iommufd_ctx *ictx = file->private_data;
-	struct iommufd_object *obj;
-	u32 nr_slots;
-
-	mutex_lock(&ictx->objects_lock);
-	nr_slots = ictx->nr_slots;
-	mutex_unlock(&ictx->objects_lock);
-	for (u32 id = 1; id <= nr_slots && !out->cut; id++) {
-		obj = iommufd_get_object(ictx, id, IOMMUFD_OBJ_IOAS);
-		if (IS_ERR(obj))
-			continue;
-		show_ioas(to_ioas(obj), out);
-		iommufd_put_object(ictx, obj);
-	}
 }
 
 static const struct file_operations iommufd_fops = {

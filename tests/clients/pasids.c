@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pasids.c - usage: pasids amd|intel.  Page requests and PASIDs from end to end: a device that asks for pages, and a
+ * pasids.c - usage: pasids amd|intel [hold].  Page requests and PASIDs from end to end: a device that asks for pages, and a
  * program that serves it by a fault queue of iommufd.  Run on a machine with one pcitest, behind a unit with
  * all features.
  *
@@ -8,6 +8,8 @@
  *	PASIDs			tables of their own, page requests that carry one
  *	shared addresses	tables of the program's own above the kernel's (nested): the device works with PASID 7
  *				and the program's own pointers
+ *
+ * hold: have one of each object, a page request that waits, say "ready" and wait for a signal.
  */
 #include <linux/iommufd.h>
 #include <poll.h>
@@ -518,16 +520,51 @@ static void test_unknown_flags(uint32_t parent)
 	gives(ioctl(iommufd, IOMMU_HWPT_ALLOC, &a), EOPNOTSUPP);
 }
 
+static uint32_t viommu_alloc(uint32_t parent)
+{
+	struct iommu_viommu_alloc alloc = { .size = sizeof(alloc), .type = 1, .dev_id = dev_id, .hwpt_id = parent };
+	struct iommu_vdevice_alloc vdevice = { .size = sizeof(vdevice), .dev_id = dev_id, .virt_id = 0x42 };
+	struct iommu_veventq_alloc queue = { .size = sizeof(queue), .type = 1, .veventq_depth = 8 };
+
+	ok(!ioctl(iommufd, IOMMU_VIOMMU_ALLOC, &alloc));
+	vdevice.viommu_id = queue.viommu_id = alloc.out_viommu_id;
+	ok(!ioctl(iommufd, IOMMU_VDEVICE_ALLOC, &vdevice) && !ioctl(iommufd, IOMMU_VEVENTQ_ALLOC, &queue));
+	return alloc.out_viommu_id;
+}
+
+static void hold(void)
+{
+	uint32_t ioas = alloc_ioas(), parent = alloc_hwpt(ioas, IOMMU_HWPT_ALLOC_NEST_PARENT, 0, NULL, 0);
+	struct pollfd p = { .fd = faults, .events = POLLIN };
+	uint64_t *table = table_new();
+	uint32_t nested;
+
+	map(ioas, mem, (uintptr_t)mem, MEM_PAGES);
+	if (!amd)
+		parent = alloc_hwpt(ioas, IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_PASID, 0, NULL, 0);
+	nested = nested_alloc(amd ? viommu_alloc(parent) : parent, table, 0);
+	nested_attach(parent, nested);
+	copy_begin(PASID, DEMAND, (uintptr_t)mem, (uintptr_t)mem, 64);
+	ok(poll(&p, 1, 10000) == 1);
+	puts("ready");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t ioas, rid;
 
-	ok(argc == 2);
+	ok(argc >= 2);
 	amd = !strcmp(argv[1], "amd");
 	mem = mmap(NULL, MEM_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ok(mem != MAP_FAILED);
 	open_device();
 	alloc_faults();
+	if (argc > 2) {
+		hold();
+		return 0;
+	}
 	test_info();
 	ioas = alloc_ioas();
 	rid = alloc_hwpt(ioas, IOMMU_HWPT_ALLOC_PASID | IOMMU_HWPT_FAULT_ID_VALID, 0, NULL, 0);
