@@ -89,13 +89,17 @@ EXPORT char *get_current_dir_name(void)
 static ssize_t link_of_fd(int fd, char *buf, size_t size)
 {
 	struct file *file = front_fget(fd, "readlink");
+	char text[128];
 	size_t len;
 
 	if (!file || IS_ERR(file))
 		return -ENOENT;
-	len = strlen(file->path);
+	if (file->f_op->link)
+		len = (size_t)file->f_op->link(file, text, sizeof(text));
+	else
+		len = strlen(file->path);
 	len = min(len, size);
-	memcpy(buf, file->path, len);
+	memcpy(buf, file->f_op->link ? text : file->path, len);
 	fput(file);
 	return (ssize_t)len;
 }

@@ -336,15 +336,18 @@ EXPORT int dup3(int from, int to, int flags)
 
 #define KERNEL_O_LARGEFILE 0100000 /* glibc hides it on 64 bits; open() sets it, anonymous files lack it */
 #define FLAGS_OF_OPEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
-#define FLAGS_TO_SET (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_ASYNC)
+#define FLAGS_TO_SET (O_APPEND | O_NONBLOCK | O_NOATIME) /* none of ours sends signals: O_ASYNC does not stick */
+
+long front_file_flags(const struct file *file)
+{
+	return (file->f_flags & ~(unsigned)FLAGS_OF_OPEN) | (file_is_anonymous(file) ? 0 : KERNEL_O_LARGEFILE);
+}
 
 static long file_fcntl(int fd, struct file *file, int cmd, long arg)
 {
-	unsigned flags = file->f_flags & ~(unsigned)FLAGS_OF_OPEN;
-
 	switch (cmd) {
 	case F_GETFL:
-		return flags | (strncmp(file->path, "anon_inode:", 11) ? KERNEL_O_LARGEFILE : 0);
+		return front_file_flags(file);
 	case F_SETFL:
 		if (arg & O_DIRECT)
 			return -EINVAL;

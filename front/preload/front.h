@@ -63,6 +63,8 @@ static inline long front_return(long ret, int saved_errno)
 
 extern bool front_in_child; /* fork.c: this process was forked from one that had built its machine */
 
+/** front_file_flags - what F_GETFL says of a file of ours. */
+long front_file_flags(const struct file *file);
 /**
  * front_fget - the file behind a descriptor, with a reference
  * Return: NULL: not ours, pass the call on; ERR_PTR(-EBADF): a file of the process that forked this

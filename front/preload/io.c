@@ -6,6 +6,7 @@
  * segment and stop at the first that comes back short, as Linux does for files without their own.
  */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -138,9 +139,9 @@ static ssize_t vector_rw(int fd, struct file *file, const struct iovec *iov, int
 	return err ? err : done;
 }
 
-/* @file: what front_fget() found, not NULL. */
+/* @file: what front_fget() found, not NULL.  @flags: RWF_ */
 static ssize_t file_vector(int fd, struct file *file, const struct iovec *iov, int count, const u64 *pos,
-			   bool write)
+			   bool write, int flags)
 {
 	FRONT_IN_KERNEL;
 	int saved = errno;
@@ -148,7 +149,11 @@ static ssize_t file_vector(int fd, struct file *file, const struct iovec *iov, i
 
 	if (IS_ERR(file))
 		return front_return(PTR_ERR(file), saved);
-	ret = pos && (s64)*pos < 0 ? -EINVAL : vector_rw(fd, file, iov, count, pos, write);
+	ret = do_rw_check(file, pos, write);
+	if (!ret && (flags & ~RWF_HIPRI) && file->f_op->kind != FILE_SYSFS)
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		ret = vector_rw(fd, file, iov, count, pos, write);
 	fput(file);
 	return front_return(ret, saved);
 }
@@ -157,14 +162,14 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
 	struct file *file = front_fget(fd, "readv");
 
-	return likely(!file) ? REAL(readv)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, false);
+	return likely(!file) ? REAL(readv)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, false, 0);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 {
 	struct file *file = front_fget(fd, "writev");
 
-	return likely(!file) ? REAL(writev)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, true);
+	return likely(!file) ? REAL(writev)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, true, 0);
 }
 
 EXPORT ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
@@ -172,7 +177,7 @@ EXPORT ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
 	struct file *file = front_fget(fd, "preadv");
 	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(preadv)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, false);
+	return likely(!file) ? REAL(preadv)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, false, 0);
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t off)
@@ -180,33 +185,26 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t off)
 	struct file *file = front_fget(fd, "pwritev");
 	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(pwritev)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, true);
+	return likely(!file) ? REAL(pwritev)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, true, 0);
 }
 
-/* Device files take the one flag that means nothing to them.  An offset of -1 is the file position here. */
-static ssize_t file_vector2(int fd, struct file *file, const struct iovec *iov, int count, off_t off, int flags, bool write)
-{
-	u64 pos = (u64)off;
-
-	if ((flags & ~RWF_HIPRI) && !IS_ERR(file)) {
-		fput(file);
-		return front_return(-EOPNOTSUPP, errno);
-	}
-	return file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, write);
-}
-
+/* An offset of -1 is the file position here. */
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
 	struct file *file = front_fget(fd, "preadv2");
+	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(preadv2)(fd, iov, count, off, flags) : file_vector2(fd, file, iov, count, off, flags, false);
+	return likely(!file) ? REAL(preadv2)(fd, iov, count, off, flags) :
+			       file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, false, flags);
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
 	struct file *file = front_fget(fd, "pwritev2");
+	u64 pos = (u64)off;
 
-	return likely(!file) ? REAL(pwritev2)(fd, iov, count, off, flags) : file_vector2(fd, file, iov, count, off, flags, true);
+	return likely(!file) ? REAL(pwritev2)(fd, iov, count, off, flags) :
+			       file_vector(fd, file, iov, count, off == -1 ? NULL : &pos, true, flags);
 }
 
 ALIAS(preadv64, preadv);
@@ -239,6 +237,7 @@ ALIAS(llseek, lseek);
 /* A few codes belong to the descriptor, whatever file is behind it. */
 static bool descriptor_ioctl(int fd, struct file *file, unsigned request, unsigned long arg, long *ret)
 {
+	const int block_size = PAGE_SIZE; /* of devtmpfs and of anonymous inodes */
 	int on;
 
 	switch (request) {
@@ -250,6 +249,17 @@ static bool descriptor_ioctl(int fd, struct file *file, unsigned request, unsign
 		*ret = guard_copy(&on, (void *)arg, sizeof(on));
 		if (!*ret)
 			file->f_flags = on ? file->f_flags | O_NONBLOCK : file->f_flags & ~(unsigned)O_NONBLOCK;
+		return true;
+	case FIOASYNC: /* no file of ours sends signals */
+		*ret = guard_copy(&on, (void *)arg, sizeof(on));
+		if (!*ret && on)
+			*ret = -ENOTTY;
+		return true;
+	case FIGETBSZ:
+		*ret = guard_copy((void *)arg, &block_size, sizeof(block_size));
+		return true;
+	case FIOQSIZE: /* of files in a file system */
+		*ret = -ENOTTY;
 		return true;
 	default:
 		return false;

@@ -130,10 +130,31 @@ static int open_inside(const struct path *p, int flags)
 	return open_with_kernel(p, flags);
 }
 
-/* /proc/self/fdinfo/N of a file of ours has more lines than the real one.  -ENOENT: it is not that. */
+/* The usual four lines; position and flags are not those of the real descriptor.  Return: length; -errno. */
+static ssize_t fdinfo_head(const char *path, int flags, int of, struct file *file, char *text, size_t size)
+{
+	int real = sys_open(path, flags, 0), len;
+	char usual[256] = "", *rest, *end;
+
+	if (real < 0)
+		return real;
+	if (sys_read(real, usual, sizeof(usual) - 1) < 0)
+		usual[0] = '\0';
+	sys_close(real);
+	rest = strstr(usual, "mnt_id:");
+	end = strstr(usual, "ino:");
+	end = end ? strchr(end, '\n') : NULL;
+	if (end)
+		end[1] = '\0'; /* behind it are locks, and what an eventfd of ours tells */
+	len = snprintf(text, size, "pos:\t%llu\nflags:\t0%lo\n%s", (unsigned long long)atomic_load(&file->f_pos),
+		       front_file_flags(file) | (sys_fcntl(of, F_GETFD, 0) == FD_CLOEXEC ? O_CLOEXEC : 0), rest ? rest : "");
+	return min((ssize_t)len, (ssize_t)size);
+}
+
+/* /proc/self/fdinfo/N of a file of ours.  -ENOENT: it is not that. */
 static int open_fdinfo(const char *path, int flags)
 {
-	int of = path_self_fd(path, "fdinfo"), fd, real;
+	int of = path_self_fd(path, "fdinfo"), fd;
 	struct file *file;
 	char text[4096];
 	ssize_t len;
@@ -143,15 +164,16 @@ static int open_fdinfo(const char *path, int flags)
 	file = front_fget(of, "fdinfo");
 	if (!file || IS_ERR(file))
 		return -ENOENT;
-	real = file->f_op->fdinfo ? sys_open(path, flags, 0) : -ENOENT;
-	if (real < 0) {
+	if (file->f_op->kind == FILE_SYSFS || file->f_op->kind == FILE_PROC) {
 		fput(file);
-		return real;
+		return -ENOENT;
 	}
-	len = sys_read(real, text, sizeof(text) / 2);
-	len = len < 0 ? 0 : len;
-	sys_close(real);
-	fd = file->f_op->fdinfo(file, text + len, sizeof(text) - (size_t)len);
+	len = fdinfo_head(path, flags, of, file, text, sizeof(text) / 2);
+	if (len < 0) {
+		fput(file);
+		return (int)len;
+	}
+	fd = file->f_op->fdinfo ? file->f_op->fdinfo(file, text + len, sizeof(text) - (size_t)len) : 0;
 	len += fd > 0 ? min((ssize_t)fd, (ssize_t)sizeof(text) - len) : 0;
 	fput(file);
 	fd = sys_memfd_create("fdinfo", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);

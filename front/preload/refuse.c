@@ -48,9 +48,20 @@ EXPORT int fdatasync(int fd)
 	return err ? (int)front_return(err, saved) : REAL(fdatasync)(fd);
 }
 
+/* It looks at its arguments before the file. */
+static int fallocate_errno(int mode, off_t off, off_t len)
+{
+	const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
+			  FALLOC_FL_INSERT_RANGE | FALLOC_FL_UNSHARE_RANGE;
+
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	return mode & ~known ? -EOPNOTSUPP : -ENODEV;
+}
+
 EXPORT int fallocate(int fd, int mode, off_t off, off_t len)
 {
-	int saved = errno, err = refused(fd, "fallocate", -ENODEV);
+	int saved = errno, err = refused(fd, "fallocate", fallocate_errno(mode, off, len));
 
 	return err ? (int)front_return(err, saved) : REAL(fallocate)(fd, mode, off, len);
 }
@@ -59,7 +70,7 @@ ALIAS(fallocate64, fallocate);
 /* Returns the error, and leaves errno alone. */
 EXPORT int posix_fallocate(int fd, off_t off, off_t len)
 {
-	int err = refused(fd, "posix_fallocate", -ENODEV);
+	int err = refused(fd, "posix_fallocate", fallocate_errno(0, off, len));
 
 	return err ? -err : REAL(posix_fallocate)(fd, off, len);
 }
@@ -79,9 +90,21 @@ EXPORT int sync_file_range(int fd, off_t off, off_t len, unsigned flags)
 	return err ? (int)front_return(err, saved) : REAL(sync_file_range)(fd, off, len, flags);
 }
 
+static bool is_stream(int fd)
+{
+	struct file *file = front_fget(fd, "sendfile");
+	bool stream;
+
+	if (!file || IS_ERR(file))
+		return false;
+	stream = file->f_op->stream;
+	fput(file);
+	return stream;
+}
+
 EXPORT ssize_t sendfile(int to, int from, off_t *off, size_t len)
 {
-	int saved = errno, err = refused(from, "sendfile", -EINVAL);
+	int saved = errno, err = refused(from, "sendfile", off && is_stream(from) ? -ESPIPE : -EINVAL);
 
 	if (!err)
 		err = refused(to, "sendfile", -EINVAL);

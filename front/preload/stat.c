@@ -224,11 +224,29 @@ EXPORT int statfs(const char *path, struct statfs *fs)
 ALIAS(statfs64, statfs);
 ALIAS(__statfs, statfs);
 
+/* A descriptor that came out of an ioctl: a file system that is mounted nowhere. */
+static bool show_anonymous_fs(int fd, struct statfs *fs)
+{
+	struct file *file = front_fget(fd, "fstatfs");
+	bool anonymous;
+
+	if (!file || IS_ERR(file))
+		return false;
+	anonymous = file_is_anonymous(file);
+	if (anonymous)
+		*fs = (struct statfs){ .f_type = file->path[0] == '/' ? DMA_BUF_MAGIC : ANON_INODE_FS_MAGIC,
+				       .f_bsize = PAGE_SIZE, .f_namelen = NAME_MAX, .f_frsize = PAGE_SIZE };
+	fput(file);
+	return anonymous;
+}
+
 EXPORT int fstatfs(int fd, struct statfs *fs)
 {
 	char name[PATH_MAX];
 	int ret = REAL(fstatfs)(fd, fs);
 
+	if (!ret && show_anonymous_fs(fd, fs))
+		return 0;
 	if (!ret && *path_machine() && path_of_fd(fd, name, sizeof(name)) > 0)
 		show_fs(name, fs);
 	return ret;

@@ -13,6 +13,7 @@
 #define KERNEL_FS_DMA_BUF_H
 
 #include <bsd/sys/queue.h>
+#include <linux/dma-buf.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/mutex.h"
@@ -20,6 +21,7 @@
 struct dma_buf;
 
 struct dma_buf_ops {
+	const char *exp_name;	/* "vfio_pci_core": the exporting module, in fdinfo */
 	/** phys - where it is: one range of dma_buf.size bytes.  Lock held.  0; -ENODEV revoked; -EOPNOTSUPP. */
 	int (*phys)(struct dma_buf *buf, phys_addr_t *ret_phys);
 	/** release - the last reference is gone, nobody is attached.  No lock held.  @buf is freed after it. */
@@ -38,6 +40,7 @@ struct dma_buf {
 	void *priv;			/* the exporter's */
 	u64 size;
 	struct mutex lock;		/* LOCK_DMA_BUF */
+	char name[DMA_BUF_NAME_LEN];	/* lock; what the program called it, or "" */
 	TAILQ_HEAD(, dma_buf_attachment) attachments; /* lock */
 };
 

@@ -7,12 +7,14 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <linux/sync_file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "kernel/fs/dma-buf.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/guard.h"
 
 static unsigned released;
 static bool gone;
@@ -30,7 +32,7 @@ static void test_release(struct dma_buf *buf)
 	released++;
 }
 
-static const struct dma_buf_ops ops = { .phys = test_phys, .release = test_release };
+static const struct dma_buf_ops ops = { .exp_name = "test", .phys = test_phys, .release = test_release };
 
 static void descriptors(void **state)
 {
@@ -62,6 +64,66 @@ static void descriptors(void **state)
 	dma_buf_put(got);
 	dma_buf_put(NULL);
 	assert_int_equal(released, 1);
+}
+
+static long call(struct dma_buf *buf, unsigned cmd, const void *arg)
+{
+	explain_begin();
+	return buf->file->f_op->ioctl(buf->file, cmd, (unsigned long)arg);
+}
+
+static void names(void **state)
+{
+	struct dma_buf *buf = dma_buf_export(&ops, &gone, 8192, O_RDWR);
+	char text[128], longest[DMA_BUF_NAME_LEN];
+
+	(void)state;
+	guard_install(); /* here: cmocka puts its own handler in before */
+	memset(longest, 'x', sizeof(longest));
+	assert_int_equal(call(buf, DMA_BUF_SET_NAME, "frame"), 0);
+	buf->file->f_op->link(buf->file, text, sizeof(text));
+	assert_string_equal(text, "/dmabuf:frame");
+	buf->file->f_op->fdinfo(buf->file, text, sizeof(text));
+	assert_string_equal(text, "size:\t8192\ncount:\t0\nexp_name:\ttest\nname:\tframe\n"); /* without a reader's reference */
+	assert_int_equal(call(buf, DMA_BUF_SET_NAME, longest), -EINVAL);
+	assert_int_equal(call(buf, DMA_BUF_SET_NAME, (void *)8), -EFAULT);
+	assert_int_equal(call(buf, DMA_BUF_SET_NAME_A, ""), 0);
+	buf->file->f_op->fdinfo(buf->file, text, sizeof(text));
+	assert_string_equal(text, "size:\t8192\ncount:\t0\nexp_name:\ttest\n");
+	assert_int_equal(call(buf, _IO('b', 99), NULL), -ENOTTY);
+	dma_buf_put(buf);
+}
+
+static void fences(void **state)
+{
+	struct dma_buf *buf = dma_buf_export(&ops, &gone, 8192, O_RDWR);
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_READ | DMA_BUF_SYNC_END };
+	struct dma_buf_export_sync_file out = { .flags = DMA_BUF_SYNC_RW };
+	struct dma_buf_import_sync_file in = { .flags = DMA_BUF_SYNC_RW };
+	struct sync_file_info info = { .num_fences = 0 };
+	struct file *fence;
+
+	(void)state;
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_SYNC, &sync), 0);
+	sync.flags = DMA_BUF_SYNC_END;
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_SYNC, &sync), -EINVAL);
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &out), 0);
+	in.fd = out.fd;
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &in), 0);
+	in.fd = -1;
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &in), -EINVAL);
+	fence = fget(out.fd);
+	assert_int_equal(fence->f_op->ioctl(fence, SYNC_IOC_FILE_INFO, (unsigned long)&info), 0);
+	assert_int_equal(info.status, 1);
+	assert_int_equal(info.num_fences, 1);
+	info.flags = 1;
+	assert_int_equal(fence->f_op->ioctl(fence, SYNC_IOC_FILE_INFO, (unsigned long)&info), -EINVAL);
+	fput(fence);
+	fd_uninstall(out.fd);
+	close(out.fd);
+	out.flags = 0;
+	assert_int_equal(call(buf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &out), -EINVAL);
+	dma_buf_put(buf);
 }
 
 struct importer {
@@ -101,7 +163,9 @@ static void importers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(descriptors), cmocka_unit_test(importers) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descriptors), cmocka_unit_test(names), cmocka_unit_test(fences), cmocka_unit_test(importers),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,8 +81,9 @@ struct file *file_alloc(const struct file_operations *ops, void *private_data, c
 	file->private_data = private_data;
 	file->path = copy;
 	file->f_flags = f_flags;
-	file->mode = 0;
+	file->mode = S_IRUSR | S_IWUSR;
 	file->rdev = 0;
+	file->size = 0;
 	file->numbered = false;
 	atomic_store_explicit(&file->f_pos, 0, memory_order_relaxed);
 	file->backing_fd = -1;

@@ -10,6 +10,7 @@
 #define KERNEL_FS_FILE_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "kernel/lib/types.h"
 
@@ -48,6 +49,8 @@ struct file_operations {
 	s64 (*lseek)(struct file *file, s64 off, int whence);
 	/** mmap - check the request in @vma and set vma->ops and private_data; make no mapping. */
 	int (*mmap)(struct file *file, struct vm_area *vma, int map_flags);
+	/** link - what readlink(/proc/self/fd/N) says, where that may change.  Return: length, as snprintf. */
+	int (*link)(struct file *file, char *buf, size_t size);
 	/** fdinfo - text that /proc/self/fdinfo shows behind the usual lines. */
 	int (*fdinfo)(struct file *file, char *buf, size_t size);
 	/** show - what is behind it now, for `softvfio tree`: "group 0", "map 0x1000 0x2000 rw".  A thread of ours. */
@@ -62,6 +65,7 @@ struct file {
 	unsigned int f_flags;	/* O_ACCMODE, O_NONBLOCK..., as open() was given */
 	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
+	u64 size;		/* st_size of an anonymous file; immutable */
 	bool numbered;		/* a device whose regions and interrupts have numbers, not PCI's names (--trace) */
 	_Atomic u64 f_pos;
 	/*
@@ -75,11 +79,16 @@ struct file {
 
 /**
  * file_alloc - a file with one reference, kind and private data set
- * @path: copied
+ * @path: copied.  The mode is that of an anonymous inode, 0600 without a type.
  * Return: the file; NULL if memory is short.  On failure @private_data is still the caller's.
  */
 struct file *file_alloc(const struct file_operations *ops, void *private_data, const char *path,
 			unsigned int f_flags);
+/** file_is_anonymous - it has no name that could be opened: it came out of an ioctl. */
+static inline bool file_is_anonymous(const struct file *file)
+{
+	return !strncmp(file->path, "anon_inode:", 11) || !strncmp(file->path, "/dmabuf:", 8);
+}
 struct file *fget_file(struct file *file);
 /** fput - drop one reference; runs release() if it was the last.  NULL is accepted. */
 void fput(struct file *file);

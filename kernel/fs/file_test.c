@@ -79,7 +79,7 @@ static void many_files(void **state)
 	assert_int_equal(released, 3000);
 	files[0] = new_file();
 	assert_int_equal(atomic_load(&files[0]->f_pos), 0);
-	assert_int_equal(files[0]->mode, 0);
+	assert_int_equal(files[0]->mode, 0600);
 	fput(files[0]);
 }
 

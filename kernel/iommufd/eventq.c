@@ -161,12 +161,6 @@ static int eventq_publish(struct iommufd_ucmd *ucmd, struct file *file, u32 *ret
 	return err;
 }
 
-/* A queue has no position: pread() at another place than 0 is a mistake. */
-static int check_pos(const u64 *pos)
-{
-	return *pos ? fail(-ESPIPE, "offset %llu: a queue has no offsets", (ull)*pos) : 0;
-}
-
 /* ---- page requests ---- */
 
 static struct iommufd_fault *fault_of(struct file *file)
@@ -326,10 +320,9 @@ static ssize_t fault_read(struct file *file, char __user *buf, size_t len, u64 *
 	struct iommufd_fault *fault = fault_of(file);
 	struct iommu_hwpt_pgfault *recs;
 	size_t done = 0, nr;
-	int err = check_pos(pos);
+	int err = 0;
 
-	if (err)
-		return err;
+	(void)pos; /* a queue has no positions */
 	if (len % sizeof(*recs))
 		return fail(-ESPIPE, "%zu bytes are no multiple of the %zu bytes of a page request", len,
 			    sizeof(*recs));
@@ -367,10 +360,9 @@ static ssize_t fault_write(struct file *file, const char __user *buf, size_t len
 {
 	struct iommu_hwpt_page_response response;
 	ssize_t done = 0;
-	int err = check_pos(pos);
+	int err = 0;
 
-	if (err)
-		return err;
+	(void)pos; /* a queue has no positions */
 	if (len % sizeof(response))
 		return fail(-ESPIPE, "%zu bytes are no multiple of the %zu bytes of a response", len,
 			    sizeof(response));
@@ -387,6 +379,7 @@ static ssize_t fault_write(struct file *file, const char __user *buf, size_t len
 
 static const struct file_operations fault_fops = {
 	.kind = FILE_OTHER,
+	.stream = true,
 	.release = eventq_release,
 	.read = fault_read,
 	.write = fault_write,
@@ -535,10 +528,8 @@ static ssize_t veventq_read(struct file *file, char __user *buf, size_t len, u64
 	struct iommufd_veventq *veventq = veventq_of(file);
 	struct vevent_bytes bytes;
 	ssize_t done = 0, n;
-	int err = check_pos(pos);
 
-	if (err)
-		return err;
+	(void)pos; /* a queue has no positions */
 	if (len < sizeof(bytes.header))
 		return fail(-EINVAL, "%zu bytes are too few for the %zu bytes of an event's header", len,
 			    sizeof(bytes.header));
@@ -555,6 +546,7 @@ static ssize_t veventq_read(struct file *file, char __user *buf, size_t len, u64
 
 static const struct file_operations veventq_fops = {
 	.kind = FILE_OTHER,
+	.stream = true,
 	.release = eventq_release,
 	.read = veventq_read,
 };

@@ -38,7 +38,7 @@ static void buf_release(struct dma_buf *buf)
 	(void)buf;
 }
 
-static const struct dma_buf_ops buf_ops = { .phys = buf_phys, .release = buf_release };
+static const struct dma_buf_ops buf_ops = { .exp_name = "test", .phys = buf_phys, .release = buf_release };
 
 static void use_dma_buf(int fd, u32 as)
 {

@@ -173,14 +173,11 @@ static int attach_dmabuf(struct iopt_pages *pages, struct dma_buf *buf)
 struct iopt_pages *iopt_alloc_dmabuf_pages(struct dma_buf *buf, u64 start, u64 len_bytes, bool writable)
 {
 	struct iopt_pages *pages;
-	u64 end;
 	int ret = 0;
 
-	if (__builtin_add_overflow(start, len_bytes, &end))
-		ret = fail(-EOVERFLOW, "start %#llx plus length %#llx goes beyond 64 bits", HEX(start), HEX(len_bytes));
-	else if (end > buf->size)
-		ret = fail(-EINVAL, "the dma-buf has %#llx bytes, but what is mapped ends at %#llx", HEX(buf->size),
-			   HEX(end));
+	if (start > buf->size || len_bytes > buf->size - start)
+		ret = fail(-EINVAL, "the dma-buf has %#llx bytes, and not %#llx at %#llx", HEX(buf->size), HEX(len_bytes),
+			   HEX(start));
 	pages = ret ? ERR_PTR(ret) : pages_alloc(start, len_bytes, writable);
 	if (IS_ERR(pages)) {
 		dma_buf_put(buf);

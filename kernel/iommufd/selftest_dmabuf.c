@@ -41,7 +41,7 @@ static void mock_release(struct dma_buf *buf)
 	mock_free(buf->priv, buf->size);
 }
 
-static const struct dma_buf_ops mock_dmabuf_ops = { .phys = mock_phys, .release = mock_release };
+static const struct dma_buf_ops mock_dmabuf_ops = { .exp_name = "iommufd_mock", .phys = mock_phys, .release = mock_release };
 
 static struct mock_dmabuf *mock_alloc(u64 size)
 {

@@ -233,20 +233,27 @@ static int check_transfer(u64 uva, size_t *len)
 	return 0;
 }
 
-static ssize_t vfs_read(struct file *file, void __user *buf, size_t len, const u64 *pos)
+int do_rw_check(const struct file *file, const u64 *pos, bool write)
 {
-	u64 at = pos ? *pos : atomic_load_explicit(&file->f_pos, memory_order_relaxed);
-	ssize_t ret;
-	int err;
-
 	if (pos && (s64)*pos < 0)
 		return fail(-EINVAL, "offset %lld is negative", (long long)*pos);
 	if (pos && file->f_op->stream)
 		return fail(-ESPIPE, "%s has no positions", file->path);
-	if (!may_read(file))
-		return fail(-EBADF, "%s was opened for writing only", file->path);
-	if (!file->f_op->read)
-		return fail(-EINVAL, "%s cannot be read", file->path);
+	if (write ? !may_write(file) : !may_read(file))
+		return fail(-EBADF, "%s was opened for %s only", file->path, write ? "reading" : "writing");
+	if (write ? !file->f_op->write : !file->f_op->read)
+		return fail(-EINVAL, "%s cannot be %s", file->path, write ? "written" : "read");
+	return 0;
+}
+
+static ssize_t vfs_read(struct file *file, void __user *buf, size_t len, const u64 *pos)
+{
+	u64 at = pos ? *pos : atomic_load_explicit(&file->f_pos, memory_order_relaxed);
+	int err = do_rw_check(file, pos, false);
+	ssize_t ret;
+
+	if (err)
+		return err;
 	err = check_transfer((uintptr_t)buf, &len);
 	if (err)
 		return err;
@@ -259,17 +266,11 @@ static ssize_t vfs_read(struct file *file, void __user *buf, size_t len, const u
 static ssize_t vfs_write(struct file *file, const void __user *buf, size_t len, const u64 *pos)
 {
 	u64 at = pos ? *pos : atomic_load_explicit(&file->f_pos, memory_order_relaxed);
+	int err = do_rw_check(file, pos, true);
 	ssize_t ret;
-	int err;
 
-	if (pos && (s64)*pos < 0)
-		return fail(-EINVAL, "offset %lld is negative", (long long)*pos);
-	if (pos && file->f_op->stream)
-		return fail(-ESPIPE, "%s has no positions", file->path);
-	if (!may_write(file))
-		return fail(-EBADF, "%s was opened for reading only", file->path);
-	if (!file->f_op->write)
-		return fail(-EINVAL, "%s cannot be written", file->path);
+	if (err)
+		return err;
 	err = check_transfer((uintptr_t)buf, &len);
 	if (err)
 		return err;
@@ -383,12 +384,6 @@ s64 do_lseek(int fd, struct file *file, s64 off, int whence)
 
 /* ---- mmap ---- */
 
-/* Anonymous inodes have no /dev in between whose mount could allow it. */
-static bool is_noexec(const struct file *file)
-{
-	return !strncmp(file->path, "anon_inode:", 11);
-}
-
 /* Access mode and kind of mapping, in Linux's order. */
 static int check_map_type(const struct file *file, int prot, int flags)
 {
@@ -405,7 +400,8 @@ static int check_map_type(const struct file *file, int prot, int flags)
 			    file->path);
 	if (!may_read(file))
 		return fail(-EACCES, "%s was opened for writing only, a mapping needs reading", file->path);
-	if ((prot & PROT_EXEC) && is_noexec(file))
+	/* Anonymous inodes have no /dev in between whose mount could allow it. */
+	if ((prot & PROT_EXEC) && file_is_anonymous(file))
 		return fail(-EPERM, "%s cannot be mapped with PROT_EXEC: its file system is mounted noexec",
 			    file->path);
 	if (!file->f_op->mmap)
@@ -518,9 +514,9 @@ int do_fstat(struct file *file, struct stat *st)
 	}
 	st->st_mode = file->mode;
 	st->st_rdev = file->rdev;
-	st->st_blocks = 0;
+	st->st_blocks = (blkcnt_t)(file->size / 512);
 	if (file->f_op->kind != FILE_SYSFS)
-		st->st_size = 0;
+		st->st_size = (off_t)file->size;
 	return 0;
 }
 

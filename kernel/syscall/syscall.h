@@ -29,6 +29,8 @@ int do_open(const char *path, unsigned int flags, struct file **ret_file);
 /* @fd is for --trace and --explain only: the file is @file, on which the caller holds a reference. */
 long do_ioctl(int fd, struct file *file, unsigned int cmd, unsigned long arg);
 /** @pos: NULL: read() at the file position, which moves; else pread(). */
+/** do_rw_check - may it be read or written at all?  What a vector of no segments is refused for.  0; -errno. */
+int do_rw_check(const struct file *file, const u64 *pos, bool write);
 ssize_t do_read(int fd, struct file *file, void __user *buf, size_t len, const u64 *pos);
 ssize_t do_write(int fd, struct file *file, const void __user *buf, size_t len, const u64 *pos);
 /** do_lseek - device files and nodes are streams (-ESPIPE); attributes can be sought. */

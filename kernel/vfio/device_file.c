@@ -368,7 +368,6 @@ static struct file *make_file(struct vfio_device_file *df)
 
 	if (!file)
 		return NULL;
-	file->mode = S_IRUSR | S_IWUSR; /* an anonymous inode has no type */
 	file->numbered = df->vdev->ops->numbered;
 	return file;
 }

@@ -1167,7 +1167,7 @@ static void dma_buf_requests(void **state)
 	q.r[0] = (struct vfio_region_dma_range){ 1ull << 40, PAGE_SIZE };
 	t_fails(feature(t.d, get, &q, sizeof(q)), EINVAL);
 	q.r[0] = (struct vfio_region_dma_range){ -PAGE_SIZE, 2 * PAGE_SIZE };
-	t_fails(feature(t.d, get, &q, sizeof(q)), EINVAL);
+	t_fails(feature(t.d, get, &q, sizeof(q)), EOVERFLOW);
 	t_fails(feature(t.d, VFIO_DEVICE_FEATURE_DMA_BUF | F_SET, &q, sizeof(q)), EINVAL);
 	t_dev_close(t);
 }

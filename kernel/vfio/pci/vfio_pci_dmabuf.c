@@ -67,7 +67,9 @@ static void pci_dma_buf_release(struct dma_buf *buf)
 	kfree(own);
 }
 
-static const struct dma_buf_ops pci_dma_buf_ops = { .phys = pci_dma_buf_phys, .release = pci_dma_buf_release };
+static const struct dma_buf_ops pci_dma_buf_ops = {
+	.exp_name = "vfio_pci_core", .phys = pci_dma_buf_phys, .release = pci_dma_buf_release,
+};
 
 /* ---- with the gate --------------------------------------------------------------------------- */
 
@@ -124,6 +126,9 @@ static int check_range(u64 size, const struct vfio_region_dma_range *range, unsi
 	if (!range->length || !IS_ALIGNED(range->offset | range->length, (u64)PAGE_SIZE))
 		return fail(-EINVAL, "range %u: offset 0x%llx, length 0x%llx are not pages", i,
 			    (unsigned long long)range->offset, (unsigned long long)range->length);
+	if (!(range->length >> 63) && range->offset > UINT64_MAX - range->length)
+		return fail(-EOVERFLOW, "range %u: 0x%llx bytes at 0x%llx reach 2^64", i,
+			    (unsigned long long)range->length, (unsigned long long)range->offset);
 	if (range_overflows(range->offset, range->length, &last) || last >= size)
 		return fail(-EINVAL, "range %u: 0x%llx bytes at 0x%llx, the BAR has 0x%llx", i,
 			    (unsigned long long)range->length, (unsigned long long)range->offset,

@@ -278,7 +278,6 @@ static struct file *make_file(struct soft_stream *stream, bool saving)
 	if (!file)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a migration stream"));
 	file->backing_fd = make_event();
-	file->mode = S_IRUSR | S_IWUSR;
 	return file;
 }
 
