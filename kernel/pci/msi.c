@@ -276,6 +276,8 @@ static void restore_locked(struct pci_dev *pdev)
 void pci_restore_msi(struct pci_dev *pdev)
 {
 	mutex_lock(&state_lock);
+	if (pdev->msi)
+		pci_intx(pdev, false);
 	restore_locked(pdev);
 	mutex_unlock(&state_lock);
 }

@@ -133,14 +133,26 @@ static bool can_mask(struct vfio_pci_core_device *vdev, unsigned index)
 	return flags & PCI_MSI_FLAGS_MASKBIT;
 }
 
+/* As on Linux the command register, and in it INTx disable, is afterwards as it was before. */
+static u16 command_save(struct vfio_pci_core_device *vdev)
+{
+	u16 command = 0;
+
+	pci_read_config_word(vdev->pdev, PCI_COMMAND, &command);
+	return command;
+}
+
 /* With memory_lock: not in the middle of a reset. */
 static int alloc_vectors(struct vfio_pci_core_device *vdev, unsigned index, unsigned num)
 {
+	u16 command;
 	int ret;
 
 	vdev->msi_maskable = can_mask(vdev, index);
 	vfio_pci_memory_lock(vdev);
+	command = command_save(vdev);
 	ret = pci_alloc_irq_vectors(vdev->pdev, index == VFIO_PCI_MSIX_IRQ_INDEX, num);
+	pci_write_config_word(vdev->pdev, PCI_COMMAND, command);
 	vfio_pci_memory_unlock(vdev);
 	if (ret)
 		return fail(ret, "%u vectors of %s cannot be set up on %s", num, index_names[index],
@@ -152,10 +164,13 @@ static int alloc_vectors(struct vfio_pci_core_device *vdev, unsigned index, unsi
 
 static void free_vectors(struct vfio_pci_core_device *vdev)
 {
+	u16 command;
+
 	vfio_pci_memory_lock(vdev);
+	command = command_save(vdev);
 	pci_free_irq_vectors(vdev->pdev);
+	pci_write_config_word(vdev->pdev, PCI_COMMAND, command);
 	vfio_pci_memory_unlock(vdev);
-	vfio_pci_intx_sync(vdev);
 }
 
 static unsigned log2_up(unsigned n)
@@ -207,20 +222,27 @@ static int set_vector(struct vfio_pci_irq_ctx *ctx, int fd)
 	return IS_ERR(trigger) ? (int)PTR_ERR(trigger) : ret;
 }
 
+/* A vector that was not allocated has no eventfd to take away either, and cannot get one. */
+static int set_absent(struct vfio_pci_core_device *vdev, unsigned vector, int fd)
+{
+	if (fd < 0)
+		return 0;
+	return fail(-EINVAL, "vector %u: MSI was enabled with %u vectors, which cannot grow: disable it first",
+		    vector, vdev->num_ctx);
+}
+
 static int set_vectors(struct vfio_pci_core_device *vdev, unsigned start, unsigned count, const int *fds)
 {
 	int ret;
 
-	if (start + count > vdev->num_ctx)
-		return fail(-EINVAL,
-			    "vector %u: MSI was enabled with %u vectors, which cannot grow: disable it first",
-			    start + count - 1, vdev->num_ctx);
 	for (unsigned i = 0; i < count; i++) {
-		ret = set_vector(&vdev->ctx[start + i], fds[i]);
+		ret = start + i < vdev->num_ctx ? set_vector(&vdev->ctx[start + i], fds[i])
+						: set_absent(vdev, start + i, fds[i]);
 		if (!ret)
 			continue;
 		while (i--)
-			install(&vdev->ctx[start + i], NULL);
+			if (start + i < vdev->num_ctx)
+				install(&vdev->ctx[start + i], NULL);
 		return ret;
 	}
 	return 0;

@@ -33,12 +33,16 @@ void vfio_pci_intx_signal(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_intx *intx = &vdev->intx;
 
+	mutex_lock(&vdev->intx_lock);
 	mutex_lock(&intx->lock);
-	if (intx->trigger)
+	if (vdev->intx_disabled)
+		explain_note("INTx is disabled in the command register: nothing is triggered");
+	else if (intx->trigger)
 		eventfd_signal(intx->trigger);
 	else
 		explain_note("INTx has no eventfd: there is nothing to trigger");
 	mutex_unlock(&intx->lock);
+	mutex_unlock(&vdev->intx_lock);
 }
 
 /* ---- the pin --------------------------------------------------------------------------------- */

@@ -247,7 +247,7 @@ void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_sync(struct vfio_pci_core_device *vdev);
 /** vfio_pci_intx_set_trigger - exchange the eventfd; takes over @trigger, which may be NULL. */
 void vfio_pci_intx_set_trigger(struct vfio_pci_core_device *vdev, struct eventfd_ctx *trigger);
-/** vfio_pci_intx_signal - loopback: signal as if the device had, masked or not. */
+/** vfio_pci_intx_signal - loopback: signal as if the device had, masked or not, but not while the command register disables INTx. */
 void vfio_pci_intx_signal(struct vfio_pci_core_device *vdev);
 
 /* ---- vfio_pci_reset.c ------------------------------------------------------------------------ */
