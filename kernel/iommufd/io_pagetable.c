@@ -558,6 +558,9 @@ static int check_cut(const struct iopt_area *area, u64 last)
 {
 	const u64 mask = area->iopt->iova_alignment - 1, next = last + 1;
 
+	if (area->pages->dmabuf)
+		return fail(-EOPNOTSUPP, "the mapping " RANGE " is of a dma-buf: it cannot be cut",
+			    RANGE_ARGS(area->iova, area->last));
 	if (area->prevent_access)
 		return fail(-EBUSY, "the mapping " RANGE " is being unmapped", RANGE_ARGS(area->iova, area->last));
 	if ((next & mask) || (iopt_area_byte(area, next) & mask))
@@ -565,9 +568,6 @@ static int check_cut(const struct iopt_area *area, u64 last)
 			    HEX(next), HEX(mask + 1), RANGE_ARGS(area->iova, area->last));
 	if (area->num_accesses)
 		return fail(-EINVAL, "the mapping " RANGE " is accessed: it cannot be cut",
-			    RANGE_ARGS(area->iova, area->last));
-	if (area->pages->dmabuf)
-		return fail(-EINVAL, "the mapping " RANGE " is of a dma-buf: it cannot be cut",
 			    RANGE_ARGS(area->iova, area->last));
 	if (area->iopt->nr_domains && !area->iopt->disable_large_pages)
 		return fail(-EINVAL, "the mapping " RANGE " may have large pages: it cannot be cut",
@@ -1198,21 +1198,10 @@ int iopt_rw(struct io_pagetable *iopt, u64 iova, void *data, u64 length, bool wr
 
 /* ---- another process takes over ---- */
 
-static void restore_until(struct io_pagetable *iopt, const struct iopt_area *end, struct mm *mm)
-{
-	struct iopt_area *area;
-
-	iopt_for_each_area(area, iopt) {
-		if (area == end)
-			break;
-		iopt_pages_restore_account(area->pages, mm);
-	}
-}
-
 static int change_process_locked(struct io_pagetable *iopt, struct mm *mm)
 {
 	struct iopt_area *area;
-	int ret;
+	int ret = 0;
 
 	iopt_for_each_area(area, iopt) {
 		if (area->pages->type != IOPT_ADDRESS_FILE)
@@ -1221,12 +1210,10 @@ static int change_process_locked(struct io_pagetable *iopt, struct mm *mm)
 	}
 	iopt_for_each_area(area, iopt) {
 		ret = iopt_pages_change_account(area->pages, mm);
-		if (ret) {
-			restore_until(iopt, area, mm);
-			return ret;
-		}
+		if (ret)
+			break;
 	}
-	return 0;
+	return ret;
 }
 
 int iopt_change_process(struct io_pagetable *iopt, struct mm *mm)
@@ -1239,10 +1226,13 @@ int iopt_change_process(struct io_pagetable *iopt, struct mm *mm)
 	return ret;
 }
 
-void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm)
+void iopt_settle_process(struct io_pagetable *iopt, bool undo)
 {
+	struct iopt_area *area;
+
 	mutex_lock(&iopt->lock);
-	restore_until(iopt, NULL, mm);
+	iopt_for_each_area(area, iopt)
+		iopt_pages_settle_account(area->pages, undo);
 	mutex_unlock(&iopt->lock);
 }
 

@@ -63,7 +63,7 @@ struct iopt_pages {
 	struct dma_buf_attachment attachment;
 	struct mutex lock;		/* LOCK_IOPT_PAGES: all below */
 	struct mm *account_mm;		/* whose account; source_mm until a process takes over files */
-	struct mm *account_before;	/* while a change is under way */
+	struct mm *account_before;	/* while a change is under way; else NULL */
 	bool revoked;			/* DMABUF: the memory is gone, for us */
 	phys_addr_t dmabuf_phys;	/* DMABUF: of the first page, unless revoked */
 	TAILQ_HEAD(, iopt_fill) fills;	/* DMABUF: what is in which domain */
@@ -101,11 +101,11 @@ int iopt_pages_pin(struct iopt_pages *pages, u64 first, u64 last);
 void iopt_pages_unpin(struct iopt_pages *pages, u64 first, u64 last);
 /**
  * iopt_pages_change_account - what is pinned goes on the account of @mm
- * pages->lock not held.  Return: 0; -ENOMEM the limit, nothing changed.
+ * pages->lock not held.  Return: 0, and it is to be settled; -ENOMEM the limit, nothing changed.
  */
 int iopt_pages_change_account(struct iopt_pages *pages, struct mm *mm);
-/** iopt_pages_restore_account - undo the last change, if it was one to @mm. */
-void iopt_pages_restore_account(struct iopt_pages *pages, struct mm *mm);
+/** iopt_pages_settle_account - a change, if there was one, stays, or is undone, which cannot fail. */
+void iopt_pages_settle_account(struct iopt_pages *pages, bool undo);
 /**
  * iopt_pages_phys - where byte @off of pinned memory is; pages->lock held
  * @len_bytes: in: how many are wanted, all pinned; out: how many are contiguous there
@@ -219,7 +219,7 @@ int iopt_unmap_iova(struct io_pagetable *iopt, u64 iova, u64 length, u64 *ret_by
 int iopt_unmap_all(struct io_pagetable *iopt, u64 *ret_bytes);
 /**
  * iopt_cut_iova - make each of @iovas the last of its area, if it is in one and not its first byte
- * Only without large pages.  Return: 0; -EINVAL unaligned, or accessed; -EBUSY; -ENOMEM.
+ * Only without large pages.  Return: 0; -EINVAL unaligned, or accessed; -EOPNOTSUPP of a dma-buf; -EBUSY; -ENOMEM.
  */
 int iopt_cut_iova(struct io_pagetable *iopt, const u64 *iovas, unsigned count);
 
@@ -263,11 +263,14 @@ int iopt_rw(struct io_pagetable *iopt, u64 iova, void *data, u64 length, bool wr
 
 /**
  * iopt_change_process - all that is mapped, files only, goes on the account of @mm
- * Return: 0; -EINVAL something else is mapped; -ENOMEM the limit.  Then nothing has changed.
+ * Return: 0; -EINVAL something else is mapped; -ENOMEM the limit.  In any case it is to be settled.
  */
 int iopt_change_process(struct io_pagetable *iopt, struct mm *mm);
-/** iopt_restore_process - undo it: another address space could not follow. */
-void iopt_restore_process(struct io_pagetable *iopt, struct mm *mm);
+/**
+ * iopt_settle_process - it stays so; @undo: this or another address space could not follow, it was never so
+ * What address spaces share is settled with the first of them.
+ */
+void iopt_settle_process(struct io_pagetable *iopt, bool undo);
 
 /** iopt_area_first - the lowest area that has a byte in [start, last]; NULL.  iopt->lock held. */
 struct iopt_area *iopt_area_first(struct io_pagetable *iopt, u64 start, u64 last);

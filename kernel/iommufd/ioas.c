@@ -377,7 +377,7 @@ int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd)
 	struct iommufd_ctx *ictx = ucmd->ictx;
 	struct mm *mm = current_mm();
 	struct iommufd_ioas *ioas;
-	u32 id = 0, failed_id;
+	u32 id = 0;
 	int ret = 0;
 
 	if (cmd->__reserved)
@@ -386,13 +386,9 @@ int iommufd_ioas_change_process(struct iommufd_ucmd *ucmd)
 		ret = iopt_change_process(&ioas->iopt, mm);
 		iommufd_put_object(ictx, &ioas->obj);
 	}
-	if (!ret)
-		return 0;
-	failed_id = id;
 	id = 0;
 	while ((ioas = next_ioas(ictx, &id))) {
-		if (id < failed_id)
-			iopt_restore_process(&ioas->iopt, mm);
+		iopt_settle_process(&ioas->iopt, ret);
 		iommufd_put_object(ictx, &ioas->obj);
 	}
 	return ret;

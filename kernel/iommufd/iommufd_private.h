@@ -155,7 +155,7 @@ const char *iommufd_object_name(enum iommufd_object_type type);
 /** iommufd_account_mode - on whose account what is mapped goes. */
 static inline enum locked_vm_mode iommufd_account_mode(const struct iommufd_ctx *ictx)
 {
-	return ictx->process_accounting ? LOCKED_VM_PROCESS : LOCKED_VM_USER;
+	return locked_vm_iommufd(ictx->process_accounting);
 }
 
 /* ---- how an ioctl comes in (main.c) ---- */

@@ -529,27 +529,24 @@ int iopt_pages_change_account(struct iopt_pages *pages, struct mm *mm)
 	int ret = 0;
 
 	mutex_lock(&pages->lock);
-	pages->account_before = NULL;
 	if (pages->account_mm != mm)
 		ret = change_account_locked(pages, mm);
 	mutex_unlock(&pages->lock);
 	return ret;
 }
 
-void iopt_pages_restore_account(struct iopt_pages *pages, struct mm *mm)
+void iopt_pages_settle_account(struct iopt_pages *pages, bool undo)
 {
 	u64 count;
 
 	mutex_lock(&pages->lock);
-	if (pages->account_before && pages->account_mm == mm) {
-		/* It was there a moment ago.  If another charge came in between, it stays where it is. */
+	if (pages->account_before && undo) {
 		count = pinned_pages(pages);
-		if (!locked_vm_charge(pages->account_before, pages->account, count)) {
-			locked_vm_uncharge(mm, pages->account, count);
-			pages->account_mm = pages->account_before;
-		}
-		pages->account_before = NULL;
+		locked_vm_uncharge(pages->account_mm, pages->account, count);
+		locked_vm_charge_back(pages->account_before, pages->account, count);
+		pages->account_mm = pages->account_before;
 	}
+	pages->account_before = NULL;
 	mutex_unlock(&pages->lock);
 }
 

@@ -62,26 +62,58 @@ static int charge(_Atomic u64 *account, u64 pages, const char *whose)
 	return 0;
 }
 
+enum locked_vm_mode locked_vm_iommufd(bool by_process)
+{
+	const u64 bytes = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+
+	if (likely(bytes == LOCKED_VM_UNLIMITED && !by_process)) /* it cannot be seen who is asked */
+		return LOCKED_VM_USER;
+	if ((bytes == LOCKED_VM_UNLIMITED || bytes == LOCKED_VM_HOST) && may_lock_any())
+		return LOCKED_VM_PINNED;
+	return by_process ? LOCKED_VM_PROCESS : LOCKED_VM_USER;
+}
+
+/* The account that has a limit; NULL none. */
+static _Atomic u64 *limited(struct mm *mm, enum locked_vm_mode mode)
+{
+	if (mode == LOCKED_VM_USER)
+		return &user_pages;
+	return mode == LOCKED_VM_PROCESS || mode == LOCKED_VM_VFIO ? &mm->locked_vm : NULL;
+}
+
+static bool counts_as_pinned(enum locked_vm_mode mode)
+{
+	return mode != LOCKED_VM_NONE && mode != LOCKED_VM_VFIO;
+}
+
 int locked_vm_charge(struct mm *mm, enum locked_vm_mode mode, u64 pages)
 {
-	int ret = 0;
+	_Atomic u64 *account = limited(mm, mode);
+	int ret = account ? charge(account, pages, mode == LOCKED_VM_USER ? "user" : "process") : 0;
 
-	if (mode == LOCKED_VM_USER)
-		ret = charge(&user_pages, pages, "user");
-	else if (mode == LOCKED_VM_PROCESS)
-		ret = charge(&mm->locked_vm, pages, "process");
-	if (!ret && mode != LOCKED_VM_NONE)
+	if (!ret && counts_as_pinned(mode))
 		atomic_fetch_add_explicit(&mm->pinned_vm, pages, memory_order_relaxed);
 	return ret;
 }
 
+void locked_vm_charge_back(struct mm *mm, enum locked_vm_mode mode, u64 pages)
+{
+	_Atomic u64 *account = limited(mm, mode);
+
+	if (account)
+		atomic_fetch_add_explicit(account, pages, memory_order_relaxed);
+	if (counts_as_pinned(mode))
+		atomic_fetch_add_explicit(&mm->pinned_vm, pages, memory_order_relaxed);
+}
+
 void locked_vm_uncharge(struct mm *mm, enum locked_vm_mode mode, u64 pages)
 {
-	if (mode == LOCKED_VM_NONE)
-		return;
-	atomic_fetch_sub_explicit(mode == LOCKED_VM_USER ? &user_pages : &mm->locked_vm, pages,
-				  memory_order_relaxed);
-	atomic_fetch_sub_explicit(&mm->pinned_vm, pages, memory_order_relaxed);
+	_Atomic u64 *account = limited(mm, mode);
+
+	if (account)
+		atomic_fetch_sub_explicit(account, pages, memory_order_relaxed);
+	if (counts_as_pinned(mode))
+		atomic_fetch_sub_explicit(&mm->pinned_vm, pages, memory_order_relaxed);
 }
 
 u64 locked_vm_pages(struct mm *mm)

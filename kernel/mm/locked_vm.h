@@ -4,12 +4,14 @@
  *
  * Who maps memory for a device says whose account it is on:
  *
- *	PROCESS	the process: VmLck of /proc/PID/status (VFIO's containers, and an iommufd that asks for it)
- *	USER	the user who runs it, all processes together (iommufd)
+ *	VFIO	the process: VmLck of /proc/PID/status (VFIO's containers)
+ *	PROCESS	the same, and VmPin (an iommufd that asks for it)
+ *	USER	the user who runs it, all processes together, and VmPin (an iommufd)
+ *	PINNED	VmPin alone (an iommufd whose program may lock as much as it likes)
  *	NONE	nobody's
  *
- * What is on somebody's account is also counted as VmPin of the process.  Each account is limited as by
- * RLIMIT_MEMLOCK, if a limit was set; a test machine has none unless it is asked to.
+ * Each account is limited as by RLIMIT_MEMLOCK, if a limit was set; a test machine has none unless it is asked to.
+ * VmPin is not.
  */
 #ifndef KERNEL_MM_LOCKED_VM_H
 #define KERNEL_MM_LOCKED_VM_H
@@ -18,7 +20,7 @@
 
 struct mm;
 
-enum locked_vm_mode { LOCKED_VM_NONE, LOCKED_VM_USER, LOCKED_VM_PROCESS };
+enum locked_vm_mode { LOCKED_VM_NONE, LOCKED_VM_VFIO, LOCKED_VM_USER, LOCKED_VM_PROCESS, LOCKED_VM_PINNED };
 
 #define LOCKED_VM_UNLIMITED (~0ull)	/* the default */
 #define LOCKED_VM_HOST (~0ull - 1)	/* as on Linux: RLIMIT_MEMLOCK, which does not bind who has CAP_IPC_LOCK */
@@ -30,8 +32,15 @@ void locked_vm_set_limit(u64 bytes);
  * Any lock.  Return: 0; -ENOMEM beyond the limit, with the numbers as reason.
  */
 int locked_vm_charge(struct mm *mm, enum locked_vm_mode mode, u64 pages);
+/** locked_vm_charge_back - likewise, of what was on the account a moment ago: whatever the limit is now. */
+void locked_vm_charge_back(struct mm *mm, enum locked_vm_mode mode, u64 pages);
 /** locked_vm_uncharge - the counterpart. */
 void locked_vm_uncharge(struct mm *mm, enum locked_vm_mode mode, u64 pages);
+/**
+ * locked_vm_iommufd - on which account an iommufd puts what the calling program maps now
+ * @by_process: the iommufd was asked to (IOMMU_OPTION_RLIMIT_MODE)
+ */
+enum locked_vm_mode locked_vm_iommufd(bool by_process);
 /** locked_vm_pages, pinned_vm_pages - VmLck and VmPin of a process, as far as VFIO and iommufd are concerned. */
 u64 locked_vm_pages(struct mm *mm);
 u64 pinned_vm_pages(struct mm *mm);

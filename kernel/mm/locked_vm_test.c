@@ -21,6 +21,14 @@ static void accounts(void **state)
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 7), 0);
 	assert_int_equal(locked_vm_pages(mm), 0);
 	assert_int_equal(pinned_vm_pages(mm), 7);
+	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_PINNED, 2), 0);
+	assert_int_equal(locked_vm_pages(mm), 0);
+	assert_int_equal(pinned_vm_pages(mm), 9);
+	locked_vm_uncharge(mm, LOCKED_VM_PINNED, 2);
+	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_VFIO, 3), 0);
+	assert_int_equal(locked_vm_pages(mm), 3);
+	assert_int_equal(pinned_vm_pages(mm), 7);
+	locked_vm_uncharge(mm, LOCKED_VM_VFIO, 3);
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_NONE, 7), 0);
 	assert_int_equal(pinned_vm_pages(mm), 7);
 	locked_vm_uncharge(mm, LOCKED_VM_NONE, 7);
@@ -62,8 +70,15 @@ static void limits(void **state)
 	if (ipc_lock(true)) {
 		assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 9), 0);
 		locked_vm_uncharge(mm, LOCKED_VM_USER, 9);
+		assert_int_equal(locked_vm_iommufd(false), LOCKED_VM_PINNED);
+		assert_int_equal(locked_vm_iommufd(true), LOCKED_VM_PINNED);
+		locked_vm_set_limit(PAGE_SIZE); /* binds it too */
+		assert_int_equal(locked_vm_iommufd(true), LOCKED_VM_PROCESS);
+		locked_vm_set_limit(LOCKED_VM_HOST);
 	}
 	ipc_lock(false);
+	assert_int_equal(locked_vm_iommufd(false), LOCKED_VM_USER);
+	assert_int_equal(locked_vm_iommufd(true), LOCKED_VM_PROCESS);
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 9), -ENOMEM);
 	assert_int_equal(locked_vm_charge(mm, LOCKED_VM_USER, 8), 0);
 	locked_vm_uncharge(mm, LOCKED_VM_USER, 8);

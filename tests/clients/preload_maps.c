@@ -256,13 +256,13 @@ static void counts(struct edu *e)
 	FILE *f;
 
 	ok(!ioctl(e->container, VFIO_IOMMU_MAP_DMA, &map));
-	ok(status_kb("VmPin:") == pinned + 64);
+	ok(status_kb("VmPin:") == pinned); /* what an iommufd pins */
 	ok(status_kb("VmLck:") == locked + 64);
 	f = fopen("/proc/self/status", "r");
 	ok(f);
-	while (fgets(line, sizeof(line), f) && strncmp(line, "VmPin:", 6))
+	while (fgets(line, sizeof(line), f) && strncmp(line, "VmLck:", 6))
 		;
-	ok(atol(line + 6) == pinned + 64 && strstr(line, " kB\n"));
+	ok(atol(line + 6) == locked + 64 && strstr(line, " kB\n"));
 	fclose(f);
 	ok(!ioctl(e->container, VFIO_IOMMU_UNMAP_DMA, &unmap));
 	ok(status_kb("VmPin:") == pinned && status_kb("VmLck:") == locked);

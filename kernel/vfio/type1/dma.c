@@ -198,7 +198,7 @@ static struct vfio_dma *new_dma(const struct vfio_iommu_type1_dma_map *map)
 /* Pin and map what is in the tree already. */
 static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
-	int ret = locked_vm_charge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
+	int ret = locked_vm_charge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
 
 	if (ret)
 		return ret;
@@ -213,7 +213,7 @@ static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 err_unpin:
 	mm_unpin(dma->mm, dma->phys, dma->size);
 err_unaccount:
-	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
+	locked_vm_uncharge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
 	return ret;
 }
 
@@ -278,7 +278,7 @@ static void free_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
 	mm_unpin(dma->mm, dma->phys, dma->size);
 	iommu->dma_avail++;
-	locked_vm_uncharge(dma->mm, LOCKED_VM_PROCESS, dma->size >> PAGE_SHIFT);
+	locked_vm_uncharge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid_count--;
 	kfree(dma);
