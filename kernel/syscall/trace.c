@@ -184,7 +184,7 @@ static void field_add(struct trace_line *line, const struct trace_field *field, 
 		if (name)
 			line_add(line, "%s", name);
 		else
-			line_add(line, "%llu", (ull)value);
+			line_add(line, value > 0xffff ? "0x%llx" : "%llu", (ull)value);
 		return;
 	}
 }

@@ -644,6 +644,50 @@ static void long_lines_are_cut(void **state)
 	assert_non_null(strstr(printed(NULL), "...) = -1 EINVAL (Invalid argument)"));
 }
 
+/* All numbers of iommufd.h, from the first to the last. */
+static void each_iommufd_call(void **state)
+{
+	char buf[32];
+
+	for (unsigned nr = IOMMUFD_CMD_BASE; nr <= IOMMUFD_CMD_IOAS_NOIOMMU_GET_PA; nr++) {
+		const struct trace_call *call = trace_call_find(FILE_IOMMUFD, _IO(IOMMUFD_TYPE, nr));
+
+		assert_non_null(call);
+		assert_string_equal(trace_ioctl_name(FILE_IOMMUFD, call->cmd, buf, sizeof(buf)), call->name);
+		assert_memory_equal(call->name, "IOMMU_", 6);
+		assert_int_equal(call->arg, TRACE_STRUCT);
+		assert_string_equal(call->fields[0].name, "size");
+		for (const struct trace_field *f = call->fields; f->name; f++)
+			assert_true(f->off + f->size <= call->size);
+	}
+	assert_null(trace_call_find(FILE_IOMMUFD, _IO(IOMMUFD_TYPE, IOMMUFD_CMD_IOAS_NOIOMMU_GET_PA + 1)));
+}
+
+static void iommufd_data(void **state)
+{
+	struct iommu_hwpt_vtd_s1 s1 = { .flags = IOMMU_VTD_S1_SRE | 8, .pgtbl_addr = 0x1000, .addr_width = 48 };
+	struct iommu_hwpt_vtd_s1_invalidate inv[2] = { { 0x2000, 1, IOMMU_VTD_INV_FLAGS_LEAF, 0 }, { 0, ~0ull, 0, 0 } };
+	struct iommu_hwpt_alloc alloc = { .size = sizeof(alloc), .dev_id = 1, .pt_id = 2, .data_type = IOMMU_HWPT_DATA_VTD_S1,
+					  .data_len = sizeof(s1), .data_uptr = (uintptr_t)&s1 };
+	struct iommu_hwpt_invalidate call = { .size = sizeof(call), .hwpt_id = 3, .entry_len = sizeof(inv[0]), .entry_num = 2,
+					      .data_uptr = (uintptr_t)inv };
+
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_ALLOC, &alloc, -EINVAL, UNCHANGED),
+			       "data_type=VTD_S1, data_len=24, data_uptr="));
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_ALLOC, &alloc, -EINVAL, UNCHANGED),
+			       "data={flags=SRE|0x8, pgtbl_addr=0x1000, addr_width=48}}) = -1 EINVAL"));
+	alloc.data_uptr = 8;
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_ALLOC, &alloc, -EFAULT, UNCHANGED),
+			       "data_uptr=0x8, fault_id=0}) = -1 EFAULT"));
+	alloc.data_type = 0xdeadbeef;
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_ALLOC, &alloc, 0, UNCHANGED), "data_type=0xdeadbeef"));
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_INVALIDATE, &call, 0, UNCHANGED),
+			       "data=[{addr=0x2000, npages=1, flags=LEAF}, {addr=0x0, npages=18446744073709551615, flags=0}]"));
+	call.data_uptr = 8;
+	call.entry_num = ~0u;
+	assert_non_null(strstr(traced(FILE_IOMMUFD, IOMMU_HWPT_INVALIDATE, &call, -EFAULT, UNCHANGED), "data=[, ...]"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -661,6 +705,8 @@ int main(void)
 		GUARDED_TEST(other_device_calls),
 		GUARDED_TEST(codes_are_told_apart_by_file),
 		GUARDED_TEST(iommufd_calls),
+		GUARDED_TEST(each_iommufd_call),
+		GUARDED_TEST(iommufd_data),
 		GUARDED_TEST(mock_calls),
 		GUARDED_TEST(kvm_attributes),
 		GUARDED_TEST(reads_and_writes),
