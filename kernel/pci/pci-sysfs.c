@@ -564,6 +564,7 @@ static ssize_t numa_node_store(void *priv, const char *buf, size_t len)
 
 static ssize_t reset_store(void *priv, const char *buf, size_t len)
 {
+	struct pci_dev *pdev = priv;
 	unsigned long val;
 	int err = parse_ulong(buf, &val);
 
@@ -572,7 +573,9 @@ static ssize_t reset_store(void *priv, const char *buf, size_t len)
 	err = device_store_begin();
 	if (err)
 		return err;
-	err = pci_reset_function(priv);
+	err = pci_reset_function(pdev);
+	if (pdev->dev.driver && to_pci_driver(pdev->dev.driver)->reset_by_user)
+		to_pci_driver(pdev->dev.driver)->reset_by_user(pdev);
 	device_store_end(false);
 	return err ? err : (ssize_t)len;
 }

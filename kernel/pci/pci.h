@@ -139,6 +139,7 @@ struct pci_driver {
 	/** error_detected - optional: the device reported an uncorrectable error.  Tree lock held. */
 	void (*error_detected)(struct pci_dev *pdev);
 	void (*reset_done)(struct pci_dev *pdev); /* the device was reset, its state restored; optional */
+	void (*reset_by_user)(struct pci_dev *pdev); /* so it was, past its driver; optional.  Tree lock held. */
 	TAILQ_HEAD(, pci_dynid) dynids; /* under the tree lock */
 };
 #define to_pci_driver(d) container_of((d), struct pci_driver, driver)

@@ -259,6 +259,15 @@ void pci_reset_notify_done(struct pci_dev *pdev)
 		to_pci_driver(pdev->dev.driver)->reset_done(pdev);
 }
 
+/* To D0, if it is not there: registers of power management do not all survive a reset, and Linux wakes it first. */
+static void wake(struct pci_dev *pdev)
+{
+	u16 csr;
+
+	if (pdev->pm_cap && !pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &csr) && csr & PCI_PM_CTRL_STATE_MASK)
+		pci_write_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, 0);
+}
+
 int pci_reset_function(struct pci_dev *pdev)
 {
 	int chosen[PCI_RESET_METHODS + 1], err;
@@ -272,6 +281,7 @@ int pci_reset_function(struct pci_dev *pdev)
 		return err;
 	/* Quiet first: no DMA and no interrupt may cross the reset. */
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
+	wake(pdev);
 	err = reset_by(pdev, chosen);
 	pci_restore_state(pdev, &state);
 	pci_reset_notify_done(pdev);

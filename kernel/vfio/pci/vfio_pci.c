@@ -78,6 +78,12 @@ static void vfio_pci_error_detected(struct pci_dev *pdev)
 	vfio_pci_err_signal(pdev->dev.driver_data);
 }
 
+static void vfio_pci_reset_by_user(struct pci_dev *pdev)
+{
+	if (pdev->dev.driver_data)
+		vfio_pci_woken(pdev->dev.driver_data);
+}
+
 static const struct pci_device_id vfio_pci_ids[] = {
 	{ PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, PCI_ANY_ID, .override_only = true },
 	{ 0 },
@@ -96,6 +102,7 @@ static struct pci_driver vfio_pci_driver = {
 	.sriov_configure = vfio_pci_sriov_configure,
 	.virtfn_added = vfio_pci_virtfn_added,
 	.error_detected = vfio_pci_error_detected,
+	.reset_by_user = vfio_pci_reset_by_user,
 };
 
 struct vfio_pci_core_device *vfio_pci_core_of(struct pci_dev *pdev)

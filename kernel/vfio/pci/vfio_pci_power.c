@@ -66,6 +66,16 @@ void vfio_pci_set_power_state(struct vfio_pci_core_device *vdev, unsigned state)
 	vfio_pci_gate_update(vdev);
 }
 
+/* Its registers are there again, so those kept when it went to sleep are not needed. */
+void vfio_pci_woken(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_memory_lock(vdev);
+	forget_saved(vdev, false);
+	if (!(atomic_load(&vdev->gate) & GATE_CLOSED)) /* which it is while nobody has it open */
+		vfio_pci_gate_update(vdev);
+	vfio_pci_memory_unlock(vdev);
+}
+
 /* ---- low power ------------------------------------------------------------------------------- */
 
 static int enter(struct vfio_pci_core_device *vdev, struct eventfd_ctx *wake)

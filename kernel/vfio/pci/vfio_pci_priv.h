@@ -269,6 +269,8 @@ void vfio_pci_dev_set_try_reset(struct vfio_pci_core_device *vdev);
 void vfio_pci_pm_resume(struct vfio_pci_core_device *vdev);
 /** vfio_pci_set_power_state - go to D0..D3hot, as the device can.  memory_lock held. */
 void vfio_pci_set_power_state(struct vfio_pci_core_device *vdev, unsigned state);
+/** vfio_pci_woken - somebody else reset the device, and so brought it to D0. */
+void vfio_pci_woken(struct vfio_pci_core_device *vdev);
 /** vfio_pci_pm_release - forget all about low power at close. */
 void vfio_pci_pm_release(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 flags, void __user *arg, size_t argsz);

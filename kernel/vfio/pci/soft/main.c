@@ -112,6 +112,12 @@ static void reset_done(struct pci_dev *pdev)
 		soft_reset_done(to_soft(pdev->dev.driver_data));
 }
 
+static void reset_by_user(struct pci_dev *pdev)
+{
+	if (pdev->dev.driver_data)
+		vfio_pci_woken(&to_soft(pdev->dev.driver_data)->core);
+}
+
 static bool in_use(struct device *dev)
 {
 	return dev->driver_data && vfio_device_in_use(dev->driver_data);
@@ -133,6 +139,7 @@ static struct pci_driver soft_vfio_pci_driver = {
 	.probe = soft_probe,
 	.remove = soft_remove,
 	.reset_done = reset_done,
+	.reset_by_user = reset_by_user,
 };
 
 int soft_vfio_pci_init(void)
