@@ -38,8 +38,8 @@ void vfio_asked_add(struct vfio_device *vdev)
 	mutex_unlock(&asked.lock);
 }
 
-/* Would a lock for writing meet somebody's lock for reading?  Lock held, so that busy_fd stays open. */
-static bool is_wanted(const struct vfio_device *vdev)
+/* Would a lock for writing meet somebody's lock for reading? */
+bool vfio_asked_is_wanted(const struct vfio_device *vdev)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
@@ -52,7 +52,7 @@ static void ask_all(void)
 
 	mutex_lock(&asked.lock);
 	TAILQ_FOREACH(vdev, &asked.devices, asked_next) {
-		if (!is_wanted(vdev))
+		if (!vfio_asked_is_wanted(vdev)) /* the lock is held, so that busy_fd stays open */
 			vdev->asked = 0;
 		else if (vdev->ops->request)
 			vdev->ops->request(vdev, vdev->asked++);

@@ -152,7 +152,11 @@ static int group_device_open(struct vfio_device_file *df)
 	int ret;
 
 	mutex_lock(&df->vdev->dev_set->lock);
-	ret = vfio_df_open(df);
+	if (df->vdev->open_count && vfio_asked_is_wanted(df->vdev))
+		ret = fail(-ENODEV, "%s is being unbound by another process: it cannot be opened any more",
+			   df->vdev->dev->name);
+	else
+		ret = vfio_df_open(df);
 	mutex_unlock(&df->vdev->dev_set->lock);
 	return ret;
 }

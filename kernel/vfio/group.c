@@ -228,7 +228,6 @@ static long get_device_fd(struct vfio_group *group, struct file *file, void __us
 		return fail(-EINVAL, "the device's name has no end within %zu bytes", sizeof(name));
 	if (len < 0)
 		return fail(-EFAULT, "the device's name at %p cannot be read", arg);
-	device_sync();
 	mutex_lock(&group->group_lock);
 	vdev = get_device_locked(group, name, &ictx);
 	mutex_unlock(&group->group_lock);
@@ -250,6 +249,7 @@ static long vfio_group_ioctl(struct file *file, unsigned int cmd, unsigned long 
 {
 	struct vfio_group *group = file->private_data;
 
+	device_sync(); /* its devices may be another driver's by now */
 	switch (cmd) {
 	case VFIO_GROUP_GET_STATUS:
 		return get_status(group, (void __user *)arg);

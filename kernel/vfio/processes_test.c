@@ -26,6 +26,8 @@ static long obey(char order)
 		return t_set_container(other_g, other_c) ?: t_ioctl_n(other_c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 	case 'd':
 		return other_d = (int)t_ioctl(other_g, VFIO_GROUP_GET_DEVICE_FD, "fake0");
+	case 'e': /* another descriptor of the same device */
+		return (int)t_ioctl(other_g, VFIO_GROUP_GET_DEVICE_FD, "fake0");
 	case 'D':
 		t_close(other_d);
 		return 0;
@@ -213,6 +215,7 @@ static void unbind_waits_for_the_other_process(void **state)
 	sleep_ms(200);
 	assert_false(atomic_load(&unbound));
 	assert_true(atomic_load(&told));
+	assert_int_equal(tell('e'), -ENODEV);
 	assert_int_equal(tell('D'), 0); /* closing needs no tree lock */
 	pthread_join(thread, NULL);
 	assert_true(atomic_load(&unbound));

@@ -197,6 +197,8 @@ extern const struct vfio_iommu_driver_ops vfio_noiommu_ops;
 /** vfio_asked_add, vfio_asked_del - @vdev is in use, its busy_fd open; or will be closed.  Dev_set lock held. */
 void vfio_asked_add(struct vfio_device *vdev);
 void vfio_asked_del(struct vfio_device *vdev);
+/** vfio_asked_is_wanted - is another process unbinding @vdev, and waits?  It is in use here, and stays so. */
+bool vfio_asked_is_wanted(const struct vfio_device *vdev);
 /** vfio_ask_others - let the users of a device's busy file know that it is wanted, as long as @fd of it is open. */
 void vfio_ask_others(int fd);
 
