@@ -296,7 +296,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Content that says nothing of the kernel.  numa_node and module are there or not as it was configured. */
+/* Content that says nothing of the kernel.  module is there or not as it was configured. */
 static bool is_of_one_machine(const char *name)
 {
 	return !strncmp(name, "resource", 8) || !strcmp(name, "config") || !strcmp(name, "irq");
@@ -312,7 +312,7 @@ static void directory(const char *area_name, const char *path)
 
 	begin(area_name);
 	while (dir && n < 512 && (e = readdir(dir)))
-		if (e->d_name[0] != '.' && strcmp(e->d_name, "numa_node") && strcmp(e->d_name, "module"))
+		if (e->d_name[0] != '.' && strcmp(e->d_name, "module"))
 			entries[n++] = strdup(e->d_name);
 	if (dir)
 		closedir(dir);
