@@ -2,6 +2,8 @@
 # devices.sh - the devices that config, bars, irqs and resets ask about, for compare and real to read.
 named=(edu=0000:00:10.0 nvme=0000:01:00.0 igb=0000:02:00.0 e1000e=0000:03:00.0 ivshmem=0000:00:14.0 vga=0000:00:15.0 ahci=0000:00:16.0
 	virtio=0000:04:00.0 xhci=0000:00:18.0)
+# is_named PROGRAM: is it one of those?
+is_named() { case $1 in bars | config | irqs | resets) true ;; *) false ;; esac; }
 named_in_qemu=edu,nvme,igb,e1000e,ivshmem,VGA=1234:1111,ich9-ahci=8086:2922,virtio,nec-usb-xhci=1033:0194
 paired=(left=0000:06:01.0 right=0000:06:02.0) # two edu on one bus and in one group; in QEMU "pair", behind the others
 # named_here BUILDDIR: options that add those which are not built in, made of what config's answers tell of their registers

@@ -376,6 +376,8 @@ int main(int argc, char **argv)
 	start(argc, argv);
 	window = aligned_alloc(PG, PG);
 	for (mode = modes; mode < modes + sizeof(modes) / sizeof(*modes); mode++) {
+		if (access(mode->node, F_OK))
+			continue; /* a kernel without iommufd */
 		if (up()) {
 			fprintf(stderr, "%s: %m\n", mode->name);
 			return 1;
