@@ -29,7 +29,7 @@ static const char usage[] =
 	"                                     inject= (faults) are the machine's keys, all others the model's;\n"
 	"                                     ./MY.so is a plugin\n"
 	"  -m, --machine-file FILE            add the devices of a machine file\n"
-	"      --iommu KIND                   amd (the default), intel[,aw-bits=39|48|57] or none;\n"
+	"      --iommu KIND                   amd (the default), intel[,aw-bits=39|48|57], virtio or none;\n"
 	"                                     ,features=full: dirty bits, PASIDs, nesting; again: unit 1\n"
 	"      --param MODULE.PARAMETER=VALUE a parameter of a module, as on the kernel's command line\n"
 	"      --machine DIR                  keep the machine in DIR: made if new, else used as it is\n"

@@ -140,7 +140,8 @@ static void read_bus(struct scene *scene, const char *machine, const char *bus)
 static void add_iommu(struct scene *scene, const char *name)
 {
 	size_t len = strlen(scene->iommu);
-	const char *kind = !strncmp(name, "ivhd", 4) ? " (amd)" : !strncmp(name, "dmar", 4) ? " (intel)" : "";
+	const char *kind = !strncmp(name, "ivhd", 4) ? " (amd)" : !strncmp(name, "dmar", 4) ? " (intel)" :
+			   !strncmp(name, "viommu", 6) ? " (virtio)" : "";
 
 	snprintf(scene->iommu + len, sizeof(scene->iommu) - len, "%s%.20s%s", len ? ", " : "", name, kind);
 }

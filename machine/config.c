@@ -334,10 +334,12 @@ static int iommu_set_kind(struct iommu_config *iommu, const char *value)
 		*iommu = (struct iommu_config){MACHINE_IOMMU_AMD, 0, IOMMU_BASIC};
 	else if (!strcmp(value, "intel"))
 		*iommu = (struct iommu_config){MACHINE_IOMMU_INTEL, DEFAULT_AW_BITS, IOMMU_BASIC};
+	else if (!strcmp(value, "virtio"))
+		*iommu = (struct iommu_config){MACHINE_IOMMU_VIRTIO, 0, IOMMU_BASIC};
 	else if (!strcmp(value, "none"))
 		*iommu = (struct iommu_config){MACHINE_IOMMU_NONE, 0, IOMMU_BASIC};
 	else
-		return fail(-EINVAL, "iommu=%s: there are amd, intel and none", value);
+		return fail(-EINVAL, "iommu=%s: there are amd, intel, virtio and none", value);
 	return 0;
 }
 
@@ -358,6 +360,8 @@ static int iommu_set_features(struct iommu_config *iommu, const char *value)
 		return fail(-EINVAL, "features=%s: there are basic and full", value);
 	if (iommu->kind == MACHINE_IOMMU_NONE)
 		return fail(-EINVAL, "features=%s: there is no IOMMU to have them", value);
+	if (iommu->kind == MACHINE_IOMMU_VIRTIO && strcmp(value, "basic"))
+		return fail(-EINVAL, "features=%s: a virtio IOMMU translates, and that is all", value);
 	iommu->features = !strcmp(value, "full") ? IOMMU_FULL : IOMMU_BASIC;
 	return 0;
 }
@@ -863,7 +867,8 @@ static int write_file(const char *dir, const char *name, const char *text, size_
 static void print_iommu(FILE *out, const struct iommu_config *iommu)
 {
 	static const char *const names[] = {
-		[MACHINE_IOMMU_AMD] = "amd", [MACHINE_IOMMU_INTEL] = "intel", [MACHINE_IOMMU_NONE] = "none",
+		[MACHINE_IOMMU_AMD] = "amd", [MACHINE_IOMMU_INTEL] = "intel", [MACHINE_IOMMU_VIRTIO] = "virtio",
+		[MACHINE_IOMMU_NONE] = "none",
 	};
 
 	fprintf(out, " = %s\n", names[iommu->kind]);

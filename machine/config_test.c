@@ -270,7 +270,7 @@ static void test_bad_files(void **state)
 	load_fails(cfg, "[device\nmodel = edu\n", 1, "neither a [section]");
 	load_fails(cfg, "[devices]\nmodel = edu\n", 2, "there are [machine], [iommu N] and [device ADDRESS]");
 	load_fails(cfg, "model = edu\n", 1, "before any section");
-	load_fails(cfg, "[machine]\niommu = smmu\n", 2, "iommu=smmu: there are amd, intel and none");
+	load_fails(cfg, "[machine]\niommu = smmu\n", 2, "iommu=smmu: there are amd, intel, virtio and none");
 	load_fails(cfg, "[machine]\niommu = intel\naw-bits = 40\n", 3, "39, 48 or 57 bits");
 	load_fails(cfg, "[machine]\naw-bits = 48\niommu = intel\n", 2, "only iommu=intel has that choice");
 	load_fails(cfg, "[machine]\niommu = amd\naw-bits = 48\n", 3, "only iommu=intel has that choice");
@@ -308,12 +308,16 @@ static void test_iommu(void **state)
 	assert_int_equal(cfg->iommus[0].aw_bits, 48);
 	assert_int_equal(set_iommu(cfg, "intel,aw-bits=57"), 0);
 	assert_int_equal(cfg->iommus[0].aw_bits, 57);
+	assert_int_equal(set_iommu(cfg, "virtio"), 0);
+	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_VIRTIO);
+	iommu_fails(cfg, "virtio,features=full", "translates, and that is all");
+	iommu_fails(cfg, "virtio,aw-bits=48", "only iommu=intel has that choice");
 	assert_int_equal(set_iommu(cfg, "none"), 0);
 	assert_int_equal(cfg->iommus[0].kind, MACHINE_IOMMU_NONE);
 	iommu_fails(cfg, "none,aw-bits=48", "only iommu=intel has that choice");
-	iommu_fails(cfg, "", "there are amd, intel and none");
-	iommu_fails(cfg, "intelligent", "there are amd, intel and none");
-	iommu_fails(cfg, "a-name-that-is-longer-than-any", "there are amd, intel and none");
+	iommu_fails(cfg, "", "there are amd, intel, virtio and none");
+	iommu_fails(cfg, "intelligent", "there are amd, intel, virtio and none");
+	iommu_fails(cfg, "a-name-that-is-longer-than-any", "there are amd, intel, virtio and none");
 	iommu_fails(cfg, "intel,", "is not key=value");
 	iommu_fails(cfg, "intel,bits=39", "no key of an IOMMU");
 	iommu_fails(cfg, "intel,aw-bits=", "39, 48 or 57 bits");

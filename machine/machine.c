@@ -123,17 +123,22 @@ static void modules_exit(void)
 static const struct hw_iommu_format *const formats[] = {
 	[MACHINE_IOMMU_AMD] = &hw_iommu_amdv1,
 	[MACHINE_IOMMU_INTEL] = &hw_iommu_vtd,
+	[MACHINE_IOMMU_VIRTIO] = &hw_iommu_amdv1, /* see virtio-iommu.c */
 	[MACHINE_IOMMU_NONE] = &hw_iommu_direct,
 };
 
-/* As Linux numbers them: each kind from 0 on. */
+/* As Linux numbers them: each kind from 0 on.  A virtio unit has there the PCI address of its device, which is none here. */
 static void unit_name(struct machine *m, struct machine_unit *unit, const struct iommu_config *config)
 {
+	static const char *const names[] = {
+		[MACHINE_IOMMU_AMD] = "ivhd", [MACHINE_IOMMU_INTEL] = "dmar", [MACHINE_IOMMU_VIRTIO] = "viommu",
+		[MACHINE_IOMMU_NONE] = "none",
+	};
 	unsigned number = 0;
 
 	for (const struct iommu_config *c = m->config->iommus; c < config; c++)
 		number += c->kind == config->kind;
-	snprintf(unit->name, sizeof(unit->name), "%s%u", config->kind == MACHINE_IOMMU_AMD ? "ivhd" : "dmar", number);
+	snprintf(unit->name, sizeof(unit->name), "%s%u", names[config->kind], number);
 }
 
 /* The driver of the unit that the configuration names; NULL without one. */
@@ -145,6 +150,8 @@ static struct iommu_device *iommu_init(struct machine_unit *unit, const struct i
 	case MACHINE_IOMMU_AMD:
 		return amd_iommu_init(unit->name, &machine_iommu_hw_ops, unit->hw, (last_bus + 1) * 256,
 				      config->features);
+	case MACHINE_IOMMU_VIRTIO:
+		return virtio_iommu_init(unit->name, &machine_iommu_hw_ops, unit->hw, (last_bus + 1) * 256);
 	case MACHINE_IOMMU_NONE:
 		break;
 	}
@@ -156,10 +163,17 @@ static void iommu_exit(struct machine *m)
 	while (m->nr_units) {
 		struct machine_unit *unit = &m->units[--m->nr_units];
 
-		if (m->config->iommus[m->nr_units].kind == MACHINE_IOMMU_INTEL)
+		switch (m->config->iommus[m->nr_units].kind) {
+		case MACHINE_IOMMU_INTEL:
 			intel_iommu_exit(unit->iommu);
-		else
+			break;
+		case MACHINE_IOMMU_VIRTIO:
+			virtio_iommu_exit(unit->iommu);
+			break;
+		case MACHINE_IOMMU_AMD:
+		case MACHINE_IOMMU_NONE:
 			amd_iommu_exit(unit->iommu);
+		}
 		hw_iommu_destroy(unit->hw);
 		memset(unit, 0, sizeof(*unit));
 	}

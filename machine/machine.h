@@ -47,7 +47,7 @@ int machine_config_load(struct machine_config *cfg, const char *file);
 /** machine_config_add - "-d" text: MODEL[,key=value...].  0; -EINVAL with reason. */
 int machine_config_add(struct machine_config *cfg, const char *text);
 /**
- * machine_config_set_iommu - "amd", "intel" or "none", and ",key=value" of it
+ * machine_config_set_iommu - "amd", "intel", "virtio" or "none", and ",key=value" of it
  * The first call is for unit 0, the next for unit 1, and so on, whatever files said.  0; -EINVAL with reason.
  */
 int machine_config_set_iommu(struct machine_config *cfg, const char *text);

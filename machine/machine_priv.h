@@ -52,7 +52,7 @@ struct device_config {
 	unsigned nr_options;
 };
 
-enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL, MACHINE_IOMMU_NONE };
+enum machine_iommu { MACHINE_IOMMU_AMD, MACHINE_IOMMU_INTEL, MACHINE_IOMMU_VIRTIO, MACHINE_IOMMU_NONE };
 
 struct iommu_config {
 	enum machine_iommu kind;

@@ -49,6 +49,8 @@ struct iommu_domain *iommu_paging_domain_alloc_flags(struct device *dev, u32 fla
 	if (!gdev)
 		return no_unit(dev);
 	ops = gdev->iommu->ops;
+	if (!ops->no_flags)
+		flags &= ~(u32)IOMMU_ALLOC_FAULT_QUEUE;
 	if (!flags && !data)
 		return ops->domain_alloc_paging(gdev->iommu, dev);
 	if (!ops->domain_alloc_paging_flags)

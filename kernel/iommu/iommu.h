@@ -130,6 +130,7 @@ struct iommu_domain {
 	const struct iommu_dirty_ops *dirty_ops; /* NULL: its tables have no dirty bits */
 	struct iommu_device *iommu;	/* the unit whose format the tables have; NULL: of all units */
 	struct iommu_domain *parent;	/* of a nested one; who made it keeps the parent alive */
+	bool no_access;			/* it has mappings that permit nothing */
 	u64 pgsize_bitmap;
 	u64 aperture_start, aperture_last;
 	struct mutex lock;		/* LOCK_IOMMU_DOMAIN: writers of the tables */
@@ -248,6 +249,7 @@ struct iommu_device {
 /* What a paging domain must be good for.  Values as in struct iommu_hwpt_alloc. */
 #define IOMMU_ALLOC_NEST_PARENT BIT(0)	  /* the second stage of nested domains */
 #define IOMMU_ALLOC_DIRTY_TRACKING BIT(1) /* only devices whose unit can note what they write may attach */
+#define IOMMU_ALLOC_FAULT_QUEUE BIT(2)	  /* iommufd's own: a driver need not know it, but one without flags refuses it */
 #define IOMMU_ALLOC_PASID BIT(3)	  /* may be attached to a PASID, and to the RID of a device that uses PASIDs */
 
 enum iommu_cap {
@@ -324,6 +326,7 @@ struct iommu_device_ops {
 	int (*sysfs_add)(struct iommu_device *iommu, const char *dir);
 	bool cache_coherency;		/* IOMMU_CAP_CACHE_COHERENCY */
 	bool enforce_cache_coherency;	/* IOMMU_CAP_ENFORCE_CACHE_COHERENCY */
+	bool no_flags;			/* there are plain domains only, none with a fault queue either */
 	/* A nested domain has a table of PASIDs: page requests of a PASID that has nothing attached are its. */
 	bool user_pasid_table;
 };
@@ -398,6 +401,9 @@ void amd_iommu_exit(struct iommu_device *iommu);
 struct iommu_device *intel_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw,
 				      unsigned aw_bits, enum iommu_features features);
 void intel_iommu_exit(struct iommu_device *iommu);
+/** virtio_iommu_init - make a paravirtual unit.  @devids: how many device ids there may be.  ERR_PTR(-ENOMEM). */
+struct iommu_device *virtio_iommu_init(const char *name, const struct iommu_hw_ops *hw_ops, void *hw, u32 devids);
+void virtio_iommu_exit(struct iommu_device *iommu);
 
 /* ---- groups ---- */
 

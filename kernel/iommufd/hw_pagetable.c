@@ -153,7 +153,7 @@ static struct iommufd_hwpt_paging *paging_alloc(struct iommufd_ctx *ictx, struct
 	hwpt->ioas = ioas;
 	hwpt->nest_parent = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	iommufd_object_hold(&ioas->obj);
-	domain = iommu_paging_domain_alloc_flags(idev->dev, flags & ~IOMMU_HWPT_FAULT_ID_VALID, data);
+	domain = iommu_paging_domain_alloc_flags(idev->dev, flags, data);
 	err = take_domain(&hwpt->common, domain, flags);
 	if (!err)
 		return hwpt;

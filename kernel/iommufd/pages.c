@@ -635,7 +635,7 @@ int iopt_area_fill_domain(struct iopt_area *area, struct iommu_domain *domain, b
 	int ret;
 
 	lockdep_assert_held(&area->iopt->lock);
-	if (!(area->prot & (IOMMU_READ | IOMMU_WRITE)))
+	if (!(area->prot & (IOMMU_READ | IOMMU_WRITE)) && !domain->no_access)
 		return fail(-EINVAL, "iova [%#llx-%#llx] is mapped neither for reading nor for writing",
 			    HEX(area->iova), HEX(area->last));
 	lock_pages(pages);

@@ -53,6 +53,7 @@ struct kind {
 	enum iommu_features features;
 	u32 flags;		/* IOMMU_ALLOC_* */
 	bool no_access;		/* it has mappings that permit nothing */
+	bool paravirtual;	/* virtio's face of it */
 	bool write_reads;	/* what may be written may be read */
 };
 #define VTD_PGSIZES 0x40201000ull
@@ -67,6 +68,7 @@ struct kind {
 		      (1ull << ((bits) - 1)) - PAGE_SIZE, (1ull << (bits)) - MODEL_PAGES * PAGE_SIZE }
 static const struct kind kinds[] = {
 	{ "amd", &hw_iommu_amdv1, 64, 64, 0xfff7ffffff000ull, AMD_BASES, 300000, .no_access = true },
+	{ "virtio", &hw_iommu_amdv1, 39, 39, ~(PAGE_SIZE - 1), BASES(39), 60000, .no_access = true, .paravirtual = true },
 	{ "amd dirty", &hw_iommu_amdv1, 64, 64, 0xfff7ffffff000ull, AMD_BASES, 100000, IOMMU_FULL,
 	  IOMMU_ALLOC_DIRTY_TRACKING, .no_access = true },
 	{ "amd v2", &hw_iommu_amdv1, 64, 47, VTD_PGSIZES, BASES(47), 60000, IOMMU_FULL, IOMMU_ALLOC_PASID,
@@ -155,7 +157,8 @@ static bool is_amd(void)
 static struct iommu_device *unit_init(const char *name, struct hw_iommu *unit, u32 devids)
 {
 	if (is_amd())
-		return amd_iommu_init(name, &hw_ops, unit, devids, kind->features);
+		return kind->paravirtual ? virtio_iommu_init(name, &hw_ops, unit, devids) :
+					   amd_iommu_init(name, &hw_ops, unit, devids, kind->features);
 	return intel_iommu_init(name, &hw_ops, unit, kind->aw_bits, kind->features);
 }
 

@@ -61,6 +61,11 @@ static inline struct amd_domain *to_amd_domain(struct iommu_domain *domain)
 	return container_of(domain, struct amd_domain, domain);
 }
 
+/* ---- iommu.c: ops, for a unit of another kind that keeps its mappings in these tables (virtio) ---- */
+struct iommu_domain *amd_domain_alloc_paging(struct iommu_device *iommu, struct device *dev);
+int amd_attach_dev(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid);
+void amd_iotlb_sync(struct iommu_domain *domain, u64 iova, u64 last);
+
 /* ---- nested.c ---- */
 struct iommu_domain *amd_domain_alloc_nested(struct iommu_device *iommu, struct device *dev,
 					     struct iommu_domain *parent, u32 flags,

@@ -224,7 +224,7 @@ static int check_unit(const struct iommu_device *iommu, const struct iommu_domai
 	return 0;
 }
 
-static int amd_attach_dev(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid)
+int amd_attach_dev(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid)
 {
 	struct amd_iommu *amd = to_amd_iommu(iommu);
 	struct iommu_domain *tables = tables_of(domain);
@@ -349,7 +349,7 @@ static struct iommu_domain *domain_alloc(struct iommu_device *iommu, bool v2)
 	return &domain->domain;
 }
 
-static struct iommu_domain *amd_domain_alloc_paging(struct iommu_device *iommu, struct device *dev)
+struct iommu_domain *amd_domain_alloc_paging(struct iommu_device *iommu, struct device *dev)
 {
 	return domain_alloc(iommu, false);
 }
@@ -407,7 +407,7 @@ static void v1_invalidate(struct amd_domain *domain, u64 iova, u64 last)
 	amdv1_release(&domain->pt);
 }
 
-static void amd_iotlb_sync(struct iommu_domain *domain, u64 iova, u64 last)
+void amd_iotlb_sync(struct iommu_domain *domain, u64 iova, u64 last)
 {
 	struct amd_domain *amd_domain = to_amd_domain(domain);
 	struct pt_gather *gather = &amd_domain->gather;
