@@ -14,6 +14,7 @@
 #include "kernel/mm/vma.h"
 
 const char *const rig_names[RIG_GROUPS] = { "0000:01:00.0", "0000:02:00.0", "0000:00:10.0" };
+const char *rig_iommu;
 u8 *rig_arena, *rig_shadow, *rig_ubuf, *rig_bars;
 static unsigned writers[RIG_PAGES]; /* mappings by which a device may write the page */
 static char dir[64];
@@ -91,6 +92,7 @@ static void make_machine(void)
 	int err = 0;
 
 	rig_must(cfg);
+	rig_must(!rig_iommu || !machine_config_set_iommu(cfg, rig_iommu));
 	rig_must(!machine_config_add(cfg, "edu,dma_mask=0xffffffffffffffff"));
 	rig_must(!machine_config_add(cfg, "nvme,size=1M"));
 	rig_must(!machine_config_add(cfg, "edu,addr=0000:00:10.0,dma_mask=0xffffffffffffffff"));

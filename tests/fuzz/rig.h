@@ -57,6 +57,7 @@ u64 in_u64(struct rig_input *in);
 /* ---- the machine ---- */
 
 extern const char *const rig_names[RIG_GROUPS];
+extern const char *rig_iommu; /* as --iommu has it, before rig_up(); NULL: as without */
 extern u8 *rig_arena, *rig_shadow, *rig_ubuf, *rig_bars;
 
 /** rig_up - make the machine and attach; once.  rig_renew - a fresh machine, nothing may be open. */

@@ -44,6 +44,25 @@ static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return s_ret
 static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return s_ret(rig_pread(fd, buf, len, at)); }
 static inline long s_pwrite(int fd, const void *buf, size_t len, uint64_t at) { return s_ret(rig_pwrite(fd, buf, len, at)); }
 
+/* Without a position. */
+static inline long s_read(int fd, void *buf, size_t len)
+{
+	struct file *file = fget(fd);
+	ssize_t ret = do_read(fd, file, buf, len, NULL);
+
+	fput(file);
+	return s_ret(ret);
+}
+
+static inline long s_write(int fd, const void *buf, size_t len)
+{
+	struct file *file = fget(fd);
+	ssize_t ret = do_write(fd, file, buf, len, NULL);
+
+	fput(file);
+	return s_ret(ret);
+}
+
 static inline int s_dup(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -116,6 +135,8 @@ static inline void s_close(int fd) { close(fd); }
 static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return ioctl(fd, cmd, arg); }
 static inline long s_pread(int fd, void *buf, size_t len, uint64_t at) { return pread(fd, buf, len, (off_t)at); }
 static inline long s_pwrite(int fd, const void *buf, size_t len, uint64_t at) { return pwrite(fd, buf, len, (off_t)at); }
+static inline long s_read(int fd, void *buf, size_t len) { return read(fd, buf, len); }
+static inline long s_write(int fd, const void *buf, size_t len) { return write(fd, buf, len); }
 static inline int s_dup(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 
 static inline int s_attr_write(const char *path, const char *text)
