@@ -10,7 +10,8 @@
  *	  and passed to exec(), but calls on them say EBADF, and closing runs no release;
  *	- if such files, mappings or other threads existed at the fork, the copy of the kernel is not used
  *	  at all: opening a VFIO node or writing an attribute says EBUSY;
- *	- else (a shell that wrote an attribute and then forks a subshell) the copy is whole, and goes on.
+ *	- else (a shell that wrote an attribute and then forks a subshell; a program that looked at a device
+ *	  and closed it) the copy is whole, and goes on.
  *
  * A program that the child starts with exec() builds its own instance of the machine.
  *
@@ -121,6 +122,14 @@ static void disown(int fd)
 	elsewhere = true;
 }
 
+static bool maps_something(void)
+{
+	struct vm_area *vma = vma_find_first(mm_self(), 0, ~0ull);
+
+	vma_put(vma);
+	return vma;
+}
+
 static void in_child(void)
 {
 	fault_inject_in_child();
@@ -129,7 +138,7 @@ static void in_child(void)
 	for (int fd = 0; fd < front_fd_count(); fd++)
 		if (fd_is_ours(fd))
 			disown(fd);
-	if (!was_single_threaded || front_map_any())
+	if (!was_single_threaded || maps_something()) /* in this order: another thread may have held the lock */
 		elsewhere = true;
 	if (elsewhere)
 		pins_forget();

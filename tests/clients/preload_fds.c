@@ -231,6 +231,8 @@ int main(void)
 	struct edu e;
 
 	ok(in_child(child_opens, NULL) == 0); /* a parent that never touched the machine */
+	child_opens(NULL);
+	ok(in_child(child_opens, NULL) == 0); /* one that has let go of it: no file, no mapping */
 	duplicates();
 	numbers();
 	edu_open(&e);
