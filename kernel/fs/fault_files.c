@@ -6,7 +6,7 @@
  *	/proc/PID/, /proc/PID/task/TID/, /proc/thread-self/		a task's fail-nth and make-it-fail
  *
  * How numbers and truth values are written is Linux's way in each file, found by asking: signed ones are 64 bits wide
- * and then cut; a word that is no truth value is taken and changes nothing; make-it-fail looks at twelve characters.
+ * and then cut, of 23 characters; a word that is no truth value is taken and changes nothing; make-it-fail looks at twelve characters.
  *
  * Stacktrace filters (require-start and so on) are not there, as in kernels without FAULT_INJECTION_STACKTRACE_FILTER:
  * an address of the kernel's code means nothing to a program here.
@@ -31,6 +31,9 @@
 static void *shared; /* tree lock */
 
 /* ---- numbers ------------------------------------------------------------------------------- */
+
+/* What is looked at of a number in debugfs. */
+#define NUMBER_CHARS 23u
 
 /* A magnitude in C's notation, alone on its line; sign taken off already. */
 static int parse_magnitude(const char *text, u64 *ret)
@@ -133,8 +136,12 @@ static ssize_t store_number(void *priv, const char *text, size_t len)
 {
 	const struct attr_file_of *file = priv;
 	void *field = field_of(file);
+	char head[NUMBER_CHARS + 1];
 	s64 val = 0;
-	int err = file->row->form == AS_S32 ? parse_s64(text, &val) : parse_u64(text, (u64 *)&val);
+	int err;
+
+	snprintf(head, sizeof(head), "%s", text);
+	err = file->row->form == AS_S32 ? parse_s64(head, &val) : parse_u64(head, (u64 *)&val);
 
 	if (err)
 		return no_number(err, text);

@@ -45,8 +45,8 @@ struct kernfs_ops {
 	ssize_t (*bin_read)(void *priv, void *buf, size_t len, u64 off);
 	ssize_t (*bin_write)(void *priv, const void *buf, size_t len, u64 off);
 	/*
-	 * Of debugfs and /proc: no_memory - once open, reading and writing need none, and an empty write is one (store);
-	 * no_lseek - lseek() is refused; stream - pread() and pwrite() too.
+	 * Of debugfs and /proc: no_memory - once open, reading and writing need none, an empty write is one (store), and
+	 * a write leaves the position; no_lseek - lseek() is refused; stream - pread() and pwrite() too.
 	 */
 	bool no_memory, no_lseek, stream;
 };

@@ -210,7 +210,7 @@ static ssize_t attr_write_text(struct attr_file *attr, const char __user *buf, s
 	text[len] = '\0';
 	n = kernfs_node_store(attr->node, text, len);
 	kfree(text);
-	if (n > 0)
+	if (n > 0 && !attr->node->ops->no_memory)
 		*pos += (u64)n;
 	return n;
 }

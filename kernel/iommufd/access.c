@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "kernel/iommufd/iommufd_private.h"
+#include "kernel/iommufd/selftest.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 
@@ -192,6 +193,8 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 len_by
 		return fail(-EINVAL, "the access was created without the right to pin");
 	if (!len_bytes)
 		return fail(-EINVAL, "length is 0: there is nothing to pin");
+	if (iommufd_should_fail())
+		return -EINVAL;
 	mutex_lock(&access->lock);
 	err = check_access(access);
 	if (!err)

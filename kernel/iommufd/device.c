@@ -682,7 +682,8 @@ int iommufd_get_hw_info(struct iommufd_ucmd *ucmd)
 		return PTR_ERR(idev);
 	if (cmd->flags & IOMMU_HW_INFO_FLAG_INPUT_TYPE)
 		type = cmd->in_data_type;
-	len = iommu_hw_info(idev->dev, &type, info);
+	len = kmalloc_fails(sizeof(info)) ? fail(-ENOMEM, "no memory for what the IOMMU tells of itself")
+					  : iommu_hw_info(idev->dev, &type, info);
 	err = len < 0 ? (int)len : put_hw_info(cmd, info, (size_t)len);
 	if (!err) {
 		cmd->data_len = (u32)len;

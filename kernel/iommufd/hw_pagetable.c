@@ -15,6 +15,7 @@
 #include "kernel/iommufd/viommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 
 typedef unsigned long long ull;
 
@@ -453,6 +454,8 @@ static int read_dirty(struct iommufd_hwpt_paging *hwpt, const struct iommu_hwpt_
 	if (!hwpt->common.domain->dirty_ops)
 		return fail(-EOPNOTSUPP, "page table %u was not allocated with IOMMU_HWPT_ALLOC_DIRTY_TRACKING",
 			    hwpt->common.obj.id);
+	if (kmalloc_fails(sizeof(walk)))
+		return fail(-ENOMEM, "no memory for a window of the bitmap");
 	err = iova_bitmap_init(&walk.bitmap, cmd->iova, cmd->length, cmd->page_size, cmd->data);
 	return err ? err : walk_dirty(hwpt, &walk, flags);
 }

@@ -24,6 +24,7 @@
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/iommufd/io_pagetable.h"
+#include "kernel/iommufd/selftest.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
@@ -763,9 +764,12 @@ static ssize_t get_regions(struct device *dev, struct iommu_resv_region **ret_re
 int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device *dev, u64 *sw_msi_start)
 {
 	struct iommu_resv_region *regions = NULL;
-	ssize_t count = get_regions(dev, &regions), i;
+	ssize_t count, i;
 	int ret = 0;
 
+	if (iommufd_should_fail())
+		return -EINVAL;
+	count = get_regions(dev, &regions);
 	if (count < 0)
 		return (int)count;
 	mutex_lock(&iopt->lock);

@@ -15,7 +15,7 @@ static unsigned order_of(size_t size)
 	return size <= PAGE_SIZE ? 0 : 64u - (unsigned)__builtin_clzll((size - 1) >> PAGE_SHIFT);
 }
 
-static bool kmalloc_fails(size_t size)
+bool kmalloc_fails(size_t size)
 {
 	return size > KMALLOC_MAX_CACHE_SIZE ? should_fail_alloc_page(order_of(size), false) : should_failslab(size, true);
 }

@@ -45,6 +45,12 @@ char *kstrdup(const char *text) SLAB_ALLOC(kfree);
 /** kstrndup - at most @len bytes of @text, and a NUL */
 char *kstrndup(const char *text, size_t len) SLAB_ALLOC(kfree);
 
+/**
+ * kmalloc_fails - where Linux allocates @size bytes that are not needed here: do they fail?
+ * So that a program that has the call fail finds that it can.
+ */
+bool kmalloc_fails(size_t size);
+
 void *kvmalloc(size_t size) SLAB_ALLOC(kvfree);
 void *kvzalloc(size_t size) SLAB_ALLOC(kvfree);
 void *kvcalloc(size_t count, size_t size) SLAB_ALLOC(kvfree);

@@ -14,6 +14,7 @@
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/slab.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/type1/type1.h"
 
@@ -151,6 +152,21 @@ static long get_bitmap_skin(struct vfio_iommu *iommu, u32 argsz, void __user *ar
 	return get_bitmap(iommu, &get);
 }
 
+/* Linux makes a bitmap for each mapping, of which there may be no memory. */
+static int dirty_start(struct vfio_iommu *iommu)
+{
+	struct vfio_dma *dma;
+
+	if (iommu->dirty_tracking)
+		return 0;
+	vfio_for_each_dma(dma, iommu) {
+		if (kmalloc_fails(bitmap_bytes(dma->size / (iommu->pgmask + 1))))
+			return fail(-ENOMEM, "no memory for a bitmap of [%#llx, +%#llx)", HEX(dma->iova), HEX(dma->size));
+	}
+	iommu->dirty_tracking = true;
+	return 0;
+}
+
 long vfio_dirty_pages(struct vfio_iommu *iommu, void __user *arg)
 {
 	const u32 known = VFIO_IOMMU_DIRTY_PAGES_FLAG_START | VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP |
@@ -168,8 +184,7 @@ long vfio_dirty_pages(struct vfio_iommu *iommu, void __user *arg)
 		return fail(-EINVAL, "flags %#x: bits %#x are unknown", dirty.flags, dirty.flags & ~known);
 	switch (dirty.flags) {
 	case VFIO_IOMMU_DIRTY_PAGES_FLAG_START:
-		iommu->dirty_tracking = true;
-		return 0;
+		return dirty_start(iommu);
 	case VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP:
 		iommu->dirty_tracking = false;
 		return 0;
