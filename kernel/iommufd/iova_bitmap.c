@@ -14,8 +14,8 @@ int iova_bitmap_init(struct iova_bitmap *bitmap, u64 iova, u64 length, u64 page_
 
 	if (!page_size)
 		return fail(-EINVAL, "page_size is 0");
-	if (length < page_size)
-		return fail(-EINVAL, "length 0x%llx is less than one page of 0x%llx", (ull)length, (ull)page_size);
+	if (!length)
+		return fail(-EINVAL, "length is 0");
 	if (range_overflows(iova, length, &last))
 		return fail(-EOVERFLOW, "iova 0x%llx plus length 0x%llx wraps around", (ull)iova, (ull)length);
 	*bitmap = (struct iova_bitmap){

@@ -40,7 +40,7 @@ struct iova_bitmap {
 /**
  * iova_bitmap_init - a bitmap of @length / @page_size bits at @uaddr for [iova, iova+length)
  * @page_size: its lowest bit counts
- * Return: 0; -EINVAL page size 0, or less than one page; -EOVERFLOW iova + length wraps.
+ * Return: 0; -EINVAL page size or length 0; -EOVERFLOW iova + length wraps.
  */
 int iova_bitmap_init(struct iova_bitmap *bitmap, u64 iova, u64 length, u64 page_size, u64 uaddr);
 /**

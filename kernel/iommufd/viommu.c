@@ -7,6 +7,7 @@
  * unbound separates itself and leaves a tombstone: the number stays taken, so that a program which
  * destroys its vDEVICE afterwards gets ENOENT and never destroys something else.
  */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "kernel/base/device.h"
@@ -393,6 +394,8 @@ static int hw_queue_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viomm
 		.iova = cmd->nesting_parent_iova,
 		.len_bytes = cmd->length,
 	};
+	if ((cmd->length >> PAGE_SHIFT) >= INT_MAX / sizeof(u64))
+		return fail(-ENOMEM, "length 0x%llx: no memory for a list of as many pages", (ull)cmd->length);
 	/* The unit reads it whenever it likes, so that an unmap has to fail instead of taking it back. */
 	err = iopt_pin_pages(&viommu->hwpt->ioas->iopt, cmd->nesting_parent_iova, cmd->length, NULL, true, true);
 	if (err)

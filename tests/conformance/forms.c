@@ -6,6 +6,8 @@
  * Each question is put to an iommufd of its own, that has a device (object 1), an IOAS (2) and an HWPT (3), in
  * a struct that names these and is good otherwise, or all zeros; then each 32-bit word in turn is all ones.
  *
+ * A mock device (forms_mock.c) has more: a nesting parent (5), a vIOMMU (6), a nested HWPT (7), a fault queue (8).
+ *
  * usage: forms EDU MSIX    as legacy.c, which tells the rest
  */
 #ifndef _GNU_SOURCE
@@ -16,7 +18,23 @@
 
 #include "tests/conformance/calls.h"
 
-enum { DEV = 1, IOAS = 2, HWPT = 3 };
+#ifdef MOCK /* forms_mock.c */
+enum { IOAS = 1, DEV = 3, HWPT = 5, VIOMMU, NESTED, FAULT };
+#define AT 0x1000000 /* where mock devices' addresses begin */
+#define DATA_TYPE 0xdead
+#define MOCK_TYPE 0xdeadbeef
+#define EVENT_TYPE 0xbeefbeef
+#define INVALIDATE_TYPE 0xdeadbeef
+#define INVALIDATE_BYTES 8
+#else
+enum { DEV = 1, IOAS, HWPT, VIOMMU = HWPT, NESTED = HWPT, FAULT = 0 };
+#define AT 0x100000
+#define DATA_TYPE 0
+#define MOCK_TYPE 1
+#define EVENT_TYPE 1
+#define INVALIDATE_TYPE 0
+#define INVALIDATE_BYTES 24
+#endif
 #define WORDS 24
 
 struct call {
@@ -37,46 +55,85 @@ static const struct call calls[] = {
 	CMD(DESTROY, iommu_destroy, id, 0, 0, HWPT),
 	CMD(IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id, 0, 0, 0),
 	CMD(IOAS_ALLOW_IOVAS, iommu_ioas_allow_iovas, allowed_iovas, 4, 0, IOAS),
-	CMD(IOAS_COPY, iommu_ioas_copy, src_iova, 0, 0, FIXED | RD, IOAS, IOAS, PG, 0, 0x200000, 0, 0x100000),
+	CMD(IOAS_COPY, iommu_ioas_copy, src_iova, 0, 0, FIXED | RD, IOAS, IOAS, PG, 0, AT + MB, 0, AT),
 	CMD(IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, out_iova_alignment, 4, 0, IOAS, 8),
-	CMD(IOAS_MAP, iommu_ioas_map, iova, 4, 0, FIXED | RD, IOAS, 0, 0, 0, PG, 0, 0x300000),
-	CMD(IOAS_UNMAP, iommu_ioas_unmap, length, 0, 0, IOAS, 0x100000, 0, PG),
+	CMD(IOAS_MAP, iommu_ioas_map, iova, 4, 0, FIXED | RD, IOAS, 0, 0, 0, PG, 0, AT + 2 * MB),
+	CMD(IOAS_UNMAP, iommu_ioas_unmap, length, 0, 0, IOAS, AT, 0, PG),
 	CMD(OPTION, iommu_option, val64, 0, 0, IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_GET, IOAS),
 	CMD(VFIO_IOAS, iommu_vfio_ioas, __reserved, 0, 0, IOAS, IOMMU_VFIO_IOAS_SET),
+	#ifdef MOCK
+	CMD(HWPT_ALLOC, iommu_hwpt_alloc, __reserved, 8, 0, IOMMU_HWPT_FAULT_ID_VALID, DEV, VIOMMU, 0, 0, DATA_TYPE, 8, 0, 0, FAULT),
+#else
 	CMD(HWPT_ALLOC, iommu_hwpt_alloc, __reserved, 0, 0, 0, DEV, IOAS),
+#endif
 	CMD(GET_HW_INFO, iommu_hw_info, __reserved, 4, 0, 0, DEV, 64),
 	CMD(HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, __reserved, 0, 0, 1, HWPT),
-	CMD(HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, data, 10, 0, HWPT, 0, 0, 0x100000, 0, PG, 0, PG),
-	CMD(HWPT_INVALIDATE, iommu_hwpt_invalidate, __reserved, 2, 0, HWPT, 0, 0, 0, 24, 1),
+	CMD(HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, data, 10, 0, HWPT, 0, 0, AT, 0, PG, 0, PG),
+	CMD(HWPT_INVALIDATE, iommu_hwpt_invalidate, __reserved, 2, 0, NESTED, 0, 0, INVALIDATE_TYPE, INVALIDATE_BYTES, 1),
 	CMD(FAULT_QUEUE_ALLOC, iommu_fault_alloc, out_fault_fd, 0, 3, 0),
-	CMD(IOAS_MAP_FILE, iommu_ioas_map_file, iova, 0, 0, FIXED | RD, IOAS, -1u, 0, 0, PG, 0, 0x400000),
-	CMD(VIOMMU_ALLOC, iommu_viommu_alloc, out_viommu_id, 0, 0, 0, 1, DEV, HWPT),
-	CMD(VDEVICE_ALLOC, iommu_vdevice_alloc, virt_id, 0, 0, HWPT, DEV, 0, 7),
+	CMD(IOAS_MAP_FILE, iommu_ioas_map_file, iova, 0, 0, FIXED | RD, IOAS, -1u, 0, 0, PG, 0, AT + 3 * MB),
+	CMD(VIOMMU_ALLOC, iommu_viommu_alloc, out_viommu_id, 0, 0, 0, MOCK_TYPE, DEV, HWPT),
+	CMD(VDEVICE_ALLOC, iommu_vdevice_alloc, virt_id, 0, 0, VIOMMU, DEV, 0, 7),
 	CMD(IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved, 0, 0, 0),
-	CMD(VEVENTQ_ALLOC, iommu_veventq_alloc, out_veventq_fd, 0, 6, 0, HWPT, 1, 16),
-	CMD(HW_QUEUE_ALLOC, iommu_hw_queue_alloc, length, 0, 0, 0, HWPT, 1, 0, 0, 0x100000, 0, PG),
-	CMD(IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, out_phys, 0, 0, 0, IOAS, 0, 0x100000, 0, PG),
+	CMD(VEVENTQ_ALLOC, iommu_veventq_alloc, out_veventq_fd, 0, 6, 0, VIOMMU, EVENT_TYPE, 16),
+	CMD(HW_QUEUE_ALLOC, iommu_hw_queue_alloc, length, 0, 0, 0, VIOMMU, MOCK_TYPE, 0, 0, AT, 0, PG),
+	CMD(IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, out_phys, 0, 0, 0, IOAS, 0, AT, 0, PG),
 };
 #define NR_CALLS (sizeof(calls) / sizeof(calls[0]))
 
 /* ---- an iommufd for each question ---- */
 
-static int iommufd, cdev;
+static int iommufd, cdev = -1;
 
+static void is_id(const char *what, uint32_t id, uint32_t want)
+{
+	if (id != want)
+		fprintf(stderr, "%s is object %u, not %u: %m\n", what, id, want);
+}
+
+static uint32_t hwpt_alloc(uint32_t pt, uint32_t flags, uint32_t type, void *data, uint32_t len)
+{
+	struct iommu_hwpt_alloc a = { .size = sizeof(a), .flags = flags, .dev_id = DEV, .pt_id = pt, .data_type = type,
+				      .data_uptr = (uintptr_t)data, .data_len = len };
+	return ioctl(iommufd, IOMMU_HWPT_ALLOC, &a) ? 0 : a.out_hwpt_id;
+}
+
+#ifdef MOCK
 static void context_open(void)
 {
-	uint32_t id = 0, as;
+	uint32_t add[18] = { sizeof(add), 2, IOAS }, data[2] = { 0, 0 }; /* MOCK_DOMAIN */
+	struct iommu_viommu_alloc v = { .size = sizeof(v), .type = MOCK_TYPE, .dev_id = DEV, .hwpt_id = HWPT };
+	struct iommu_fault_alloc f = { .size = sizeof(f) };
+
+	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	is_id("the IOAS", ioas(iommufd), IOAS);
+	if (ioctl(iommufd, _IO(IOMMUFD_TYPE, 0xa0), add) && errno == ENOTTY) {
+		puts("no mock devices: the kernel has no CONFIG_IOMMUFD_TEST, or softvfio no --iommufd-test");
+		exit(77);
+	}
+	is_id("the device", add[6], DEV);
+	imap(iommufd, IOAS, FIXED | RD | WR, mem, PG, AT);
+	is_id("the HWPT", hwpt_alloc(IOAS, IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING, 0, NULL, 0), HWPT);
+	is_id("the vIOMMU", ioctl(iommufd, IOMMU_VIOMMU_ALLOC, &v) ? 0 : v.out_viommu_id, VIOMMU);
+	is_id("the nested HWPT", hwpt_alloc(HWPT, 0, DATA_TYPE, data, sizeof(data)), NESTED);
+	is_id("the fault queue", ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &f) ? 0 : f.out_fault_id, FAULT);
+	cdev = (int)f.out_fault_fd; /* to be closed too */
+}
+#else
+static void context_open(void)
+{
+	uint32_t id = 0;
 
 	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	cdev = open_cdev(edu);
-	if (iommufd < 0 || cdev < 0 || bind_to(cdev, iommufd, &id) || id != DEV)
-		fprintf(stderr, "the device is not object %d: %m\n", DEV);
-	as = ioas(iommufd);
-	struct iommu_hwpt_alloc a = { .size = sizeof(a), .dev_id = DEV, .pt_id = as };
-	if (as != IOAS || imap(iommufd, as, FIXED | RD | WR, mem, PG, 0x100000) || ioctl(iommufd, IOMMU_HWPT_ALLOC, &a) ||
-	    a.out_hwpt_id != HWPT)
-		fprintf(stderr, "IOAS and HWPT are not objects %d and %d: %m\n", IOAS, HWPT);
+	if (iommufd < 0 || cdev < 0 || bind_to(cdev, iommufd, &id))
+		fprintf(stderr, "no device: %m\n");
+	is_id("the device", id, DEV);
+	is_id("the IOAS", ioas(iommufd), IOAS);
+	imap(iommufd, IOAS, FIXED | RD | WR, mem, PG, AT);
+	is_id("the HWPT", hwpt_alloc(IOAS, 0, 0, NULL, 0), HWPT);
 }
+#endif
 
 static void context_close(void)
 {
