@@ -2,10 +2,9 @@
 /*
  * nomem_test.c - each allocation of what the IOMMU's core and drivers do fails in turn.
  *
- * The linker puts __wrap_ functions in the place of malloc and its kin (see meson.build).  A session makes a
- * unit, puts devices under it, makes domains of all kinds, attaches, maps and takes all down again; the n-th
- * allocation in it fails, for n = 1, 2, ... until a session needs fewer.  A call that fails says ENOMEM and
- * gives a reason; what was attached before is attached still; and afterwards a leak checker finds nothing.
+ * A session makes a unit, puts devices under it, makes domains of all kinds, attaches, maps and takes all down
+ * again; the n-th allocation in it fails, for n = 1, 2, ... until a session needs fewer.  A call that fails says
+ * ENOMEM and gives a reason; what was attached before is attached still; and afterwards a leak checker finds nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -157,17 +156,17 @@ static void session(void)
 static void test_each_allocation_fails(void **state)
 {
 	long n = 0;
+	bool failed;
 
 	explain_enable();
 	amd = *state;
 	do {
 		n++;
 		explain_begin();
-		failed_one = false;
-		countdown = n;
+		nomem_begin((u32)n);
 		session();
-		countdown = 0;
-	} while (failed_one);
+		failed = nomem_end();
+	} while (failed);
 	print_message("%ld allocations\n", n - 1);
 	assert_true(n > 20);
 }

@@ -2,9 +2,8 @@
 /*
  * iommufd_nomem_test.c - each allocation of a whole session fails in turn.
  *
- * The linker puts __wrap_ functions in the place of malloc and its kin (see meson.build).  The n-th allocation
- * in a session fails, for n = 1, 2, ... until a session needs fewer.  A call that fails says ENOMEM and gives a
- * reason; afterwards nothing is pinned or mapped, and a leak checker finds nothing.
+ * The n-th allocation in a session fails, for n = 1, 2, ... until a session needs fewer.  A call that fails says
+ * ENOMEM and gives a reason; afterwards nothing is pinned or mapped, and a leak checker finds nothing.
  */
 #include <linux/vfio.h>
 
@@ -119,18 +118,18 @@ static void each_allocation_of_a_session(void **state)
 {
 	struct iommu_domain *flat = t_flat(), *domain = iommu_paging_domain_alloc(&t_dev[0]);
 	long n = 0;
+	bool failed;
 
 	(void)state;
 	assert_false(IS_ERR(domain));
 	do {
-		failed_one = false;
-		countdown = ++n;
+		nomem_begin((u32)++n);
 		session(domain, flat);
-		countdown = 0;
+		failed = nomem_end();
 		for (unsigned i = 0; i < 4; i++)
 			assert_int_equal(t_pins(mem + i * PG), 0);
 		assert_int_equal(t_to_flat(flat)->nr_mapped, 0);
-	} while (failed_one);
+	} while (failed);
 	print_message("%ld allocations in a session\n", n - 1);
 	assert_true(n > 30);
 	iommu_domain_free(flat);

@@ -1,56 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * nomem_test.h - for tests in which each allocation fails in turn.
+ * nomem_test.h - for tests in which each allocation of the kernel fails in turn.
  *
- * The linker puts these __wrap_ functions in the place of malloc and its kin (nomem_link_args in meson.build).
- * A test sets countdown to n, does what it is about, and looks at failed_one: false means that fewer than n
- * allocations were made.
+ *	do {
+ *		nomem_begin(++n);
+ *		what the test is about
+ *	} while (nomem_end());
+ *
+ * The n-th allocation that this thread makes fails: fail-nth of fault-inject.h, with nothing left out.
  */
 #ifndef KERNEL_LIB_NOMEM_TEST_H
 #define KERNEL_LIB_NOMEM_TEST_H
 
-#include <errno.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include <assert.h>
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t len);
-int __real_posix_memalign(void **ret, size_t align, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t len);
-int __wrap_posix_memalign(void **ret, size_t align, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
+#include "kernel/lib/fault-inject.h"
+#include "kernel/lib/sys.h"
 
-static atomic_long countdown; /* counts down to 0, when one fails; then no more do */
-static atomic_bool failed_one;
-
-static bool fails_now(void)
+static inline void nomem_begin(u32 n)
 {
-	if (atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
-		return false;
-	atomic_store(&failed_one, true);
-	return true;
+	int err;
+
+	atomic_store(&fault_attr(FAULT_SLAB)->ignore_gfp_wait, false);
+	atomic_store(&fault_attr(FAULT_PAGE_ALLOC)->ignore_gfp_wait, false);
+	atomic_store(&fault_attr(FAULT_PAGE_ALLOC)->min_order, 0);
+	err = fault_task_set_nth(fault_task_find(sys_gettid()), n);
+	assert(!err);
 }
 
-void *__wrap_malloc(size_t size) { return fails_now() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *old, size_t size) { return fails_now() ? NULL : __real_realloc(old, size); }
-char *__wrap_strdup(const char *text) { return fails_now() ? NULL : __real_strdup(text); }
-char *__wrap_strndup(const char *text, size_t len) { return fails_now() ? NULL : __real_strndup(text, len); }
-void *__wrap_aligned_alloc(size_t align, size_t size) { return fails_now() ? NULL : __real_aligned_alloc(align, size); }
-
-int __wrap_posix_memalign(void **ret, size_t align, size_t size)
+/** nomem_end - no more fail.  Return: true if one did; false if there were fewer than n. */
+static inline bool nomem_end(void)
 {
-	return fails_now() ? ENOMEM : __real_posix_memalign(ret, align, size);
+	u64 self = fault_task_find(sys_gettid());
+	u32 left = 0;
+	int err = fault_task_get_nth(self, &left);
+
+	assert(!err);
+	err = fault_task_set_nth(self, 0);
+	assert(!err);
+	return !left;
 }
 
 #endif

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "kernel/lib/nomem_test.h"
@@ -46,7 +48,7 @@ static bool is_free(unsigned at, unsigned len)
 
 static void put(struct range_tree *tree, unsigned at, unsigned len)
 {
-	struct item *item = __real_malloc(sizeof(*item));
+	struct item *item = malloc(sizeof(*item));
 
 	assert_non_null(item);
 	*item = (struct item){ base + at, base + at + len - 1 };
@@ -290,17 +292,16 @@ static void test_no_memory(void **state)
 	for (unsigned i = 0; i < 5000; i++) {
 		const u64 first = scattered(i);
 
-		countdown = 1;
-		failed_one = false;
+		nomem_begin(1);
 		if (range_tree_insert(&tree, first, first, &tree)) {
-			assert_true(failed_one);
+			assert_true(nomem_end());
 			assert_true(range_tree_valid(&tree));
-			countdown = 2; /* perhaps two are needed, and the second fails */
+			nomem_begin(2); /* perhaps two are needed, and the second fails */
 			while (range_tree_insert(&tree, first, first, &tree))
-				countdown = 0;
+				assert_true(nomem_end());
 			failures++;
 		}
-		countdown = 0;
+		nomem_end();
 		assert_int_equal(tree.count, i + 1);
 	}
 	assert_true(range_tree_valid(&tree));

@@ -2,8 +2,7 @@
 /*
  * nomem_test.c - each allocation of a whole session fails in turn.
  *
- * The linker puts __wrap_ functions in the place of malloc and its kin (see meson.build).  A session
- * opens, maps, asks and closes; the n-th allocation in it fails, for n = 1, 2, ... until a session needs
+ * A session opens, maps, asks and closes; the n-th allocation in it fails, for n = 1, 2, ... until a session needs
  * fewer.  A call that fails says ENOMEM, or what it says for want of what an earlier call did not bring,
  * and gives a reason; afterwards nothing is left: the next session begins from the start, and a leak
  * checker finds nothing.
@@ -116,15 +115,15 @@ static void each_allocation(void (*session)(char *mem))
 {
 	char *mem = mmap(NULL, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	long n = 0;
+	bool failed;
 
 	do {
-		failed_one = false;
-		countdown = ++n;
+		nomem_begin((u32)++n);
 		session(mem);
-		countdown = 0;
+		failed = nomem_end();
 		assert_int_equal(t_dev[FAKE0].opened, t_dev[FAKE0].closed);
 		assert_false(vfio_device_in_use(&t_dev[FAKE0].vdev));
-	} while (failed_one);
+	} while (failed);
 	print_message("%ld allocations in a session\n", n - 1);
 	assert_true(n > 10);
 	session(mem);
@@ -143,23 +142,23 @@ static void each_allocation_of_a_bind(void **state)
 {
 	struct fake_device *fake = &t_dev[FAKE2];
 	long n = 0, ret;
+	bool failed;
 
 	(void)state;
 	kernfs_lock();
 	device_driver_detach(&fake->dev);
 	do {
-		failed_one = false;
-		countdown = ++n;
+		nomem_begin((u32)++n);
 		explain_begin();
 		ret = device_driver_attach(&fake_driver, &fake->dev);
-		countdown = 0;
+		failed = nomem_end();
 		went(ret);
-		assert_true(failed_one || !ret);
-		if (!ret && failed_one) /* it could do without */
+		assert_true(failed || !ret);
+		if (!ret && failed) /* it could do without */
 			device_driver_detach(&fake->dev);
 		else if (ret)
 			assert_false(kernfs_exists("dev/vfio/5"));
-	} while (failed_one);
+	} while (failed);
 	kernfs_unlock();
 	t_close((int)t_works(t_open("vfio/5")));
 }

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "kernel/lib/explain.h"
-#include "kernel/lib/nomem_test.h"
 #include "machine/machine.h"
+#include "tests/stress/host_nomem.h"
 
 #define EDU "0000:01:00.0"
 

@@ -35,10 +35,10 @@
 #include "hw/platdev/regs.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
-#include "kernel/lib/nomem_test.h"
 #include "kernel/mm/vma.h"
 #include "kernel/syscall/syscall.h"
 #include "machine/machine.h"
+#include "tests/stress/host_nomem.h"
 
 #define EDU "0000:01:00.0"
 #define NVME "0000:02:00.0"

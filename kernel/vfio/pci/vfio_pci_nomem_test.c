@@ -2,8 +2,7 @@
 /*
  * vfio_pci_nomem_test.c - each allocation in the life of an open device fails in turn.
  *
- * As nomem_test.c of the VFIO core, which see: the linker puts __wrap_ functions in the place of malloc
- * and its kin; a call that fails says ENOMEM with a reason, and nothing is left behind.
+ * As nomem_test.c of the VFIO core: a call that fails says ENOMEM with a reason, and nothing is left behind.
  */
 #include "kernel/lib/nomem_test.h"
 #include "kernel/vfio/pci/vfio_pci_test.h"
@@ -77,22 +76,22 @@ static void each_allocation(void **state)
 	struct t_ctx x = t_setup("vfio/10", VFIO_TYPE1v2_IOMMU);
 	const int e = t_eventfd();
 	long n = 0, ret;
+	bool failed;
 	int d;
 
 	(void)state;
 	do {
-		failed_one = false;
-		countdown = ++n;
+		nomem_begin((u32)++n);
 		ret = t_ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, t_hw[IGB].name);
 		if (went(ret)) {
 			d = (int)ret;
 			use(d, x.g, e);
 			t_close(d);
 		}
-		countdown = 0;
+		failed = nomem_end();
 		assert_false(vfio_device_in_use(
 			&((struct vfio_pci_core_device *)t_hw[IGB].pdev.dev.driver_data)->vdev));
-	} while (failed_one);
+	} while (failed);
 	print_message("%ld allocations\n", n - 1);
 	assert_true(n > 15);
 	close(e);
@@ -103,19 +102,19 @@ static void each_allocation_of_a_bind(void **state)
 {
 	struct device *dev = &t_hw[IGB].pdev.dev;
 	long n = 0;
+	bool failed;
 	int found;
 
 	(void)state;
 	kernfs_lock();
 	do {
 		device_driver_detach(dev);
-		failed_one = false;
-		countdown = ++n;
+		nomem_begin((u32)++n);
 		found = device_attach(dev);
-		countdown = 0;
+		failed = nomem_end();
 		if (!found)
 			assert_null(dev->driver_data);
-	} while (failed_one);
+	} while (failed);
 	kernfs_unlock();
 	assert_int_equal(found, 1);
 }
