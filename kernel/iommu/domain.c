@@ -59,16 +59,26 @@ struct iommu_domain *iommu_paging_domain_alloc_flags(struct device *dev, u32 fla
 	return ops->domain_alloc_paging_flags(gdev->iommu, dev, flags, data);
 }
 
+int iommu_nested_check(struct device *dev)
+{
+	struct group_device *gdev = to_group_device(dev);
+
+	if (!gdev)
+		return (int)PTR_ERR(no_unit(dev));
+	if (!gdev->iommu->ops->domain_alloc_nested)
+		return fail(-EOPNOTSUPP, "IOMMU %s has no nested translation", gdev->iommu->name);
+	return 0;
+}
+
 struct iommu_domain *iommu_nested_domain_alloc(struct device *dev, struct iommu_domain *parent, u32 flags,
 					       const struct iommu_user_data *data)
 {
 	struct group_device *gdev = to_group_device(dev);
 	struct iommu_domain *domain;
+	int err = iommu_nested_check(dev);
 
-	if (!gdev)
-		return no_unit(dev);
-	if (!gdev->iommu->ops->domain_alloc_nested)
-		return ERR_PTR(fail(-EOPNOTSUPP, "IOMMU %s has no nested translation", gdev->iommu->name));
+	if (err)
+		return ERR_PTR(err);
 	domain = gdev->iommu->ops->domain_alloc_nested(gdev->iommu, dev, parent, flags, data);
 	if (!IS_ERR(domain))
 		domain->parent = parent;

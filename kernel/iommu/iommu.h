@@ -455,6 +455,8 @@ struct iommu_domain *iommu_paging_domain_alloc(struct device *dev); /* ERR_PTR *
  */
 struct iommu_domain *iommu_paging_domain_alloc_flags(struct device *dev, u32 flags,
 						     const struct iommu_user_data *data);
+/** iommu_nested_check - 0; -EOPNOTSUPP the driver of the device's unit knows no nested domains; -ENODEV. */
+int iommu_nested_check(struct device *dev);
 /**
  * iommu_nested_domain_alloc - see domain_alloc_nested; @parent has to outlive the domain
  * Return: ERR_PTR(-EOPNOTSUPP) the device's unit cannot; else as the op.

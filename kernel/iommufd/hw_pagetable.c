@@ -227,7 +227,7 @@ static struct iommufd_hw_pagetable *alloc_on_parent(struct iommufd_ctx *ictx, st
 {
 	struct iommufd_hwpt_nested *nested;
 	struct iommu_domain *domain;
-	int err = check_nested(flags, data);
+	int err = check_nested(flags, data) ?: iommu_nested_check(idev->dev);
 
 	if (err)
 		return ERR_PTR(err);

@@ -361,7 +361,10 @@ static bool intel_capable(struct iommu_device *iommu, u16 devid, enum iommu_cap 
 static ssize_t intel_hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *buf)
 {
 	const struct intel_iommu *vtd = to_intel_iommu(iommu);
-	const struct iommu_hw_info_vtd info = { .cap_reg = cap_register(vtd), .ecap_reg = ecap_register(vtd) };
+	const struct iommu_hw_info_vtd info = {
+		.flags = IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, /* Linux 7.3.4 says so of emulated units too */
+		.cap_reg = cap_register(vtd), .ecap_reg = ecap_register(vtd),
+	};
 
 	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT && *type != IOMMU_HW_INFO_TYPE_INTEL_VTD)
 		return fail(-EOPNOTSUPP, "%s shows its registers as type %u, not %u", iommu->name,
@@ -477,6 +480,7 @@ static const struct iommu_dirty_ops intel_dirty_ops = {
 #define COMMON_OPS							\
 	.domain_alloc_paging = intel_domain_alloc_paging,		\
 	.domain_alloc_paging_flags = intel_domain_alloc_paging_flags,	\
+	.domain_alloc_nested = intel_domain_alloc_nested, /* basic: for want of a parent it cannot succeed */ \
 	.attach_dev = intel_attach_dev,					\
 	.iotlb_sync = intel_iotlb_sync,					\
 	.get_resv_regions = intel_get_resv_regions,			\
@@ -490,7 +494,6 @@ static const struct iommu_device_ops intel_basic_ops = { COMMON_OPS };
 
 static const struct iommu_device_ops intel_full_ops = {
 	COMMON_OPS,
-	.domain_alloc_nested = intel_domain_alloc_nested,
 	.set_dev_pasid = intel_set_dev_pasid,
 	.pasid_bits = intel_pasid_bits,
 	.page_response = intel_page_response,
