@@ -76,6 +76,7 @@ static void extensions(const char *when)
 	int fd = container ?: open("/dev/vfio/vfio", O_RDWR);
 
 	begin(when);
+	T("VFIO_API_VERSION", ioctl(fd, VFIO_GET_API_VERSION) == VFIO_API_VERSION);
 	for (size_t i = 0; i < COUNT(names); i++)
 		T(names[i].text, ioctl(fd, VFIO_CHECK_EXTENSION, names[i].value));
 	if (!container)
@@ -127,6 +128,22 @@ static void iommu_info(void)
 
 /* ---- the device ---- */
 
+/* What the ports above complete of its atomic operations; a device without PCI Express has no such capability. */
+static void atomics(const void *info, uint32_t at)
+{
+	static const struct name flags[] = { N(VFIO_PCI_ATOMIC_COMP32), N(VFIO_PCI_ATOMIC_COMP64), N(VFIO_PCI_ATOMIC_COMP128) };
+	const struct vfio_device_info_cap_pci_atomic_comp *cap = NULL;
+
+	for (; at; at = cap->header.next) {
+		cap = (const void *)((const char *)info + at);
+		if (cap->header.id == VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP)
+			break;
+	}
+	T("VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP", at ? cap->header.version : -1);
+	if (at)
+		note_flags(cap->flags, flags, COUNT(flags));
+}
+
 static void device_info(void)
 {
 	static const struct name flags[] = {
@@ -139,6 +156,7 @@ static void device_info(void)
 	note("%u regions, %u irqs", d.info.num_regions, d.info.num_irqs);
 	note_flags(d.info.flags, flags, COUNT(flags));
 	note_chain(&d, d.info.argsz, d.info.cap_offset);
+	atomics(&d, d.info.cap_offset);
 }
 
 static void regions(void)
@@ -240,6 +258,7 @@ static void features(void)
 		snprintf(what, sizeof(what), "%s probed for SET", names[i].text);
 		T(what, feature(names[i].value | VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET, what, 0));
 	}
+	T("VFIO_DEVICE_FEATURE_MASK probed", feature(VFIO_DEVICE_FEATURE_MASK | VFIO_DEVICE_FEATURE_PROBE, what, 0));
 	T("MIG_DATA_SIZE", feature(VFIO_DEVICE_FEATURE_MIG_DATA_SIZE | VFIO_DEVICE_FEATURE_GET, &size, sizeof(size)));
 	T("BUS_MASTER, SET_MASTER", feature(VFIO_DEVICE_FEATURE_BUS_MASTER | VFIO_DEVICE_FEATURE_SET, &master, sizeof(master)));
 	master.op = VFIO_DEVICE_FEATURE_CLEAR_MASTER;
