@@ -17,6 +17,7 @@ conformance: all
 real-linux: all
 	tools/real-linux --setup
 	BUILD=$(abspath $(BUILD)) tests/conformance/real
+	BUILD=$(abspath $(BUILD)) tests/clients/examples_on_linux
 kernel-selftests: all
 	tools/kernel-selftests $(BUILD)
 install: all
