@@ -118,7 +118,7 @@ static void test_bad_device_text(void **state)
 	struct machine_config *cfg = *state;
 
 	add_fails(cfg, "", "no device model \"\"");
-	add_fails(cfg, "foo", "no device model \"foo\"; there are edu, nvme, pl330, platdev, root-port");
+	add_fails(cfg, "foo", "no device model \"foo\"; there are edu, ioat, nvme, pl330, platdev, root-port");
 	add_fails(cfg, "edu,inject=flood", "there is no fault \"flood\"");
 	add_fails(cfg, "/dev/null,x=y", "is no regular file");
 	add_fails(cfg, "edu,foo=1", "edu has no key foo; it knows addr, group, driver, iommu, inject, dma_mask, delay_us");

@@ -14,6 +14,10 @@ static const struct pci_device_id edu_ids[] = {
 	{.vendor = 0x1234, .device = 0x11e8, .subvendor = PCI_ANY_ID, .subdevice = PCI_ANY_ID},
 	{0},
 };
+static const struct pci_device_id ioat_ids[] = {
+	{.vendor = 0x8086, .device = 0x2021, .subvendor = PCI_ANY_ID, .subdevice = PCI_ANY_ID},
+	{0},
+};
 static const struct pci_device_id nvme_ids[] = {
 	{.vendor = PCI_ANY_ID, .device = PCI_ANY_ID, .subvendor = PCI_ANY_ID, .subdevice = PCI_ANY_ID,
 	 .class = 0x010802, .class_mask = 0xffffff},
@@ -37,6 +41,7 @@ static const struct {
 	const struct amba_id *amba_ids;	 /* of one on the AMBA bus; neither: on the platform bus, by its name */
 } host_drivers[] = {
 	{"edu", &edu_model, edu_ids},
+	{"ioatdma", &ioat_model, ioat_ids},
 	{"nvme", &nvme_model, nvme_ids},
 	{"pcieport", &root_port_model, port_ids},
 	{"dma-pl330", &pl330_model, .amba_ids = pl330_ids},

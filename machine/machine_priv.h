@@ -101,7 +101,7 @@ bool platform_device_answers(const struct machine_device *md, u64 addr, unsigned
 int machine_config_complete(struct machine_config *cfg);
 
 /* drivers.c */
-extern const struct hw_model edu_model, nvme_model, pl330_model, platdev_model, root_port_model;
+extern const struct hw_model edu_model, ioat_model, nvme_model, pl330_model, platdev_model, root_port_model;
 /** vfio_driver_of - the driver that hands a device of the model to programs: vfio-pci, vfio-platform, vfio-amba. */
 const char *vfio_driver_of(const struct hw_model *model);
 /** host_driver_fits - is @name the host's driver for @model? */

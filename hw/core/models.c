@@ -6,11 +6,12 @@
 
 #include "hw/core/hw_device.h"
 
-extern const struct hw_model edu_model, nvme_model, pl330_model, platdev_model, root_port_model;
+extern const struct hw_model edu_model, ioat_model, nvme_model, pl330_model, platdev_model, root_port_model;
 extern const struct hw_model pcitest_model;
 
 const struct hw_model *const hw_models[] = {
 	&edu_model,
+	&ioat_model,
 	&nvme_model,
 	&pl330_model,
 	&platdev_model,
