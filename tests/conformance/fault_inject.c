@@ -15,50 +15,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tests/conformance/calls.h"
-
-#define DEBUG "/sys/kernel/debug/"
-#define SLAB DEBUG "failslab/"
-#define PAGES DEBUG "fail_page_alloc/"
-#define POINTS DEBUG "fail_iommufd/"
-#define NTH "/proc/thread-self/fail-nth"
-#define MARK "/proc/thread-self/make-it-fail"
+#include "tests/conformance/faults.h"
 
 /* ---- files ---- */
-
-static int nth = -1; /* this thread's fail-nth: to open it anew may be a point, and count */
-
-/* Without what ends the line; errno's name if it cannot be read. */
-static const char *text_of(const char *path)
-{
-	static char text[4][64];
-	static unsigned turn;
-	char *t = text[turn++ % 4];
-	int fd = strcmp(path, NTH) ? open(path, O_RDONLY) : dup(nth);
-	ssize_t n = strcmp(path, NTH) ? read(fd, t, 63) : pread(fd, t, 63, 0);
-
-	if (n < 0)
-		snprintf(t, 64, "%s", strerrorname_np(errno));
-	else
-		t[n && t[n - 1] == '\n' ? n - 1 : n] = 0;
-	close(fd);
-	return t;
-}
-
-static long put(const char *path, const char *text)
-{
-	int fd = strcmp(path, NTH) ? open(path, O_WRONLY) : dup(nth), err;
-	long n = strcmp(path, NTH) ? write(fd, text, strlen(text)) : pwrite(fd, text, strlen(text), 0);
-
-	err = errno;
-	close(fd);
-	errno = err;
-	return n;
-}
 
 /* @text in a row's name: a line's end would end the row. */
 static const char *shown(const char *text)
@@ -173,25 +136,6 @@ static void debugfs(void)
 }
 
 /* ---- tasks ---- */
-
-static void set_nth(unsigned n)
-{
-	char text[16];
-
-	if (pwrite(nth, text, snprintf(text, sizeof(text), "%u", n), 0) < 0)
-		fprintf(stderr, "fail-nth %u: %m\n", n);
-}
-
-/* What is left of it, and then nothing. */
-static unsigned end_nth(void)
-{
-	char text[16] = "";
-
-	if (pread(nth, text, sizeof(text) - 1, 0) < 0)
-		fprintf(stderr, "fail-nth: %m\n");
-	set_nth(0);
-	return (unsigned)atoi(text);
-}
 
 static void *look(void *arg)
 {
@@ -407,22 +351,6 @@ static void attributes(void)
 
 /* ---- sweeps: each point of a call fails in turn ---- */
 
-struct errnos { int errs[16]; unsigned count; };
-
-static void errno_seen(struct errnos *seen, int err)
-{
-	for (unsigned i = 0; i < seen->count; i++)
-		if (seen->errs[i] == err)
-			return;
-	if (seen->count < 16)
-		seen->errs[seen->count++] = err;
-}
-
-static int by_letters(const void *a, const void *b)
-{
-	return strcmp(strerrorname_np(*(const int *)a), strerrorname_np(*(const int *)b));
-}
-
 /* The last of them goes through and stays.  @quiet: Linux answers this way or that, from one time to the next. */
 static long sweep_(const char *what, long (*call)(void), void (*undo)(void), bool quiet)
 {
@@ -451,10 +379,8 @@ static long sweep_(const char *what, long (*call)(void), void (*undo)(void), boo
 	row(what, ret < 0 ? -1 : 0, err);
 	if (quiet)
 		return ret;
-	qsort(seen.errs, seen.count, sizeof(int), by_letters);
 	note(failed ? "before that:" : "nothing failed");
-	for (unsigned i = 0; i < seen.count; i++)
-		note(" %s", strerrorname_np(seen.errs[i]));
+	note_errnos(&seen);
 	return ret;
 }
 #define sweep(what_, call_, undo_) sweep_(what_, call_, undo_, false)
@@ -884,9 +810,7 @@ static void keep_enabled(const char *on)
 
 static void sweeps(void)
 {
-	put(SLAB "ignore-gfp-wait", "N");
-	put(PAGES "ignore-gfp-wait", "N");
-	put(PAGES "min-order", "0");
+	faults_of_all();
 	begin("each point fails: iommufd");
 	iommufd_on_mocks();
 	begin("each point fails: group and container");
@@ -906,15 +830,10 @@ int main(int argc, char **argv)
 		return write(1, text, strlen(text)) < 0;
 	}
 	start(argc, argv);
-	if (access(SLAB "times", F_OK))
-		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, "");
-	nth = open(NTH, O_RDWR | O_CLOEXEC);
+	faults_start();
 	debugfs();
 	proc();
-	put(SLAB "verbose", "0");
-	put(PAGES "verbose", "0");
-	put(POINTS "verbose", "0");
-	put(DEBUG "fail_mempool_alloc/verbose", "0");
+	faults_quiet();
 	attributes();
 	sweeps();
 	flush_row();
