@@ -257,7 +257,7 @@ static ssize_t numvfs_store(void *priv, const char *buf, size_t len)
 	if (err)
 		return err;
 	if (num > UINT16_MAX)
-		return fail(num > UINT32_MAX ? -EINVAL : -ERANGE, "%lu is too many virtual functions", num);
+		return fail(-EINVAL, "%lu is no number of 16 bits", num);
 	err = device_store_begin();
 	if (err)
 		return err;
