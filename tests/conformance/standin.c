@@ -5,7 +5,8 @@
  *     softvfio run -d ./standin.so,answers=config.linux-intel.txt,device=igb ...
  *
  * The rows of that device tell byte by byte what its registers hold and which bits they take.  The header, the BARs,
- * MSI and MSI-X are made by the core; each other capability is made of its bytes, and does nothing.  The order of
+ * MSI and MSI-X are made by the core; each other capability is made of its bytes, and does nothing.  With vf=NAME and
+ * vf-answers=FILE (rows of sriov.c) SR-IOV is the core's too, and the virtual functions are made of those rows.  The order of
  * capabilities is the device's, their offsets are the core's.  As on QEMU's devices, bytes that are in no capability
  * take all bits.  Prefetchable BARs are memory, all others hold zeros.
  */
@@ -96,15 +97,14 @@ static bool parse_line(struct shape *s, const char *device, char *line, char *ve
 	return add_byte(s, id, ext, off, value, takes);
 }
 
-static int parse(struct hw_device *hw, struct shape *s)
+static int parse(struct hw_device *hw, const char *path, const char *device, struct shape *s)
 {
-	const char *path = hw_option(hw, "answers"), *device = hw_option(hw, "device");
 	char line[1024], versions[512] = "";
 	FILE *file;
 	bool good = true;
 
 	if (!path || !device) {
-		hw_explain(hw, "standin: answers=FILE and device=NAME are needed");
+		hw_explain(hw, "standin: a file of answers and a device in it are needed");
 		return -EINVAL;
 	}
 	file = fopen(path, "re");
@@ -186,8 +186,35 @@ static int add_msix(struct hw_device *hw, const struct cap *c)
 			       table & PCI_MSIX_TABLE_OFFSET, pba & PCI_MSIX_PBA_OFFSET);
 }
 
+static const struct hw_model standin_vf;
+
+/* Rows do not tell where BARs of virtual functions begin, so their kind is that of igb's. */
+static int add_sriov(struct hw_device *hw, const struct cap *c)
+{
+	struct hw_sriov sriov = {
+		.total_vfs = le(c->value + PCI_SRIOV_TOTAL_VF, 2),
+		.offset = le(c->value + PCI_SRIOV_VF_OFFSET, 2),
+		.stride = le(c->value + PCI_SRIOV_VF_STRIDE, 2),
+		.vf_device = (uint16_t)le(c->value + PCI_SRIOV_VF_DID, 2),
+		.vf_model = &standin_vf,
+	};
+
+	for (unsigned bar = 0; bar + 1 < HW_BARS; bar++) {
+		const uint32_t takes = le(c->takes + PCI_SRIOV_BAR + 4 * bar, 4) & ~0xfu;
+
+		if (!takes)
+			continue;
+		sriov.bar_bytes[bar] = takes & -takes;
+		sriov.bar_flags[bar] = HW_BAR_MEM64 | HW_BAR_PREFETCH;
+		bar++;
+	}
+	return hw_ext_cap_add_sriov(hw, &sriov);
+}
+
 static int add_cap(struct hw_device *hw, struct cap *c)
 {
+	if (c->ext && c->id == PCI_EXT_CAP_ID_SRIOV && hw_option(hw, "vf"))
+		return add_sriov(hw, c);
 	if (c->ext)
 		return hw_ext_cap_add(hw, (uint16_t)c->id, (uint8_t)c->version, c->value + 4, c->takes + 4, c->len - 4);
 	switch (c->id) {
@@ -197,23 +224,63 @@ static int add_cap(struct hw_device *hw, struct cap *c)
 	}
 }
 
+static int add_caps(struct hw_device *hw, struct shape *s)
+{
+	int off = 0;
+
+	for (unsigned i = 1; off >= 0 && i < s->num; i++)
+		off = add_cap(hw, &s->caps[i]);
+	return off < 0 ? off : 0;
+}
+
+static bool is_express(const struct shape *s)
+{
+	for (unsigned i = 1; i < s->num; i++)
+		if (!s->caps[i].ext && s->caps[i].id == PCI_CAP_ID_EXP)
+			return true;
+	return false;
+}
+
+static int make(struct hw_device *hw, struct shape *s)
+{
+	int err = parse(hw, hw_option(hw, "answers"), hw_option(hw, "device"), s);
+
+	if (err)
+		return err;
+	identify(hw, &s->caps[0], is_express(s));
+	err = add_bars(hw, &s->caps[0]);
+	return err ? err : add_caps(hw, s);
+}
+
 static int standin_create(struct hw_device *hw)
 {
 	struct shape *s = calloc(1, sizeof(*s));
-	bool express = false;
-	int err = s ? parse(hw, s) : -ENOMEM;
+	int err = s ? make(hw, s) : -ENOMEM;
 
-	for (unsigned i = 1; !err && i < s->num; i++)
-		express |= !s->caps[i].ext && s->caps[i].id == PCI_CAP_ID_EXP;
-	if (!err) {
-		identify(hw, &s->caps[0], express);
-		err = add_bars(hw, &s->caps[0]);
-	}
-	for (unsigned i = 1; !err && i < s->num; i++) {
-		const int off = add_cap(hw, &s->caps[i]);
+	free(s);
+	return err;
+}
 
-		err = off < 0 ? off : 0;
-	}
+/* ---- its virtual functions --------------------------------------------------------------------- */
+
+static int make_vf(struct hw_device *hw, struct shape *s)
+{
+	struct hw_device *physfn = hw_physfn(hw);
+	int err = parse(hw, hw_option(physfn, "vf-answers"), hw_option(physfn, "vf"), s);
+
+	if (err)
+		return err;
+	identify(hw, &s->caps[0], true);
+	for (unsigned bar = 0; !err && bar < 6; bar += 3) /* as igb's */
+		err = hw_bar_add(hw, bar, 16384, HW_BAR_MEM64 | HW_BAR_PREFETCH);
+	return err ? err : add_caps(hw, s);
+}
+
+static int standin_vf_create(struct hw_device *hw)
+{
+	struct shape *s = calloc(1, sizeof(*s));
+	int err = s ? make_vf(hw, s) : -ENOMEM;
+
 	free(s);
 	return err;
 }
@@ -237,6 +304,8 @@ static void standin_nothing(struct hw_device *hw)
 static const struct hw_key standin_keys[] = {
 	{ "answers", "PATH", "recorded answers of config.c" },
 	{ "device", "NAME", "which of its devices" },
+	{ "vf-answers", "PATH", "recorded answers of sriov.c" },
+	{ "vf", "NAME", "which of its devices virtual functions are" },
 	{ 0 },
 };
 
@@ -245,6 +314,16 @@ static const struct hw_model standin = {
 	.summary = "a device with the config space of one that was asked on a real Linux",
 	.keys = standin_keys,
 	.create = standin_create,
+	.destroy = standin_nothing,
+	.reset = standin_nothing,
+	.bar_read = standin_read,
+	.bar_write = standin_write,
+};
+
+static const struct hw_model standin_vf = {
+	.name = "standin-vf",
+	.summary = "a virtual function of standin",
+	.create = standin_vf_create,
 	.destroy = standin_nothing,
 	.reset = standin_nothing,
 	.bar_read = standin_read,
