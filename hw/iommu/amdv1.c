@@ -65,17 +65,18 @@ static bool mark_page(const struct hw_walk *walk, _Atomic(u64) *entry, u64 pte, 
 	return true;
 }
 
-static int walk_tables(struct hw_walk *walk, u64 table, u64 iova, struct hw_translation *ret)
+/* From @table on, of walk->level; NULL: nothing is there. */
+static int walk_tables(struct hw_walk *walk, _Atomic(u64) *table, u64 iova, struct hw_translation *ret)
 {
 	for (;;) {
 		unsigned level = walk->level, next;
-		_Atomic(u64) *entry = hw_table_at(walk->bus, table);
+		_Atomic(u64) *entry;
 		u64 pte;
 		int err;
 
-		if (!entry)
+		if (!table)
 			return HW_IOMMU_FAULT_BUS;
-		entry += hw_level_index(level, iova);
+		entry = table + hw_level_index(level, iova);
 again:
 		pte = atomic_load(entry);
 		if (!(pte & AMD_PTE_PR))
@@ -93,6 +94,8 @@ again:
 				return err;
 			if ((walk->entry->q0 & AMD_DTE_HAD) && !mark_page(walk, entry, pte, &found))
 				goto again;
+			if (level == 1)
+				hw_table_note(walk, iova, table, ret);
 			*ret = found;
 			return 0;
 		}
@@ -101,7 +104,7 @@ again:
 		err = check_link(level, next, iova);
 		if (err)
 			return err;
-		table = pte & AMD_PTE_ADDR_MASK;
+		table = hw_table_at(walk->bus, pte & AMD_PTE_ADDR_MASK);
 		walk->level = next;
 	}
 }
@@ -115,8 +118,11 @@ static int amd_second(struct hw_walk *walk, u64 iova, struct hw_translation *ret
 {
 	const u64 dte = walk->entry->q0;
 	unsigned level = dte_mode(dte);
+	_Atomic(u64) *table = hw_table_find(walk, iova, ret);
 
 	walk->stage = 2;
+	if (table)
+		return walk_tables(walk, table, iova, ret);
 	walk->level = level;
 	if (level > AMD_PT_LEVELS)
 		return HW_IOMMU_FAULT_RESERVED_BIT;
@@ -124,7 +130,7 @@ static int amd_second(struct hw_walk *walk, u64 iova, struct hw_translation *ret
 	ret->write = dte & AMD_DTE_IW;
 	if (level < AMD_PT_LEVELS && iova >> hw_level_lg2(level + 1))
 		return HW_IOMMU_FAULT_NOT_PRESENT;
-	return walk_tables(walk, dte & AMD_DTE_ROOT_MASK, iova, ret);
+	return walk_tables(walk, hw_table_at(walk->bus, dte & AMD_DTE_ROOT_MASK), iova, ret);
 }
 
 static int amd_walk(struct hw_walk *walk, u64 iova, struct hw_translation *ret)

@@ -69,12 +69,28 @@ struct hw_walk_cache {
 	struct { u64 gpa, pa; bool write; } page[HW_WALK_CACHE]; /* gpa: bit 0 set if in use */
 };
 
-/* One walk.  The caller fills in the first six. */
+/*
+ * The lowest tables that walks have ended in, so that the next page of the same 2 MiB is one step away.  What hardware
+ * calls a paging-structure cache.  A table is noted when a page was found in it; that page has to be unmapped, and the
+ * unit told, before the table can be taken out.
+ */
+#define HW_TABLE_CACHE 4
+struct hw_table_cache {
+	u64 invalidations; /* of the unit, when this was true */
+	struct {
+		u64 region;	/* address >> HW_REGION_SHIFT, plus 1; 0: nothing */
+		_Atomic(u64) *table;
+		bool read, write; /* of the entries on the way */
+	} at[HW_TABLE_CACHE];
+};
+
+/* One walk.  The caller fills in the first seven. */
 struct hw_walk {
 	const struct hw_bus_ops *bus;
 	const struct hw_iommu_format *format;
 	const struct hw_device_entry *entry;
 	struct hw_walk_cache *cache; /* NULL: none; the holder's of the iotlb */
+	struct hw_table_cache *tables; /* likewise; not for two stages */
 	bool write;		/* the access that it is for: pages are marked as written */
 	bool privileged;
 	u8 stage;		/* out, as in a fault record */

@@ -21,6 +21,9 @@
  * Each wait is for one holder, never for the lock, so a busy device cannot starve an unmap; and an
  * iotlb with nothing to forget costs a few loads.
  *
+ * The walker's own caches (hw_table_cache, hw_walk_cache) are the holder's, and good as long as the unit's count of
+ * invalidations is what it was: the count comes before step 1, so whoever walks with an old one is waited for.
+ *
  * Stages.  What a nested iotlb has cached goes by addresses of the first stage, so an invalidation of the
  * second stage, which speaks of other addresses, takes all of it; one of the first stage names the PASID.
  *
@@ -74,6 +77,7 @@ struct iotlb {
 	unsigned victim;      /* holder's, like all up to set pointers */
 	struct hw_device_entry entry; /* q0 is 0: not cached */
 	struct hw_walk_cache walk_cache;
+	struct hw_table_cache table_cache;
 	_Atomic(u64) hits, misses, bytes_read, bytes_written, faults; /* written by the holder */
 	struct hw_iommu *iommu; /* immutable */
 	struct iotlb *next;	/* immutable */
@@ -100,7 +104,7 @@ static void back_off(unsigned n)
 		sys_call(SYS_nanosleep, &nap, NULL, 0, 0);
 }
 
-static void seq_hold(struct iotlb *t)
+static inline void seq_hold(struct iotlb *t)
 {
 	u64 seq = atomic_load_explicit(&t->seq, memory_order_relaxed);
 
@@ -330,6 +334,7 @@ static void cache_drop(struct iotlb *t)
 	atomic_store(&t->domid, NO_DOMID);
 	t->entry.q0 = 0;
 	memset(&t->walk_cache, 0, sizeof(t->walk_cache));
+	memset(&t->table_cache, 0, sizeof(t->table_cache));
 }
 
 /* ---- invalidation ---- */
@@ -452,23 +457,29 @@ static int entry_fetch(struct iotlb *t)
 	return 0;
 }
 
-/* What it remembers of second-stage translations is true until the unit invalidates anything. */
-static struct hw_walk_cache *fresh_walk_cache(struct iotlb *t)
+/* What it remembers of tables, and of second-stage translations, is true until the unit invalidates anything. */
+static void use_walk_caches(struct iotlb *t, struct hw_walk *walk)
 {
 	u64 now = atomic_load(&t->iommu->invalidations);
 
-	if (!t->entry.nested)
-		return NULL;
-	if (t->walk_cache.invalidations != now)
-		memset(&t->walk_cache, 0, sizeof(t->walk_cache));
-	t->walk_cache.invalidations = now;
-	return &t->walk_cache;
+	if (t->entry.nested) {
+		if (t->walk_cache.invalidations != now)
+			memset(&t->walk_cache, 0, sizeof(t->walk_cache));
+		t->walk_cache.invalidations = now;
+		walk->cache = &t->walk_cache;
+	} else {
+		for (unsigned i = 0; i < HW_TABLE_CACHE && t->table_cache.invalidations != now; i++)
+			t->table_cache.at[i].region = 0;
+		t->table_cache.invalidations = now;
+		walk->tables = &t->table_cache;
+	}
 }
 
 static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_translation *tr,
 			  struct hw_iommu_fault *fault)
 {
-	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, write, t->privileged };
+	struct hw_walk walk = { .bus = t->iommu->bus, .format = t->iommu->format, .entry = &t->entry, .write = write,
+				.privileged = t->privileged };
 	int reason = 0;
 
 	count(&t->misses, 1);
@@ -476,7 +487,7 @@ static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_trans
 	if (!t->entry.q0)
 		reason = entry_fetch(t);
 	if (!reason) {
-		walk.cache = fresh_walk_cache(t);
+		use_walk_caches(t, &walk);
 		reason = walk.format->walk(&walk, iova, tr);
 	}
 	if (!reason && !(write ? tr->write : tr->read))
@@ -491,24 +502,39 @@ static int walk_and_cache(struct iotlb *t, u64 iova, bool write, struct hw_trans
 	return 0;
 }
 
+/* *@ret_pa for @iova, good for *@ret_len bytes, if that is cached and allowed. */
+static inline bool translate_cached(struct iotlb *t, u64 iova, bool write, u64 *ret_pa, u64 *ret_len)
+{
+	u64 page_pa, tag = cache_find(t, iova, &page_pa), in_page;
+
+	if (unlikely(!(tag & (write ? TAG_WRITE : TAG_READ))))
+		return false;
+	in_page = (1ull << (tag & TAG_LG2)) - 1;
+	*ret_pa = page_pa + (iova & in_page);
+	*ret_len = in_page - (iova & in_page) + 1;
+	return true;
+}
+
+static __attribute__((noinline)) int translate_miss(struct iotlb *t, u64 iova, bool write, u64 *ret_pa, u64 *ret_len,
+						    struct hw_iommu_fault *fault)
+{
+	struct hw_translation tr;
+	u64 in_page;
+
+	if (walk_and_cache(t, iova, write, &tr, fault))
+		return -EFAULT;
+	in_page = BIT_ULL(tr.lg2) - 1;
+	*ret_pa = tr.pa + (iova & in_page);
+	*ret_len = in_page - (iova & in_page) + 1;
+	return 0;
+}
+
 /* *@ret_pa for @iova, good for *@ret_len bytes.  On -EFAULT @fault has reason and level. */
 static inline int translate(struct iotlb *t, u64 iova, bool write, u64 *ret_pa, u64 *ret_len,
 			    struct hw_iommu_fault *fault)
 {
-	u64 page_pa, tag = cache_find(t, iova, &page_pa), in_page;
-	struct hw_translation tr;
-
-	if (likely(tag & (write ? TAG_WRITE : TAG_READ))) {
-		in_page = (1ull << (tag & TAG_LG2)) - 1;
-	} else {
-		if (walk_and_cache(t, iova, write, &tr, fault))
-			return -EFAULT;
-		in_page = BIT_ULL(tr.lg2) - 1;
-		page_pa = tr.pa;
-	}
-	*ret_pa = page_pa + (iova & in_page);
-	*ret_len = in_page - (iova & in_page) + 1;
-	return 0;
+	return likely(translate_cached(t, iova, write, ret_pa, ret_len)) ? 0 :
+	       translate_miss(t, iova, write, ret_pa, ret_len, fault);
 }
 
 /* As translate(), for as many bytes up to @want as are contiguous on the bus. */
@@ -652,15 +678,12 @@ int iotlb_access(struct iotlb *t, u64 iova, void *buf, size_t len_bytes, bool wr
 	return 0;
 }
 
-int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret_pa)
+static __attribute__((noinline)) int translate_walking(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret_pa)
 {
 	struct hw_iommu_fault fault = { .reason = 0 };
 	u64 len;
-	int err;
+	int err = translate_miss(t, iova, write, ret_pa, &len, &fault);
 
-	iotlb_hold(t);
-	err = translate(t, iova, write, ret_pa, &len, &fault);
-	count(&t->hits, 1);
 	fault.domid = (u16)atomic_load_explicit(&t->domid, memory_order_relaxed);
 	iotlb_let_go(t);
 	if (err && record)
@@ -668,9 +691,22 @@ int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret
 	return err;
 }
 
+int iotlb_translate(struct iotlb *t, u64 iova, bool write, bool record, u64 *ret_pa)
+{
+	u64 len;
+
+	iotlb_hold(t);
+	count(&t->hits, 1);
+	if (unlikely(!translate_cached(t, iova, write, ret_pa, &len)))
+		return translate_walking(t, iova, write, record, ret_pa);
+	iotlb_let_go(t);
+	return 0;
+}
+
 bool iotlb_probe(struct iotlb *t, u64 iova)
 {
-	struct hw_walk walk = { t->iommu->bus, t->iommu->format, &t->entry, NULL, false, t->privileged };
+	struct hw_walk walk = { .bus = t->iommu->bus, .format = t->iommu->format, .entry = &t->entry,
+				.privileged = t->privileged };
 	struct hw_translation tr;
 	bool mapped;
 

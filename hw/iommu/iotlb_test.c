@@ -265,6 +265,61 @@ static void test_invalidate_everything(void **state)
 		assert_int_equal(iotlb_translate(t, i * 4096, true, false, &pa), -EFAULT);
 }
 
+static void leads_to(u64 iova, bool write, u64 want)
+{
+	u64 pa = 0;
+
+	assert_int_equal(iotlb_translate(t, iova, write, true, &pa), 0);
+	assert_int_equal(pa, want);
+}
+
+/* Where the walker remembers a lowest table: what is above it no longer counts, until something is invalidated. */
+static void test_tables_are_remembered(void **state)
+{
+	u64 pa;
+
+	map_page(0x1000, FAKE_MEM, T_RW);
+	map_page(0x2000, FAKE_MEM + 0x1000, T_RW);
+	leads_to(0x1000, true, FAKE_MEM);
+	tables[0][0] = T_PRESENT | T_NEXT(1) | T_RW | table_pa(2);
+	leads_to(0x2000, true, FAKE_MEM + 0x1000); /* stale, as hardware may be */
+	map_page(0x3000, FAKE_MEM + 0x2000, T_RW);
+	leads_to(0x3000, true, FAKE_MEM + 0x2000); /* a page that is new in it is seen */
+	assert_int_equal(iotlb_translate(t, 0x4000, false, false, &pa), -EFAULT);
+	tables[2][4] = T_PRESENT | T_RW | (FAKE_MEM + 0x9000);
+	assert_int_equal(iotlb_translate(t, 0x4000, false, false, &pa), -EFAULT);
+	hw_iommu_invalidate_pages(iommu, DOMID + 1, 0x7fff0000, 0x7fffffff); /* whosever, wherever */
+	leads_to(0x4000, false, FAKE_MEM + 0x9000);
+
+	/* A table without pages may give way to a large page, and nobody is told: it was not remembered. */
+	tables[2][4] = 0;
+	invalidate(0x4000, 0x1000);
+	assert_int_equal(iotlb_translate(t, 0x4000, false, false, &pa), -EFAULT);
+	tables[0][0] = T_PRESENT | T_RW | FAKE_MEM;
+	leads_to(0x5000, true, FAKE_MEM + 0x5000);
+}
+
+/* The rights of entries above it stay with a table, and several regions keep apart. */
+static void test_rights_of_tables(void **state)
+{
+	u64 pa;
+
+	tables[0][0] = T_PRESENT | T_NEXT(1) | T_READ | table_pa(1);
+	for (unsigned i = 1; i < 10; i++) {
+		tables[0][i] = T_PRESENT | T_NEXT(1) | T_RW | table_pa(1 + i);
+		tables[1 + i][1] = T_PRESENT | T_RW | (FAKE_MEM + i * 0x1000);
+		tables[1 + i][2] = T_PRESENT | T_RW | (FAKE_MEM + i * 0x1000 + 0x100000);
+	}
+	map_page(0x1000, FAKE_MEM, T_RW);
+	map_page(0x2000, FAKE_MEM + 0x100000, T_RW);
+	for (u64 i = 0; i < 10; i++)
+		leads_to(i << 21 | 0x1000, false, FAKE_MEM + i * 0x1000);
+	for (u64 i = 10; i-- > 0;) {
+		leads_to(i << 21 | 0x2000, false, FAKE_MEM + i * 0x1000 + 0x100000);
+		assert_int_equal(iotlb_translate(t, i << 21 | 0x2000, true, false, &pa), i ? 0 : -EFAULT);
+	}
+}
+
 static void test_device_moves_to_another_domain(void **state)
 {
 	u64 pa;
@@ -415,6 +470,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cache, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_invalidate_large_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_invalidate_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tables_are_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rights_of_tables, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_device_moves_to_another_domain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_to_peer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_memory, setup, teardown),

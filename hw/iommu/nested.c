@@ -47,7 +47,7 @@ static int guest_page(struct hw_walk *walk, u64 gpa, bool write, u64 *ret_pa, bo
 	unsigned slot = cache_slot(gpa);
 	struct hw_walk_cache *cache = walk->cache;
 	u64 page = gpa & PAGE_MASK;
-	struct hw_walk second = { walk->bus, walk->format, walk->entry, NULL, write };
+	struct hw_walk second = { .bus = walk->bus, .format = walk->format, .entry = walk->entry, .write = write };
 	struct hw_translation tr;
 	int err;
 
@@ -208,7 +208,7 @@ static bool is_canonical(u64 iova, unsigned levels)
 static int through_second(struct hw_walk *walk, struct hw_translation *ret, u64 iova)
 {
 	u64 gpa = ret->pa + (iova - ret->iova);
-	struct hw_walk second = { walk->bus, walk->format, walk->entry, NULL, walk->write };
+	struct hw_walk second = { .bus = walk->bus, .format = walk->format, .entry = walk->entry, .write = walk->write };
 	struct hw_translation tr;
 	int err = walk->format->second(&second, gpa, &tr);
 

@@ -174,36 +174,39 @@ static bool mark_page(const struct hw_walk *walk, _Atomic(u64) *entry, u64 pte, 
 	return true;
 }
 
-static int walk_tables(struct hw_walk *walk, u64 table, u64 iova, struct hw_translation *ret)
+/* From @table on, of walk->level; NULL: nothing is there. */
+static int walk_tables(struct hw_walk *walk, _Atomic(u64) *table, u64 iova, struct hw_translation *ret)
 {
 	for (;; --walk->level) {
 		unsigned level = walk->level;
-		_Atomic(u64) *entry = hw_table_at(walk->bus, table);
+		_Atomic(u64) *entry;
 		u64 pte;
 		int err;
 
-		if (!entry)
+		if (!table)
 			return HW_IOMMU_FAULT_BUS;
-		entry += hw_level_index(level, iova);
+		entry = table + hw_level_index(level, iova);
 again:
 		pte = atomic_load(entry);
 		err = check_entry(level, pte);
 		if (err)
 			return err;
-		table = pte & VTD_SS_ADDR_MASK;
 		if (level == 1 || (pte & VTD_SS_PS)) {
 			struct hw_translation found = *ret;
 
 			found.read &= !!(pte & VTD_SS_R);
 			found.write &= !!(pte & VTD_SS_W);
-			err = hw_page_found(table, hw_level_lg2(level), iova, &found);
+			err = hw_page_found(pte & VTD_SS_ADDR_MASK, hw_level_lg2(level), iova, &found);
 			if (err)
 				return err;
 			if (walk->entry->dirty && !mark_page(walk, entry, pte, &found))
 				goto again;
+			if (level == 1)
+				hw_table_note(walk, iova, table, ret);
 			*ret = found;
 			return 0;
 		}
+		table = hw_table_at(walk->bus, pte & VTD_SS_ADDR_MASK);
 		ret->read &= !!(pte & VTD_SS_R);
 		ret->write &= !!(pte & VTD_SS_W);
 	}
@@ -213,13 +216,16 @@ static int vtd_second(struct hw_walk *walk, u64 iova, struct hw_translation *ret
 {
 	const struct hw_device_entry *entry = walk->entry;
 	unsigned levels = (entry->q1 & VTD_CTX_AW_MASK) + 2;
+	_Atomic(u64) *table = hw_table_find(walk, iova, ret);
 
 	walk->stage = 2;
+	if (table)
+		return walk_tables(walk, table, iova, ret);
 	walk->level = levels;
 	ret->read = ret->write = true;
 	if (iova >> hw_level_lg2(levels + 1))
 		return HW_IOMMU_FAULT_NOT_PRESENT;
-	return walk_tables(walk, entry->q0 & VTD_CTX_SSPTPTR_MASK, iova, ret);
+	return walk_tables(walk, hw_table_at(walk->bus, entry->q0 & VTD_CTX_SSPTPTR_MASK), iova, ret);
 }
 
 static int vtd_walk(struct hw_walk *walk, u64 iova, struct hw_translation *ret)

@@ -40,6 +40,35 @@ static inline bool hw_read_quadword(const struct hw_bus_ops *bus, u64 pa, u64 in
 	return true;
 }
 
+/* What one table of level 1 spans. */
+#define HW_REGION_SHIFT (PAGE_SHIFT + HW_LEVEL_BITS)
+
+/* The lowest table for @iova, if that is known; the walk goes on from there.  NULL: begin at the root. */
+static inline _Atomic(u64) *hw_table_find(struct hw_walk *walk, u64 iova, struct hw_translation *ret)
+{
+	const u64 region = (iova >> HW_REGION_SHIFT) + 1;
+
+	if (!walk->tables || walk->tables->at[region % HW_TABLE_CACHE].region != region)
+		return NULL;
+	walk->level = 1;
+	ret->read = walk->tables->at[region % HW_TABLE_CACHE].read;
+	ret->write = walk->tables->at[region % HW_TABLE_CACHE].write;
+	return walk->tables->at[region % HW_TABLE_CACHE].table;
+}
+
+/* A page was found in a table of level 1.  @above: what the entries on the way to it allow. */
+static inline void hw_table_note(struct hw_walk *walk, u64 iova, _Atomic(u64) *table, const struct hw_translation *above)
+{
+	const u64 region = (iova >> HW_REGION_SHIFT) + 1;
+
+	if (!walk->tables)
+		return;
+	walk->tables->at[region % HW_TABLE_CACHE].region = region;
+	walk->tables->at[region % HW_TABLE_CACHE].table = table;
+	walk->tables->at[region % HW_TABLE_CACHE].read = above->read;
+	walk->tables->at[region % HW_TABLE_CACHE].write = above->write;
+}
+
 /**
  * hw_mark - set accessed and dirty bits in an entry that was read as @pte
  * Return: false: it has changed since, look again.
