@@ -257,7 +257,10 @@ static void test_pasid_cannot(void **state)
 
 	iommu_device_set_caps(&devices[2], &(struct iommu_device_caps){ .pasid_bits = 0 });
 	assert_int_equal(iommu_max_pasids(&devices[2]), 0);
-	assert_int_equal(iommu_attach_device_pasid(a, &devices[2], 1, NULL), -EINVAL);
+	assert_int_equal(iommu_attach_device_pasid(a, &devices[2], 1, NULL), 0); /* and sends none */
+	assert_ptr_equal(iommu_device_pasid_domain(&devices[2], 1), a);
+	assert_ptr_equal(has[2][1], &iommu_blocked_domain);
+	iommu_detach_device_pasid(&devices[2], 1);
 	unit.ops = &t_plain_ops;
 	assert_int_equal(iommu_attach_device_pasid(a, &devices[0], 1, NULL), -EOPNOTSUPP);
 	unit.ops = &t_ops;

@@ -57,9 +57,20 @@ static int attach_device(struct group_device *gdev, struct iommu_domain *domain)
 	return gdev->iommu->ops->attach_dev(gdev->iommu, domain, gdev->devid);
 }
 
+static u32 max_pasids(const struct group_device *gdev)
+{
+	const struct iommu_device_ops *ops = gdev->iommu->ops;
+	unsigned bits = ops->pasid_bits ? ops->pasid_bits(gdev->iommu, gdev->devid) : 0;
+
+	bits = min(bits, gdev->caps.pasid_bits);
+	return bits ? 1u << bits : 0;
+}
+
 static int set_device_pasid(struct group_device *gdev, struct iommu_domain *domain, u32 pasid,
 			    struct iommu_domain *old)
 {
+	if (!max_pasids(gdev)) /* nothing with a PASID comes from it: no tables are needed */
+		return 0;
 	return gdev->iommu->ops->set_dev_pasid(gdev->iommu, domain, gdev->devid, pasid, old);
 }
 
@@ -483,15 +494,6 @@ void iommu_device_set_caps(struct device *dev, const struct iommu_device_caps *c
 	to_group_device(dev)->caps = *caps;
 }
 
-static u32 max_pasids(const struct group_device *gdev)
-{
-	const struct iommu_device_ops *ops = gdev->iommu->ops;
-	unsigned bits = ops->pasid_bits ? ops->pasid_bits(gdev->iommu, gdev->devid) : 0;
-
-	bits = min(bits, gdev->caps.pasid_bits);
-	return bits ? 1u << bits : 0;
-}
-
 u32 iommu_max_pasids(struct device *dev)
 {
 	struct group_device *gdev = to_group_device(dev);
@@ -520,7 +522,7 @@ static int check_pasid(struct iommu_group *group, u32 pasid)
 			return fail(-EOPNOTSUPP, "IOMMU %s translates no PASIDs", gdev->iommu->name);
 		if (pasid == IOMMU_NO_PASID)
 			return fail(-EINVAL, "PASID 0 is what a device sends without PASID: attach that");
-		if (pasid >= max)
+		if (max && pasid >= max) /* one that has none sends none: it does not matter */
 			return fail(-EINVAL, "PASID %u: %s can have PASIDs below %u", pasid, gdev->dev->name, max);
 	}
 	return 0;

@@ -506,7 +506,8 @@ struct iommu_device_caps {
 void iommu_device_set_caps(struct device *dev, const struct iommu_device_caps *caps);
 /**
  * iommu_attach_device_pasid - what the devices of @dev's group send with @pasid goes through @domain
- * Return: 0; -EOPNOTSUPP the unit knows no PASIDs; -EINVAL @pasid is 0 or not below iommu_max_pasids(),
+ * Devices that have no PASIDs send none: they hinder nothing.
+ * Return: 0; -EOPNOTSUPP the unit's driver knows no PASIDs; -EINVAL @pasid is 0 or not below iommu_max_pasids(),
  * or other unit's domain; -EBUSY the PASID has a domain; -ENOMEM.
  */
 int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev, u32 pasid,

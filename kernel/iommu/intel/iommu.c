@@ -482,6 +482,7 @@ static const struct iommu_dirty_ops intel_dirty_ops = {
 	.domain_alloc_paging_flags = intel_domain_alloc_paging_flags,	\
 	.domain_alloc_nested = intel_domain_alloc_nested, /* basic: for want of a parent it cannot succeed */ \
 	.attach_dev = intel_attach_dev,					\
+	.set_dev_pasid = intel_set_dev_pasid, /* in legacy mode no device has PASIDs */	\
 	.iotlb_sync = intel_iotlb_sync,					\
 	.get_resv_regions = intel_get_resv_regions,			\
 	.capable = intel_capable,					\
@@ -494,7 +495,6 @@ static const struct iommu_device_ops intel_basic_ops = { COMMON_OPS };
 
 static const struct iommu_device_ops intel_full_ops = {
 	COMMON_OPS,
-	.set_dev_pasid = intel_set_dev_pasid,
 	.pasid_bits = intel_pasid_bits,
 	.page_response = intel_page_response,
 };
