@@ -54,7 +54,7 @@ static void set_iommu_caps(struct pci_dev *pdev)
 	u16 pasid;
 
 	if (cap && !pci_read_config_word(pdev, cap + PCI_PASID_CAP, &pasid)) {
-		caps.pasid_bits = pasid >> 8 & 0x1f;
+		caps.max_pasids = pasid >> 8 & 0x1f ? 1u << (pasid >> 8 & 0x1f) : 0;
 		caps.pasid_exec = pasid & PCI_PASID_CAP_EXEC;
 		caps.pasid_priv = pasid & PCI_PASID_CAP_PRIV;
 	}

@@ -126,7 +126,7 @@ static int setup(void **state)
 	assert_int_equal(iommu_probe_device(&unit, &devices[1], 1, iommu_group_id(devices[0].iommu_group)), 0);
 	assert_int_equal(iommu_probe_device(&unit, &devices[2], 2, IOMMU_GROUP_NEW), 0);
 	for (unsigned i = 0; i < DEVICES; i++)
-		iommu_device_set_caps(&devices[i], &(struct iommu_device_caps){ .pasid_bits = 20 });
+		iommu_device_set_caps(&devices[i], &(struct iommu_device_caps){ .max_pasids = 1u << 20 });
 	return 0;
 }
 
@@ -255,7 +255,7 @@ static void test_pasid_cannot(void **state)
 {
 	struct iommu_domain *a = new_domain();
 
-	iommu_device_set_caps(&devices[2], &(struct iommu_device_caps){ .pasid_bits = 0 });
+	iommu_device_set_caps(&devices[2], &(struct iommu_device_caps){ .max_pasids = 0 });
 	assert_int_equal(iommu_max_pasids(&devices[2]), 0);
 	assert_int_equal(iommu_attach_device_pasid(a, &devices[2], 1, NULL), 0); /* and sends none */
 	assert_ptr_equal(iommu_device_pasid_domain(&devices[2], 1), a);

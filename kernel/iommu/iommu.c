@@ -62,8 +62,7 @@ static u32 max_pasids(const struct group_device *gdev)
 	const struct iommu_device_ops *ops = gdev->iommu->ops;
 	unsigned bits = ops->pasid_bits ? ops->pasid_bits(gdev->iommu, gdev->devid) : 0;
 
-	bits = min(bits, gdev->caps.pasid_bits);
-	return bits ? 1u << bits : 0;
+	return bits ? min(1u << bits, gdev->caps.max_pasids) : 0;
 }
 
 static int set_device_pasid(struct group_device *gdev, struct iommu_domain *domain, u32 pasid,

@@ -499,7 +499,7 @@ struct iommu_domain *iommu_group_attached_domain(struct iommu_group *group);
 u32 iommu_max_pasids(struct device *dev);
 /* What a PCI Express device says of itself: its PASID and ATS capabilities. */
 struct iommu_device_caps {
-	unsigned pasid_bits;
+	u32 max_pasids; /* they are below it; 0: it has none.  A power of 2 */
 	bool pasid_exec, pasid_priv, ats;
 };
 /** iommu_device_set_caps - copied; before use. */

@@ -142,7 +142,7 @@ static void session(void)
 	unit->hidden = true;
 	dev = (struct device){ .name = "dev" };
 	if (went(iommu_probe_device(unit, &dev, DEVID, IOMMU_GROUP_NEW))) {
-		iommu_device_set_caps(&dev, &(struct iommu_device_caps){ .pasid_bits = 16 });
+		iommu_device_set_caps(&dev, &(struct iommu_device_caps){ .max_pasids = 1u << 16 });
 		use_domains();
 		iommu_release_device(&dev);
 	}

@@ -348,7 +348,14 @@ static ssize_t hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *b
 static unsigned pasid_bits(struct iommu_device *iommu, u16 devid)
 {
 	(void)iommu;
-	return dev_by_id(devid)->flags & MOCK_FLAGS_DEVICE_PASID ? MOCK_PASID_WIDTH : 0;
+	(void)devid;
+	return MOCK_PASID_WIDTH;
+}
+
+/* One without PASIDs says that it has PASIDs of 0 bits, which is not the same as none. */
+static u32 mock_max_pasids(const struct mock_dev *mdev)
+{
+	return mdev->flags & MOCK_FLAGS_DEVICE_PASID ? 1u << MOCK_PASID_WIDTH : 1;
 }
 
 static void get_resv_regions(struct iommu_device *iommu, struct device *dev,
@@ -669,7 +676,7 @@ struct mock_dev *mock_dev_create(u32 flags)
 	err = iommu_probe_device(&mock_iommu, &mdev->dev, mdev->devid, IOMMU_GROUP_NEW);
 	kernfs_unlock();
 	if (!err) {
-		iommu_device_set_caps(&mdev->dev, &(struct iommu_device_caps){ .pasid_bits = pasid_bits(&mock_iommu, mdev->devid) });
+		iommu_device_set_caps(&mdev->dev, &(struct iommu_device_caps){ .max_pasids = mock_max_pasids(mdev) });
 		return mdev;
 	}
 	delist(mdev);

@@ -139,7 +139,7 @@ static int setup(void **state)
 	iommu->hidden = true;
 	dev = (struct device){ .name = "dev" };
 	assert_int_equal(iommu_probe_device(iommu, &dev, DEVID, IOMMU_GROUP_NEW), 0);
-	iommu_device_set_caps(&dev, &(struct iommu_device_caps){ .pasid_bits = 16 });
+	iommu_device_set_caps(&dev, &(struct iommu_device_caps){ .max_pasids = 1u << 16 });
 	hw_iommu_set_page_request_handler(hw, deliver, NULL);
 	model = hw_device_create(&pri_model, "dev", NULL, &no_ops, NULL, hw, DEVID);
 	assert_false(IS_ERR(model));
