@@ -231,7 +231,8 @@ int iopt_reserve_iova(struct io_pagetable *iopt, u64 start, u64 last, const void
 void iopt_remove_reserved_iova(struct io_pagetable *iopt, const void *owner);
 /**
  * iopt_table_enforce_dev_resv_regions - reserve, for @dev, what its IOMMU group reserves
- * @sw_msi_start: if not NULL, set to the software MSI window's start if there is one.
+ * @sw_msi_start: if not NULL, set to the software MSI window's start if there is one.  Where there is, a kernel maps the
+ *	interrupt controller there.  No unit of a PC has one: writes to 0xfee00000 are interrupts, before any translation.
  */
 int iopt_table_enforce_dev_resv_regions(struct io_pagetable *iopt, struct device *dev, u64 *sw_msi_start);
 /** iopt_for_each_usable - the ranges that are not reserved, ascending, until @fn is not 0, which is returned. */

@@ -590,6 +590,45 @@ static void regions_of_a_device(void **state)
 	t_close(w.fd);
 }
 
+static void sw_msi_window(struct iommu_device *unit, struct device *dev,
+			  void (*add)(void *arg, const struct iommu_resv_region *), void *arg)
+{
+	static const struct iommu_resv_region window = { 0x8000000, 0x80fffff, IOMMU_RESV_SW_MSI };
+
+	(void)unit;
+	(void)dev;
+	add(arg, &window);
+}
+
+/* A unit that translates what devices send to an interrupt controller, as an ARM's does: a window for that is kept free. */
+static void sw_msi_of_a_device(void **state)
+{
+	struct iommu_domain *domain = iommu_paging_domain_alloc(&t_dev[0]);
+	struct iommu_device *unit = domain->iommu;
+	const struct iommu_device_ops *const x86 = unit->ops;
+	struct iommu_device_ops ops = *x86;
+	struct iommu_iova_range r[3];
+	struct iommu_ioas_iova_ranges ranges = { .size = sizeof(ranges), .num_iovas = 3, .allowed_iovas = (uintptr_t)r };
+	struct world w = begin();
+	u64 sw_msi = 0;
+
+	iommu_domain_free(domain);
+	ops.get_resv_regions = sw_msi_window;
+	unit->ops = &ops;
+	t_works(iopt_table_enforce_dev_resv_regions(w.iopt, &t_dev[0], &sw_msi));
+	unit->ops = x86;
+	assert_int_equal(sw_msi, 0x8000000);
+	t_fails(t_map(w.fd, w.as, T_FIXED | T_RW, mem, PG, 0x80ff000), EINVAL);
+	t_works(t_map(w.fd, w.as, T_FIXED | T_RW, mem, PG, 0x8100000));
+	ranges.ioas_id = w.as;
+	t_works(t_ioctl(w.fd, IOMMU_IOAS_IOVA_RANGES, &ranges));
+	assert_int_equal(ranges.num_iovas, 2);
+	assert_int_equal(r[0].last, 0x7ffffff);
+	assert_int_equal(r[1].start, 0x8100000);
+	iopt_remove_reserved_iova(w.iopt, &t_dev[0]);
+	t_close(w.fd);
+}
+
 static void files_with_page_table(void **state)
 {
 	struct world w = begin();
@@ -987,7 +1026,7 @@ int main(void)
 		T_TEST(one_of_two_domains_fails),
 		T_TEST(parts_of_memory_are_pinned_once),
 		T_TEST(reserved_ranges),
-		T_TEST(regions_of_a_device),
+		T_TEST(regions_of_a_device), T_TEST(sw_msi_of_a_device),
 		T_TEST(files_with_page_table),
 		T_TEST(no_bars),
 		T_TEST(cuts),
