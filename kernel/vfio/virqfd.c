@@ -38,7 +38,7 @@ struct virqfd {
 	struct eventfd_ctx *ctx;
 	void (*handler)(void *opaque, void *data);
 	void *opaque, *data;
-	bool orphan;		  /* disabled by its own handler: the thread frees it; lock */
+	bool orphan;		  /* disabled by its own handler: the thread frees it; the thread's */
 	TAILQ_ENTRY(virqfd) next; /* lock */
 };
 
@@ -46,9 +46,9 @@ static struct {
 	struct mutex lock; /* LOCK_VIRQFD: all below, and every *pvirqfd */
 	TAILQ_HEAD(virqfd_list, virqfd) list; /* ids ascend */
 	u64 next_id;
-	u64 running;	      /* id whose handler runs; 0 none */
-	_Atomic u32 finished; /* futex: counts handlers that came back */
-	unsigned waiters;     /* threads that wait for one to come back */
+	_Atomic u64 running;  /* id whose handler runs; 0 none.  Set under the lock, cleared without */
+	_Atomic u32 finished; /* futex: counts handlers that came back while somebody waited */
+	_Atomic unsigned waiters; /* threads that wait for one to come back */
 	int epoll_fd;	      /* -1: none */
 	pid_t pid;	      /* whose epoll_fd and thread these are */
 	pthread_t thread;
@@ -89,18 +89,24 @@ static void virqfd_free(struct virqfd *virqfd)
 	kfree(virqfd);
 }
 
-/* Call the handler; the lock is let go meanwhile, and @virqfd may be gone on return. */
-static void run_locked(struct virqfd *virqfd)
+/*
+ * Call the handler; the lock is given up, and @virqfd may be gone on return.  Who disables it meanwhile first counts
+ * itself among the waiters, then looks at what runs; here it is the other way round, so that one sees the other.
+ */
+static void run_and_unlock(struct virqfd *virqfd)
 {
-	virq.running = virqfd->id;
+	bool orphan;
+
+	atomic_store_explicit(&virq.running, virqfd->id, memory_order_relaxed);
 	mutex_unlock(&virq.lock);
 	virqfd->handler(virqfd->opaque, virqfd->data);
-	mutex_lock(&virq.lock);
-	virq.running = 0;
-	atomic_fetch_add(&virq.finished, 1);
-	if (virq.waiters)
+	orphan = virqfd->orphan;
+	atomic_store(&virq.running, 0);
+	if (unlikely(atomic_load(&virq.waiters))) {
+		atomic_fetch_add(&virq.finished, 1);
 		sys_futex((u32 *)&virq.finished, FUTEX_WAKE_PRIVATE, ~0u >> 1, NULL);
-	if (virqfd->orphan)
+	}
+	if (unlikely(orphan))
 		virqfd_free(virqfd);
 }
 
@@ -119,16 +125,21 @@ static struct virqfd *older_locked(u64 event, u64 id)
 static void fire(u64 id)
 {
 	struct virqfd *virqfd;
+	bool more;
 	u64 event;
 
 	mutex_lock(&virq.lock);
 	virqfd = find_locked(id);
-	if (virqfd && consume(eventfd_ctx_fd(virqfd->ctx))) {
-		event = virqfd->event;
-		for (virqfd = older_locked(event, virq.next_id + 1); virqfd; virqfd = older_locked(event, id)) {
-			id = virqfd->id;
-			run_locked(virqfd);
-		}
+	more = virqfd && consume(eventfd_ctx_fd(virqfd->ctx));
+	event = more ? virqfd->event : 0;
+	id = virq.next_id + 1;
+	while (more && (virqfd = older_locked(event, id))) {
+		id = virqfd->id;
+		more = older_locked(event, id);
+		run_and_unlock(virqfd);
+		if (likely(!more))
+			return;
+		mutex_lock(&virq.lock);
 	}
 	mutex_unlock(&virq.lock);
 }
@@ -191,8 +202,8 @@ static int start_locked(void)
 		fd_private_close(virq.epoll_fd);
 	virq.epoll_fd = fd;
 	virq.pid = sys_getpid();
-	virq.running = 0;
-	virq.waiters = 0;
+	atomic_store(&virq.running, 0);
+	atomic_store(&virq.waiters, 0);
 	return 0;
 }
 
@@ -242,14 +253,16 @@ static void wait_for_handler_locked(u64 id)
 {
 	u32 seen;
 
-	virq.waiters++;
-	while (virq.running == id) {
+	atomic_fetch_add(&virq.waiters, 1);
+	for (;;) {
 		seen = atomic_load(&virq.finished);
+		if (atomic_load(&virq.running) != id)
+			break;
 		mutex_unlock(&virq.lock);
 		sys_futex((u32 *)&virq.finished, FUTEX_WAIT_PRIVATE, seen, NULL);
 		mutex_lock(&virq.lock);
 	}
-	virq.waiters--;
+	atomic_fetch_sub(&virq.waiters, 1);
 }
 
 void vfio_virqfd_disable(struct virqfd **pvirqfd)
@@ -268,7 +281,7 @@ void vfio_virqfd_disable(struct virqfd **pvirqfd)
 	forked = virq.pid != sys_getpid();
 	if (!forked)
 		sys_call(SYS_epoll_ctl, virq.epoll_fd, EPOLL_CTL_DEL, eventfd_ctx_fd(virqfd->ctx), NULL);
-	own_handler = !forked && virq.running == virqfd->id && pthread_equal(pthread_self(), virq.thread);
+	own_handler = !forked && atomic_load(&virq.running) == virqfd->id && pthread_equal(pthread_self(), virq.thread);
 	if (own_handler)
 		virqfd->orphan = true;
 	else if (!forked)
