@@ -12,6 +12,9 @@
  * Alignment: what the smallest page of any domain demands of an area's IOVA and length and of its place in a
  * page of memory; a page if large ones are off, or for an access that pins; 1 if nobody demands anything.
  *
+ * Much memory that a program maps is pinned before our lock is taken, so that threads that map do not wait for each
+ * other's pages to come in.
+ *
  * Unmapping waits for nobody: an access that has pages of the area pinned is called, without our lock, until
  * it has let go.
  */
@@ -36,6 +39,7 @@
 #define HEX(x) (unsigned long long)(x)
 #define MAX_AUTO_ALIGNMENT (2ull << 20)
 #define UNMAP_TRIES 100
+#define PIN_AHEAD_BYTES (2ull << 20)
 
 /* ---- areas by IOVA ---- */
 
@@ -318,6 +322,10 @@ static void drop_areas(struct io_pagetable *iopt, u64 start, u64 end)
 	}
 }
 
+/* Of its memory. */
+static u64 first_page(const struct iopt_piece *piece) { return piece->start_byte >> PAGE_SHIFT; }
+static u64 last_page(const struct iopt_piece *piece) { return (piece->start_byte + piece->length - 1) >> PAGE_SHIFT; }
+
 /* Where the memory begins, as far as alignment goes. */
 static u64 piece_address(const struct iopt_piece *piece)
 {
@@ -333,11 +341,11 @@ static u64 piece_address(const struct iopt_piece *piece)
 	}
 }
 
-static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
-		      unsigned flags)
+/* All that stands against a mapping but its memory.  @iova: as iopt_map_pages(). */
+static int check_map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
+			    unsigned flags)
 {
 	struct iopt_piece *piece;
-	u64 at;
 	int ret;
 
 	if (length & (iopt->iova_alignment - 1))
@@ -348,9 +356,17 @@ static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 l
 			return ret;
 	}
 	if (flags & IOPT_ALLOC_IOVA)
-		ret = choose_iova(iopt, piece_address(first), length, iova);
-	else
-		ret = check_iova(iopt, *iova, length);
+		return choose_iova(iopt, piece_address(first), length, iova);
+	return check_iova(iopt, *iova, length);
+}
+
+static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,
+		      unsigned flags)
+{
+	struct iopt_piece *piece;
+	u64 at;
+	int ret = check_map_locked(iopt, first, length, iova, prot, flags);
+
 	if (ret)
 		return ret;
 	at = *iova;
@@ -384,12 +400,49 @@ int iopt_map_pages(struct io_pagetable *iopt, struct iopt_pieces *pieces, u64 le
 	return map_pieces(iopt, TAILQ_FIRST(pieces), length, iova, prot, flags);
 }
 
+/*
+ * Pin what is about to be mapped, without our lock: where many pages have to come in, who else maps meanwhile
+ * need not wait for that.  If it fails, or is not to be mapped at all, the mapping itself will tell why.
+ */
+static bool pin_ahead(struct io_pagetable *iopt, struct iopt_piece *piece, u64 iova, u8 prot, unsigned flags)
+{
+	struct iopt_pages *pages = piece->pages;
+	bool wanted;
+	int ret;
+
+	if (likely(piece->length < PIN_AHEAD_BYTES) || pages->dmabuf)
+		return false;
+	mutex_lock(&iopt->lock);
+	wanted = iopt->nr_domains && !check_map_locked(iopt, piece, piece->length, &iova, prot, flags);
+	mutex_unlock(&iopt->lock);
+	if (!wanted)
+		return false;
+	mutex_lock(&pages->lock);
+	ret = iopt_pages_pin(pages, first_page(piece), last_page(piece));
+	mutex_unlock(&pages->lock);
+	return !ret;
+}
+
+static void unpin_ahead(struct iopt_pages *pages, u64 first, u64 last)
+{
+	mutex_lock(&pages->lock);
+	iopt_pages_unpin(pages, first, last);
+	mutex_unlock(&pages->lock);
+	iopt_put_pages(pages);
+}
+
 int iopt_map_one(struct io_pagetable *iopt, struct iopt_pages *pages, u64 start_byte, u64 length, u64 *iova,
 		 u8 prot, unsigned flags)
 {
 	struct iopt_piece piece = { .pages = pages, .start_byte = start_byte, .length = length };
-	int ret = map_pieces(iopt, &piece, length, iova, prot, flags);
+	struct iopt_pages *ahead = NULL;
+	int ret;
 
+	if (pin_ahead(iopt, &piece, *iova, prot, flags))
+		ahead = iopt_get_pages_ref(pages);
+	ret = map_pieces(iopt, &piece, length, iova, prot, flags);
+	if (unlikely(ahead))
+		unpin_ahead(ahead, first_page(&piece), last_page(&piece));
 	iopt_put_pages(piece.pages);
 	return ret;
 }

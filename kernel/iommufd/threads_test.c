@@ -189,9 +189,75 @@ static void all_at_once(void **state)
 	t_close(t.fd);
 }
 
+/* ---- two that map much, of which one has to wait for its pages ---- */
+
+int __real_mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys);
+int __wrap_mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys);
+
+static struct {
+	_Atomic u64 uva; /* pinning from here on waits; 0: nothing does */
+	atomic_bool waiting, go_on;
+} slow;
+
+int __wrap_mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys)
+{
+	if (uva == atomic_load(&slow.uva)) {
+		atomic_store(&slow.uva, 0);
+		atomic_store(&slow.waiting, true);
+		while (!atomic_load(&slow.go_on))
+			usleep(100);
+	}
+	return __real_mm_pin(mm, uva, len_bytes, write, ret_phys);
+}
+
+static char *much;
+#define MUCH (4ul << 20)
+
+static void *slow_mapper(void *arg)
+{
+	(void)arg;
+	must(!t_map(t.fd, t.as, T_FIXED | T_RW, much, MUCH, T_FLAT_START));
+	return NULL;
+}
+
+static void much_memory_is_pinned_without_the_lock(void **state)
+{
+	struct iommu_domain *flat = t_flat();
+	pthread_t thread;
+
+	much = t_memory(2 * MUCH);
+	t.fd = (int)t_works(t_open());
+	t.as = (u32)t_works(t_ioas_alloc(t.fd));
+	t_works(iopt_table_add_domain(t_iopt(t.fd, t.as), flat));
+	atomic_store(&slow.uva, (uintptr_t)much);
+	assert_int_equal(pthread_create(&thread, NULL, slow_mapper, NULL), 0);
+	while (!atomic_load(&slow.waiting))
+		usleep(100);
+	/* It waits for its pages; others map and unmap meanwhile. */
+	t_works(t_map(t.fd, t.as, T_FIXED | T_RW, much + MUCH, MUCH, T_FLAT_START + MUCH));
+	assert_ptr_equal(t_leads_to(flat, T_FLAT_START + MUCH), much + MUCH);
+	assert_null(t_leads_to(flat, T_FLAT_START));
+	t_works(t_unmap(t.fd, t.as, T_FLAT_START + MUCH, MUCH));
+	atomic_store(&slow.go_on, true);
+	pthread_join(thread, NULL);
+	assert_ptr_equal(t_leads_to(flat, T_FLAT_START), much);
+	assert_int_equal(t_pins(much), 1);
+
+	/* What stands against a mapping is said first, as ever; nothing is left pinned. */
+	t_fails(t_map(t.fd, t.as, T_FIXED | T_RW, (void *)PG, MUCH, T_FLAT_START + PG), EEXIST);
+	t_fails(t_map(t.fd, t.as, T_FIXED | T_RW, (void *)PG, MUCH, T_FLAT_START + MUCH), EFAULT);
+	t_fails(t_map(t.fd, t.as, T_FIXED | T_RW, much + MUCH, MUCH, T_FLAT_START + PG), EEXIST);
+	assert_int_equal(t_pins(much + MUCH), 0);
+	t_works(t_unmap(t.fd, t.as, 0, UINT64_MAX));
+	assert_int_equal(t_pins(much), 0);
+	iopt_table_remove_domain(t_iopt(t.fd, t.as), flat);
+	iommu_domain_free(flat);
+	t_close(t.fd);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T_TEST(all_at_once) };
+	const struct CMUnitTest tests[] = { T_TEST(all_at_once), T_TEST(much_memory_is_pinned_without_the_lock) };
 
 	t.mem = t_memory(1 << 20);
 	return cmocka_run_group_tests(tests, t_machine, t_machine_end);
