@@ -68,12 +68,15 @@ static void directory(const char *name)
 	begin(name);
 	n = scandir(path, &entries, NULL, by_name);
 	for (int i = 0; i < n; i++) {
-		if (entries[i]->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), DEBUG "%s/%s", name, entries[i]->d_name);
-		T(entries[i]->d_name, stat(path, &st));
-		note("mode %o, %s", st.st_mode, text_of(path));
+		if (entries[i]->d_name[0] != '.') {
+			snprintf(path, sizeof(path), DEBUG "%s/%s", name, entries[i]->d_name);
+			T(entries[i]->d_name, stat(path, &st));
+			note("mode %o, %s", st.st_mode, text_of(path));
+		}
+		free(entries[i]);
 	}
+	if (n >= 0)
+		free(entries);
 }
 
 static void debugfs(void)
