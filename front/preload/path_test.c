@@ -241,6 +241,32 @@ static void test_self_fd(void **state)
 	assert_false(path_is_pagemap("/proc/2147483647/pagemap"));
 }
 
+static void test_fault_files(void **state)
+{
+	char name[64], want[64];
+	struct path p;
+
+	assert_true(path_is_fault_file("/proc/12/fail-nth", name, sizeof(name)));
+	assert_string_equal(name, "/proc/12/fail-nth");
+	assert_true(path_is_fault_file("/proc/self/task/34/make-it-fail", name, sizeof(name)));
+	snprintf(want, sizeof(want), "/proc/%d/task/34/make-it-fail", getpid());
+	assert_string_equal(name, want);
+	assert_true(path_is_fault_file("/proc/thread-self/fail-nth", name, sizeof(name)));
+	snprintf(want, sizeof(want), "/proc/%d/task/%d/fail-nth", getpid(), gettid());
+	assert_string_equal(name, want);
+	assert_false(path_is_fault_file("/proc/thread-self/fail-nth", name, 20));
+	assert_false(path_is_fault_file("/proc/self/fail-nths", name, sizeof(name)));
+	assert_false(path_is_fault_file("/proc/self/xfail-nth", name, sizeof(name)));
+	assert_false(path_is_fault_file("/sys/self/fail-nth", name, sizeof(name)));
+	assert_false(path_is_fault_file("/fail-nth", name, sizeof(name)));
+	/* Who only looks finds comm in its place. */
+	assert_false(path_resolve(AT_FDCWD, "/proc/12/fail-nth", &p));
+	assert_null(p.inside);
+	assert_string_equal(p.name, "/proc/12/comm");
+	assert_false(path_resolve(AT_FDCWD, "/proc/12/status", &p));
+	assert_string_equal(p.name, "/proc/12/status");
+}
+
 static void test_long(void **state)
 {
 	char name[PATH_MAX + 100] = "/sys/bus/pci";
@@ -269,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_relative),
 		cmocka_unit_test(test_strip),
 		cmocka_unit_test(test_self_fd),
+		cmocka_unit_test(test_fault_files),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_init),
 	};

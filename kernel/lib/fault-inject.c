@@ -49,6 +49,7 @@ static struct fault_state own = {
 	.attr = { FAULT_ATTR_INITIALIZER, FAULT_ATTR_INITIALIZER, FAULT_ATTR_INITIALIZER },
 };
 static struct fault_state *_Atomic state = &own;
+const atomic_bool *_Atomic fault_armed_flag = &own.armed; /* that of state */
 
 THREAD_LOCAL unsigned paused;
 THREAD_LOCAL bool is_kthread;
@@ -76,11 +77,6 @@ const char *fault_name(enum fault_kind kind)
 struct fault_attr *fault_attr(enum fault_kind kind)
 {
 	return &now()->attr[kind];
-}
-
-bool fault_armed(void)
-{
-	return atomic_load_explicit(&now()->armed, memory_order_relaxed);
 }
 
 void fault_arm(void)
@@ -118,7 +114,9 @@ void fault_inject_share(void *shared)
 			memcpy(&s->attr[i], &fresh, sizeof(fresh));
 		atomic_store(&s->ready, true);
 	}
-	atomic_store(&state, s ? s : &own);
+	s = s ? s : &own;
+	atomic_store(&state, s);
+	atomic_store(&fault_armed_flag, &s->armed);
 }
 
 /* ---- tasks --------------------------------------------------------------------------------- */
@@ -435,19 +433,13 @@ static __attribute__((noinline, cold)) bool fails(struct fault_state *s, enum fa
 
 bool should_fail(enum fault_kind kind, size_t size)
 {
-	struct fault_state *s = now();
-
-	if (likely(!atomic_load_explicit(&s->armed, memory_order_relaxed)) || paused)
-		return false;
-	return fails(s, kind, size);
+	return fault_armed() && !paused && fails(now(), kind, size);
 }
 
 bool should_failslab(size_t bytes, bool can_wait)
 {
 	struct fault_attr *attr = fault_attr(FAULT_SLAB);
 
-	if (likely(!fault_armed()))
-		return false;
 	if ((can_wait && atomic_load(&attr->ignore_gfp_wait)) || atomic_load(&attr->cache_filter))
 		return false;
 	return should_fail(FAULT_SLAB, bytes);
@@ -457,8 +449,6 @@ bool should_fail_alloc_page(unsigned order, bool scattered)
 {
 	struct fault_attr *attr = fault_attr(FAULT_PAGE_ALLOC);
 
-	if (likely(!fault_armed()))
-		return false;
 	if (order < atomic_load(&attr->min_order) || atomic_load(&attr->ignore_gfp_wait) ||
 	    (scattered && atomic_load(&attr->ignore_gfp_highmem)))
 		return false;

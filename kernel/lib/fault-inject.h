@@ -49,8 +49,12 @@ struct fault_attr {
 const char *fault_name(enum fault_kind kind); /* "failslab" */
 struct fault_attr *fault_attr(enum fault_kind kind);
 
-/* Somebody set something since the machine is there: one load for all who pass a fault point. */
-bool fault_armed(void);
+/* Somebody set something since the machine is there: two loads for all who pass a fault point. */
+extern const atomic_bool *_Atomic fault_armed_flag;
+static inline bool fault_armed(void)
+{
+	return unlikely(atomic_load_explicit(atomic_load_explicit(&fault_armed_flag, memory_order_relaxed), memory_order_relaxed));
+}
 void fault_arm(void); /* who makes a probability other than 0 */
 
 /**

@@ -17,6 +17,8 @@ static unsigned order_of(size_t size)
 
 bool kmalloc_fails(size_t size)
 {
+	if (!fault_armed())
+		return false;
 	return size > KMALLOC_MAX_CACHE_SIZE ? should_fail_alloc_page(order_of(size), false) : should_failslab(size, true);
 }
 
@@ -116,7 +118,7 @@ void *pages_reserve(size_t size)
 
 bool page_alloc_fails(void)
 {
-	return should_fail_alloc_page(0, false);
+	return fault_armed() && should_fail_alloc_page(0, false);
 }
 
 void *alloc_pages_exact(size_t size)
