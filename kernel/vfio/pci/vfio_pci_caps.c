@@ -22,6 +22,7 @@
 
 #define EXT_START PCI_CFG_SPACE_SIZE
 #define EXP_V2_BYTES 60
+#define DOE_BYTES 0x18
 #define AER_BYTES 0x38 /* up to the TLP prefix log, which not all have */
 
 /* What the walk needs to remember. */
@@ -262,10 +263,11 @@ static void cap_perms(struct walk *w, unsigned pos, u8 id, unsigned len)
 	case PCI_CAP_ID_PCIX:
 		perm(w, pos + PCI_X_CMD, 2, 0, 0xffff);
 		break;
-	case PCI_CAP_ID_VNDR:
-		for (unsigned i = 3; i < len; i++)
+	case PCI_CAP_ID_VNDR: /* all of it, but for the link */
+		for (unsigned i = 0; i < len; i++)
 			perm(w, pos + i, 1, 0, 0xff);
-		break;
+		perm(w, pos + PCI_CAP_LIST_NEXT, 1, 0xff, 0);
+		return;
 	case PCI_CAP_ID_EXP:
 		exp_perms(w, pos, len);
 		break;
@@ -295,7 +297,9 @@ static void cap_list(struct walk *w)
 	unsigned link = PCI_CAPABILITY_LIST, pos, len;
 	u8 id;
 
-	pos = raw16(w, PCI_STATUS) & PCI_STATUS_CAP_LIST ? raw8(w, link) & ~3u : 0;
+	if (!(raw16(w, PCI_STATUS) & PCI_STATUS_CAP_LIST))
+		return; /* and whatever the pointer holds is shown */
+	pos = raw8(w, link) & ~3u;
 	while (next_ok(w, pos, visited)) {
 		visited[pos] = true;
 		id = raw8(w, pos);
@@ -345,7 +349,7 @@ static unsigned ext_cap_len(struct walk *w, unsigned pos, u16 id)
 	case PCI_EXT_CAP_ID_VC:
 	case PCI_EXT_CAP_ID_VC9:
 	case PCI_EXT_CAP_ID_MFVC:
-		return PCI_CAP_VC_BASE_SIZEOF + (raw32(w, pos + 4) & 7) * PCI_CAP_VC_PER_VC_SIZEOF;
+		return PCI_CAP_VC_BASE_SIZEOF + ((raw32(w, pos + PCI_VC_PORT_CAP1) & PCI_VC_CAP1_EVCC) + 1) * PCI_CAP_VC_PER_VC_SIZEOF;
 	case PCI_EXT_CAP_ID_DSN:
 		return PCI_EXT_CAP_DSN_SIZEOF;
 	case PCI_EXT_CAP_ID_PWR:
@@ -372,6 +376,8 @@ static unsigned ext_cap_len(struct walk *w, unsigned pos, u16 id)
 		return tph_len(w, pos);
 	case PCI_EXT_CAP_ID_LTR:
 		return PCI_EXT_CAP_LTR_SIZEOF;
+	case PCI_EXT_CAP_ID_DOE:
+		return DOE_BYTES;
 	case PCI_EXT_CAP_ID_DVSEC:
 		return PCI_DVSEC_HEADER1_LEN(raw32(w, pos + PCI_DVSEC_HEADER1));
 	default:
@@ -389,12 +395,13 @@ static void ext_cap_perms(struct walk *w, unsigned pos, u16 id, unsigned len)
 		for (unsigned i = 0; i < ARRAY_SIZE(err_regs); i++)
 			perm(w, pos + err_regs[i], 4, 0, ~0u);
 		break;
-	case PCI_EXT_CAP_ID_PWR:
-		perm(w, pos + PCI_PWR_DSR, 1, 0, 0xff);
+	case PCI_EXT_CAP_ID_PWR: /* and not the register beside it that selects the data */
+		perm(w, pos + PCI_PWR_DATA, 1, 0, 0xff);
 		break;
 	case PCI_EXT_CAP_ID_VNDR:
 	case PCI_EXT_CAP_ID_DVSEC:
-		for (unsigned i = 8; i < len; i++)
+	case PCI_EXT_CAP_ID_DOE:
+		for (unsigned i = 4; i < len; i++)
 			perm(w, pos + i, 1, 0, 0xff);
 		break;
 	}

@@ -275,4 +275,28 @@ static const struct config_case e1000e_cases[] = {
 	{ 0x14c, 212, 0xff, 0xff, 0xff, 0x00, 0x00 },
 };
 
+/*
+ * A device whose list holds a capability of every id, each 0x40 behind the other, in memory that takes all bits: what Linux 7.3.4
+ * did with them.  A capability that is hidden is covered by none: all but its header passes through.
+ */
+struct ext_case {
+	u16 id;
+	u32 body[4];	/* behind the header */
+	u8 len;		/* 0: hidden; else reading only, up to there */
+	u8 from, to;	/* but for these bytes */
+};
+
+static const struct ext_case ext_cases[] = {
+	{ 0x04, { 0 }, 0x10, 0x08, 0x09 }, { 0x02, { 1 }, 0x28, 0, 0 }, { 0x05, { 0 }, 0, 0, 0 }, { 0x06, { 0 }, 0, 0, 0 },
+	{ 0x07, { 0 }, 0, 0, 0 }, { 0x08, { 0 }, 0x1c, 0, 0 }, { 0x09, { 0x12 }, 0x34, 0, 0 }, { 0x0a, { 0 }, 0, 0, 0 },
+	{ 0x0b, { 0x01010007 }, 0x10, 4, 0x10 }, { 0x0c, { 0 }, 0, 0, 0 }, { 0x0d, { 0x2820 }, 0x10, 0, 0 }, { 0x11, { 0 }, 0, 0, 0 },
+	{ 0x12, { 0 }, 0x28, 0, 0 }, { 0x13, { 0 }, 0x10, 0, 0 }, { 0x14, { 0 }, 0, 0, 0 }, { 0x15, { 0x100, 2 << 5 }, 0x14, 0, 0 },
+	{ 0x16, { 3 }, 0x14, 0, 0 }, { 0x17, { 1 << 9 | 3 << 16 | 7 }, 0x14, 0, 0 }, { 0x18, { 0 }, 8, 0, 0 }, { 0x19, { 0 }, 0, 0, 0 },
+	{ 0x1a, { 0 }, 0, 0, 0 }, { 0x1b, { 0 }, 0, 0, 0 }, { 0x1c, { 0 }, 0, 0, 0 }, { 0x1d, { 0 }, 0, 0, 0 }, { 0x1e, { 0 }, 0, 0, 0 },
+	{ 0x1f, { 0 }, 0, 0, 0 }, { 0x20, { 0 }, 0, 0, 0 }, { 0x21, { 0 }, 0, 0, 0 }, { 0x22, { 0 }, 0, 0, 0 },
+	{ 0x23, { 0x01801234, 9 }, 0x18, 4, 0x18 }, { 0x24, { 0 }, 0, 0, 0 }, { 0x25, { 0 }, 0, 0, 0 }, { 0x26, { 0 }, 0, 0, 0 },
+	{ 0x27, { 0 }, 0, 0, 0 }, { 0x2a, { 0 }, 0, 0, 0 }, { 0x2e, { 1 }, 0x18, 4, 0x18 }, { 0x2f, { 0 }, 0, 0, 0 }, { 0x30, { 0 }, 0, 0, 0 },
+	{ 0x32, { 0 }, 0, 0, 0 }, { 0x7777, { 0 }, 0, 0, 0 },
+};
+
 #endif

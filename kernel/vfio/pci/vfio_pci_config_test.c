@@ -352,6 +352,13 @@ static void lying_lists(void **state)
 	assert_int_equal(walk(t, ids), 1);
 	t_dev_close(t);
 
+	hw->cfg[PCI_STATUS] &= (u8)~PCI_STATUS_CAP_LIST; /* a pointer that means nothing is shown as it is */
+	t = t_dev_open(EDU);
+	assert_int_equal(t_get(t.d, CFG + PCI_CAPABILITY_LIST, 1), 0x40);
+	assert_int_equal(t_get(t.d, CFG + 0x42, 1), hw->cfg[0x42]);
+	t_dev_close(t);
+	hw->cfg[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
+
 	hw->cfg[0x41] = 0x10; /* leads into the header */
 	t = t_dev_open(EDU);
 	assert_int_equal(walk(t, ids), 1);
@@ -369,8 +376,8 @@ static void lying_lists(void **state)
 			 0x2211700d); /* its bytes are there, and belong to nobody */
 	t_put(t.d, CFG + 0x60, 1, 0x55);
 	assert_int_equal(hw->cfg[0x60], 0x55);
-	t_put(t.d, CFG + 0x70, 4, ~0u); /* of the vendor's, id, link and length cannot be changed */
-	assert_int_equal(t_get(t.d, CFG + 0x70, 4), 0xff080009);
+	t_put(t.d, CFG + 0x70, 4, ~0u); /* of the vendor's, only the link cannot be changed */
+	assert_int_equal(t_get(t.d, CFG + 0x70, 4), 0xffff00ff);
 	t_dev_close(t);
 
 	memcpy(hw->cfg + 0x60, "\x09\x00\xff\x00", 4); /* longer than there is room */
@@ -420,6 +427,62 @@ static void lying_extended_lists(void **state)
 		assert_int_equal(t_get(t.d, CFG + 0x200, 4), cases[i].want_200);
 		t_dev_close(t);
 	}
+	memset(hw->cfg + 0x100, 0, 4096 - 0x100);
+	memset(hw->power_on + 0x100, 0, 4096 - 0x100);
+}
+
+/* Does a byte of the program's reach the register? */
+static bool passes(struct t_dev t, unsigned at)
+{
+	const u8 before = t.hw->cfg[at];
+	bool ret;
+
+	t_put(t.d, CFG + at, 1, (u8)~before);
+	ret = t.hw->cfg[at] == (u8)~before && t_get(t.d, CFG + at, 1) == (u8)~before;
+	t_put(t.d, CFG + at, 1, before);
+	assert_int_equal(t.hw->cfg[at], before);
+	return ret;
+}
+
+static void check_ext(struct t_dev t, const struct ext_case *c, unsigned at)
+{
+	for (unsigned off = 4; off < 0x40; off++) {
+		const bool want = !c->len || off >= c->len || (off >= c->from && off < c->to);
+
+		if (passes(t, at + off) != want)
+			t_wrong("extended capability 0x%x, byte 0x%x: %s", c->id, off, want ? "does not pass" : "passes");
+	}
+}
+
+static void every_extended_capability(void **state)
+{
+	struct fake_hw *hw = &t_hw[NVME];
+	u8 saved[4096 - 0x100];
+	unsigned at = 0x100;
+	struct t_dev t;
+
+	(void)state;
+	memcpy(saved, hw->mask + 0x100, sizeof(saved));
+	memset(hw->mask + 0x100, 0xff, sizeof(saved));
+	for (unsigned i = 0; i < ARRAY_SIZE(ext_cases); i++, at += 0x40) {
+		cfg_put(hw, at, 4, ext_cases[i].id | 1 << 16 | (i + 1 < ARRAY_SIZE(ext_cases) ? at + 0x40 : 0) << 20);
+		for (unsigned k = 0; k < 4; k++)
+			cfg_put(hw, at + 4 + 4 * k, 4, ext_cases[i].body[k]);
+	}
+	memcpy(hw->power_on + 0x100, hw->cfg + 0x100, sizeof(saved));
+	t = t_dev_open(NVME);
+	at = 0x100;
+	for (unsigned i = 0; i < ARRAY_SIZE(ext_cases); i++) {
+		if (!ext_cases[i].len)
+			continue;
+		assert_int_equal(t_get(t.d, CFG + at, 2), ext_cases[i].id);
+		at = t_get(t.d, CFG + at + 2, 2) >> 4;
+	}
+	assert_int_equal(at, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(ext_cases); i++)
+		check_ext(t, &ext_cases[i], 0x100 + 0x40 * i);
+	t_dev_close(t);
+	memcpy(hw->mask + 0x100, saved, sizeof(saved));
 	memset(hw->cfg + 0x100, 0, 4096 - 0x100);
 	memset(hw->power_on + 0x100, 0, 4096 - 0x100);
 }
@@ -480,6 +543,7 @@ int main(void)
 		cmocka_unit_test_teardown(msi_control, t_close_all),
 		cmocka_unit_test_teardown(lying_lists, t_close_all),
 		cmocka_unit_test_teardown(lying_extended_lists, t_close_all),
+		cmocka_unit_test_teardown(every_extended_capability, t_close_all),
 		cmocka_unit_test_teardown(random_config_space, t_close_all),
 	};
 
