@@ -96,6 +96,8 @@ static unsigned ext_len(unsigned at, int id)
 	case PCI_EXT_CAP_ID_PASID: return PCI_EXT_CAP_PASID_SIZEOF;
 	case PCI_EXT_CAP_ID_ACS: return 8;
 	case PCI_EXT_CAP_ID_LTR: return PCI_EXT_CAP_LTR_SIZEOF;
+	case PCI_EXT_CAP_ID_DVSEC: return raw_get(at + 6, 2) >> 4;
+	case PCI_EXT_CAP_ID_DOE: return 0x18;
 	default: return 4;
 	}
 }
@@ -112,7 +114,8 @@ static void walk(void)
 	num_caps = 0;
 	memset(owner, NOBODY, sizeof(owner));
 	add(-1, false, 0, PCI_STD_HEADER_SIZEOF);
-	for (unsigned at = raw_get(PCI_CAPABILITY_LIST, 1); at && num_caps < 48; at = raw_get(at + 1, 1))
+	for (unsigned at = raw_get(PCI_STATUS, 2) & PCI_STATUS_CAP_LIST ? raw_get(PCI_CAPABILITY_LIST, 1) : 0; at && num_caps < 48;
+	     at = raw_get(at + 1, 1))
 		add(raw_get(at, 1), false, at, std_len(at, raw_get(at, 1)));
 	for (unsigned at = EXT; size > EXT && at && raw_get(at, 4) && num_caps < 63; at = raw_get(at + 2, 2) >> 4)
 		add(raw_get(at, 2), true, at, ext_len(at, raw_get(at, 2)));
@@ -227,7 +230,7 @@ static void note_written(const char *what, uint8_t before, uint8_t raw_before, u
 /* Of the first byte of a BAR's address, the bits that say what kind it is. */
 static uint8_t kind_bits(const struct cap *c, unsigned off, uint8_t reads, uint8_t takes)
 {
-	if (c->id >= 0 || off < PCI_BASE_ADDRESS_0 || off >= PCI_BASE_ADDRESS_5 + 4 || off % 4 || takes & 0xf)
+	if (c->id >= 0 || off < PCI_BASE_ADDRESS_0 || off >= PCI_BASE_ADDRESS_5 + 4 || off % 4 || takes & 3)
 		return 0;
 	return reads & (reads & PCI_BASE_ADDRESS_SPACE_IO ? 3 : 0xf);
 }

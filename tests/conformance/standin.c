@@ -154,8 +154,9 @@ static int add_bars(struct hw_device *hw, const struct cap *header)
 {
 	for (unsigned bar = 0; bar <= HW_ROM_BAR; bar++) {
 		const unsigned at = bar == HW_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * bar;
-		const uint32_t takes = le(header->takes + at, 4) & ~0xfu, kind = header->value[at];
+		const uint32_t kind = header->value[at];
 		const bool io = bar < HW_ROM_BAR && kind & PCI_BASE_ADDRESS_SPACE_IO;
+		const uint32_t takes = le(header->takes + at, 4) & ~(io ? 3u : 0xfu);
 		const bool wide = bar < HW_ROM_BAR && !io && kind & PCI_BASE_ADDRESS_MEM_TYPE_64;
 		int err = 0;
 
