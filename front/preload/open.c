@@ -213,12 +213,12 @@ static int open_pagemap(const char *path, int flags)
 }
 
 /* A task's fail-nth or make-it-fail.  -ENOENT: it is not that, or there is no such task. */
-static int open_fault_file(const char *path, int flags)
+static int open_fault_file(int dir_fd, const char *path, int flags)
 {
 	char name[64];
 	int fd;
 
-	if (!path_is_fault_file(path, name, sizeof(name)))
+	if (!path_is_fault_file(dir_fd, path, name, sizeof(name)))
 		return -ENOENT;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
@@ -231,15 +231,19 @@ static int open_fault_file(const char *path, int flags)
 }
 
 /* Names that are the host's and stand for something of ours.  Return: a descriptor; -errno; -ENOENT: no such. */
-static int open_proc(const char *path, int flags)
+static int open_proc(int dir_fd, const char *path, int flags)
 {
 	int fd;
 
-	if ((uintptr_t)path < PAGE_SIZE || path[0] != '/' || (path[1] != 'p' && path[1] != 'd') || !*path_machine())
+	if ((uintptr_t)path < PAGE_SIZE || !*path_machine())
+		return -ENOENT;
+	if (path[0] != '/')
+		return path_may_be_near(dir_fd) ? open_fault_file(dir_fd, path, flags) : -ENOENT;
+	if (path[1] != 'p' && path[1] != 'd')
 		return -ENOENT;
 	fd = path_is_status(path) ? front_open_status(path, flags) : open_pagemap(path, flags);
 	if (fd == -ENOENT)
-		fd = open_fault_file(path, flags);
+		fd = open_fault_file(dir_fd, path, flags);
 	if (fd != -ENOENT || !front_fd_count())
 		return fd;
 	fd = open_fdinfo(path, flags);
@@ -253,7 +257,7 @@ int front_open(int dir_fd, const char *path, int flags, mode_t mode)
 
 	if (front_resolve(dir_fd, path, &p))
 		return (int)front_return(open_inside(&p, flags), saved);
-	fd = open_proc(path, flags);
+	fd = open_proc(dir_fd, path, flags);
 	if (fd != -ENOENT)
 		return (int)front_return(fd, saved);
 	fd = p.dir_fd == AT_FDCWD ? REAL(open)(p.name, flags, mode) : REAL(openat)(p.dir_fd, p.name, flags, mode);
@@ -341,7 +345,7 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 		fd = flags < 0 ? -EINVAL : open_inside(&p, flags);
 	} else {
 		flags = flags_of_mode(mode);
-		fd = open_proc(path, flags < 0 ? O_RDONLY : flags);
+		fd = open_proc(AT_FDCWD, path, flags < 0 ? O_RDONLY : flags);
 		if (fd == -ENOENT)
 			return REAL(fopen)(p.name, mode);
 	}

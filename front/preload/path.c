@@ -204,23 +204,26 @@ static int name_with_numbers(const char *path, char *ret, size_t size)
 	return snprintf(ret, size, "%s", path);
 }
 
-bool path_is_fault_file(const char *path, char *ret, size_t size)
+bool path_is_fault_file(int dir_fd, const char *path, char *ret, size_t size)
 {
-	static const char *const names[] = { "/fail-nth", "/make-it-fail" };
-	size_t len = strlen(path);
-	int n;
+	static const char *const names[] = { "fail-nth", "make-it-fail" };
+	const char *name = strrchr(path, '/');
+	char whole[64];
+	ssize_t len;
 
-	if (!self.machine_len || strncmp(path, "/proc/", 6))
+	name = name ? name + 1 : path;
+	if (!self.machine_len || (strcmp(name, names[0]) && strcmp(name, names[1])))
 		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		size_t own = strlen(names[i]);
-
-		if (len <= own || strcmp(path + len - own, names[i]))
-			continue;
-		n = name_with_numbers(path, ret, size);
-		return n > 0 && (size_t)n < size;
+	if (path[0] != '/') {
+		len = dir_fd == AT_FDCWD ? path_of_cwd(whole, sizeof(whole)) : path_of_fd(dir_fd, whole, sizeof(whole));
+		if (len <= 0 || (size_t)snprintf(whole + len, sizeof(whole) - (size_t)len, "/%s", path) >= sizeof(whole) - (size_t)len)
+			return false;
+		path = whole;
 	}
-	return false;
+	if (strncmp(path, "/proc/", 6))
+		return false;
+	len = name_with_numbers(path, ret, size);
+	return len > 0 && (size_t)len < size;
 }
 
 int path_self_fd(const char *path, const char *what)
@@ -369,6 +372,11 @@ static bool walk(struct builder *b, const char *path)
 	return true;
 }
 
+bool path_may_be_near(int dir_fd)
+{
+	return dir_fd == AT_FDCWD ? __atomic_load_n(&self.cwd_near, __ATOMIC_ACQUIRE) : path_dirs_seen();
+}
+
 /* The first letters decide for nearly every name. */
 static bool may_be_ours(int dir_fd, const char *path)
 {
@@ -379,9 +387,7 @@ static bool may_be_ours(int dir_fd, const char *path)
 		       path[1] == 'p' ? path[2] == 'r' && path[3] == 'o' && path[4] == 'c' &&
 					path[5] == '/' && path[6] == 'b' :
 		       path[1] == '/' || path[1] == '.';
-	if (!path[0])
-		return false;
-	return dir_fd == AT_FDCWD ? __atomic_load_n(&self.cwd_near, __ATOMIC_ACQUIRE) : path_dirs_seen();
+	return path[0] && path_may_be_near(dir_fd);
 }
 
 static bool in_machine(const struct builder *b)
@@ -406,9 +412,11 @@ bool path_resolve(int dir_fd, const char *path, struct path *p)
 	/* A pointer into the first page is a mistake that the system answers with EFAULT. */
 	if (!self.machine_len || (uintptr_t)path < PAGE_SIZE)
 		return false;
-	if (path[0] == '/' && path[1] == 'p' && path_is_fault_file(path, p->buf, sizeof(p->buf) - 4)) {
+	if ((path[0] == '/' ? path[1] == 'p' : may_be_ours(dir_fd, path)) &&
+	    path_is_fault_file(dir_fd, path, p->buf, sizeof(p->buf))) {
 		strcpy(strrchr(p->buf, '/'), "/comm"); /* the host's file with the same owner and mode */
 		p->name = p->buf;
+		p->dir_fd = AT_FDCWD;
 		return false;
 	}
 	if (!may_be_ours(dir_fd, path))

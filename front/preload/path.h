@@ -46,6 +46,8 @@ void path_entered(void);
 /** path_dir_opened - a descriptor of directory @p is in the program's hands: so do names relative to it. */
 void path_dir_opened(const struct path *p, const char *path);
 
+/** path_may_be_near - could names relative to this directory be ours? */
+bool path_may_be_near(int dir_fd);
 /** path_dirs_seen - was path_dir_opened() of any use so far? */
 bool path_dirs_seen(void);
 
@@ -67,8 +69,8 @@ bool path_is_pagemap(const char *path);
 bool path_is_status(const char *path);
 /**
  * path_is_fault_file - a task's fail-nth or make-it-fail, which the host's kernel need not have?
- * @ret: the name with numbers for "self" and "thread-self": "/proc/5/task/7/fail-nth"
+ * @ret: the absolute name with numbers for "self" and "thread-self": "/proc/5/task/7/fail-nth"
  */
-bool path_is_fault_file(const char *path, char *ret, size_t size);
+bool path_is_fault_file(int dir_fd, const char *path, char *ret, size_t size);
 
 #endif

@@ -245,20 +245,36 @@ static void test_fault_files(void **state)
 {
 	char name[64], want[64];
 	struct path p;
+	int fd;
 
-	assert_true(path_is_fault_file("/proc/12/fail-nth", name, sizeof(name)));
+	assert_true(path_is_fault_file(AT_FDCWD, "/proc/12/fail-nth", name, sizeof(name)));
 	assert_string_equal(name, "/proc/12/fail-nth");
-	assert_true(path_is_fault_file("/proc/self/task/34/make-it-fail", name, sizeof(name)));
+	assert_true(path_is_fault_file(AT_FDCWD, "/proc/self/task/34/make-it-fail", name, sizeof(name)));
 	snprintf(want, sizeof(want), "/proc/%d/task/34/make-it-fail", getpid());
 	assert_string_equal(name, want);
-	assert_true(path_is_fault_file("/proc/thread-self/fail-nth", name, sizeof(name)));
+	assert_true(path_is_fault_file(AT_FDCWD, "/proc/thread-self/fail-nth", name, sizeof(name)));
 	snprintf(want, sizeof(want), "/proc/%d/task/%d/fail-nth", getpid(), gettid());
 	assert_string_equal(name, want);
-	assert_false(path_is_fault_file("/proc/thread-self/fail-nth", name, 20));
-	assert_false(path_is_fault_file("/proc/self/fail-nths", name, sizeof(name)));
-	assert_false(path_is_fault_file("/proc/self/xfail-nth", name, sizeof(name)));
-	assert_false(path_is_fault_file("/sys/self/fail-nth", name, sizeof(name)));
-	assert_false(path_is_fault_file("/fail-nth", name, sizeof(name)));
+	assert_false(path_is_fault_file(AT_FDCWD, "/proc/thread-self/fail-nth", name, 20));
+	assert_false(path_is_fault_file(AT_FDCWD, "/proc/self/fail-nths", name, sizeof(name)));
+	assert_false(path_is_fault_file(AT_FDCWD, "/proc/self/xfail-nth", name, sizeof(name)));
+	assert_false(path_is_fault_file(AT_FDCWD, "/sys/self/fail-nth", name, sizeof(name)));
+	assert_false(path_is_fault_file(AT_FDCWD, "/fail-nth", name, sizeof(name)));
+	/* Relative to /proc, by working directory and by descriptor. */
+	assert_int_equal(chdir("/proc/self"), 0);
+	path_entered();
+	snprintf(want, sizeof(want), "/proc/%d/fail-nth", getpid());
+	assert_true(path_is_fault_file(AT_FDCWD, "fail-nth", name, sizeof(name)));
+	assert_string_equal(name, want);
+	assert_false(path_resolve(AT_FDCWD, "fail-nth", &p));
+	assert_string_equal(strrchr(p.name, '/'), "/comm");
+	assert_int_equal(chdir("/"), 0);
+	path_entered();
+	fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(path_is_fault_file(fd, "self/fail-nth", name, sizeof(name)));
+	assert_string_equal(name, want);
+	close(fd);
+	assert_false(path_is_fault_file(AT_FDCWD, "fail-nth", name, sizeof(name)));
 	/* Who only looks finds comm in its place. */
 	assert_false(path_resolve(AT_FDCWD, "/proc/12/fail-nth", &p));
 	assert_null(p.inside);
