@@ -547,6 +547,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	machine_iommufd_test_enable();
+	rig_iommu = getenv("FUZZ_IOMMU"); /* of the devices that are no mocks: "intel,features=full" */
 	rig_up();
 	memfd = memfd_create("fuzz", MFD_CLOEXEC);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);

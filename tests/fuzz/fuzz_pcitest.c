@@ -139,9 +139,27 @@ static void hot_reset(struct rig_input *in)
 	rig_ioctl(d, VFIO_DEVICE_PCI_HOT_RESET, (unsigned long)&arg);
 }
 
+/* By a thread of the device, with a PASID, on demand; or a page request, which nobody takes. */
+static void transfer(struct rig_input *in)
+{
+	u8 how = in_u8(in);
+
+	put(PCITEST_DMA_PASID, how & 0x40 ? in_u32(in) : how & 3, 4);
+	put(PCITEST_DMA_MODE, (how >> 2 & 0xf) | (u32)in_u8(in) << PCITEST_DMA_VECTOR_SHIFT, 4);
+	if (how & 0x80) {
+		put(PCITEST_PAGE_BYTES, in_u16(in), 4);
+		put(PCITEST_DMA_DST, pick_iova(in), 8);
+		put(PCITEST_PAGE_REQUEST, in_u8(in) % 16u, 4);
+	} else {
+		u64 src = pick_iova(in), dst = pick_iova(in);
+
+		copy(src, dst, in_u16(in));
+	}
+}
+
 static void step(struct rig_input *in)
 {
-	switch (in_u8(in) % 14) {
+	switch (in_u8(in) % 15) {
 	case 0:
 	case 1: region_access(in); break;
 	case 2:
@@ -156,6 +174,7 @@ static void step(struct rig_input *in)
 	case 11: ioeventfd(in); break;
 	case 12: rig_ioctl(d, VFIO_DEVICE_RESET, 0); break;
 	case 13: hot_reset(in); break;
+	case 14: transfer(in); break;
 	}
 }
 
