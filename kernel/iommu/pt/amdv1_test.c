@@ -357,6 +357,68 @@ static void test_random(void **state)
 	}
 }
 
+/* ---- what hardware marked ---- */
+
+#define DIRTY_PAGES 64u
+#define PTE_D (1ull << 6)
+
+static struct {
+	struct iommu_dirty_sink sink;
+	unsigned char seen[DIRTY_PAGES];
+} marks;
+
+static void see(struct iommu_dirty_sink *sink, u64 iova, u64 len_bytes)
+{
+	(void)sink;
+	for (u64 at = iova; at < iova + len_bytes; at += PAGE_SIZE)
+		marks.seen[at >> PAGE_SHIFT]++;
+}
+
+/* Page numbers of the mapped page that has @page; those above 56 are holes. */
+static unsigned first_of(unsigned page) { return page < 8 ? page : page < 32 ? page & ~3u : page & ~7u; }
+static unsigned last_of(unsigned page) { return page < 8 ? page : page < 32 ? page | 3u : page | 7u; }
+
+static void check_marked(unsigned from, unsigned to, const bool *marked)
+{
+	struct pt_gather gather = { .iova = ~0ull };
+
+	memset(marks.seen, 0, sizeof(marks.seen));
+	amdv1_read_dirty(&pt, (u64)from << PAGE_SHIFT, ((u64)to << PAGE_SHIFT) + 1, false, &marks.sink, &gather);
+	for (unsigned i = 0; i < DIRTY_PAGES; i++) {
+		bool want = false;
+
+		for (unsigned k = first_of(i); i < 56 && k <= last_of(i); k++)
+			want |= marked[k];
+		assert_int_equal(marks.seen[i], want && last_of(i) >= from && first_of(i) <= to);
+	}
+}
+
+/* Of a page that fills several entries any may be marked, also beyond the range that is asked about. */
+static void test_dirty(void **state)
+{
+	_Atomic(u64) *entries;
+	bool marked[DIRTY_PAGES];
+
+	marks.sink.record = see;
+	for (u64 i = 0; i < 8; i++)
+		map_ok(i << PAGE_SHIFT, MEM + (i << PAGE_SHIFT), PAGE_SIZE);
+	for (u64 i = 8; i < 32; i += 4)
+		map_ok(i << PAGE_SHIFT, MEM + (i << PAGE_SHIFT), 4 * PAGE_SIZE);
+	for (u64 i = 32; i < 56; i += 8)
+		map_ok(i << PAGE_SHIFT, MEM + (i << PAGE_SHIFT), 8 * PAGE_SIZE);
+	entries = (_Atomic(u64) *)(uintptr_t)(entry_of(0, 2) & 0x000ffffffffff000ull);
+	rng = 12345;
+	for (unsigned pattern = 0; pattern < 40; pattern++) {
+		for (unsigned i = 0; i < 56; i++) {
+			marked[i] = rnd(pattern < 20 ? 16 : 3) == 0;
+			entries[i] = (entries[i] & ~PTE_D) | (marked[i] ? PTE_D : 0);
+		}
+		for (unsigned from = 0; from < DIRTY_PAGES - 1; from++)
+			for (unsigned to = from; to < DIRTY_PAGES - 1; to++)
+				check_marked(from, to, marked);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +433,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_large_unmap_drops_tables, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dirty, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -440,6 +440,17 @@ static unsigned dirty_leaf(struct dirty_walk *d, struct pt_page *page, u64 base,
 	return first + n;
 }
 
+/*
+ * From @i on, the first entry of a page: the first that is marked, or @i_last, which the caller looks at in any case,
+ * as marks of its page may be behind it.  Most pages are clean, and there may be millions.
+ */
+static unsigned skip_clean(const struct pt_page *page, unsigned i, unsigned i_last)
+{
+	while (i < i_last && !(entry_load(&page->entries[i]) & PT_DIRTY))
+		i++;
+	return i;
+}
+
 static void dirty_table(struct dirty_walk *d, struct pt_page *page, u64 base)
 {
 	unsigned i = d->iova > base ? entry_index(page->level, d->iova) : 0, lg2 = pt_entry_lg2(page->level);
@@ -451,6 +462,8 @@ static void dirty_table(struct dirty_walk *d, struct pt_page *page, u64 base)
 
 		if (pte && is_leaf(page->level, pte)) {
 			i = dirty_leaf(d, page, base, i, pte);
+			if (page->level == 1)
+				i = skip_clean(page, i, i_last);
 			continue;
 		}
 		if (pte)
