@@ -46,14 +46,15 @@ static int probe_behind(struct device *dev, const struct device_config *config)
 				  (unsigned)config->group);
 }
 
-/* What the device's capabilities say that its unit has to know. */
+/* What the device's capabilities say that its unit has to know.  A virtual function's PASIDs are its physical one's. */
 static void set_iommu_caps(struct pci_dev *pdev)
 {
-	unsigned cap = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID);
+	struct pci_dev *pf = pdev->physfn ? pdev->physfn : pdev;
+	unsigned cap = pci_find_ext_capability(pf, PCI_EXT_CAP_ID_PASID);
 	struct iommu_device_caps caps = { .ats = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS) };
 	u16 pasid;
 
-	if (cap && !pci_read_config_word(pdev, cap + PCI_PASID_CAP, &pasid)) {
+	if (cap && !pci_read_config_word(pf, cap + PCI_PASID_CAP, &pasid)) {
 		caps.max_pasids = pasid >> 8 & 0x1f ? 1u << (pasid >> 8 & 0x1f) : 0;
 		caps.pasid_exec = pasid & PCI_PASID_CAP_EXEC;
 		caps.pasid_priv = pasid & PCI_PASID_CAP_PRIV;

@@ -38,7 +38,7 @@ struct job {
 struct pcitest {
 	struct hw_device *hw; /* immutable */
 	unsigned pasid_bits;  /* immutable */
-	bool pri;	      /* immutable */
+	bool pri, ats;	      /* immutable */
 
 	/* Of who has set `copying`. */
 	struct job job;
@@ -581,7 +581,7 @@ static int add_bars(struct hw_device *hw, const struct shape *s)
 	return err;
 }
 
-static int make_state(struct hw_device *hw, unsigned pasid_bits, bool pri)
+static int make_state(struct hw_device *hw, unsigned pasid_bits, bool pri, bool ats)
 {
 	struct pcitest *t = calloc(1, sizeof(*t));
 
@@ -591,6 +591,7 @@ static int make_state(struct hw_device *hw, unsigned pasid_bits, bool pri)
 	t->hw = hw;
 	t->pasid_bits = pasid_bits;
 	t->pri = pri;
+	t->ats = ats;
 	sem_init(&t->wake, 0, 0);
 	t->dma = hw_dma_open(hw);
 	hw_set_private(hw, t);
@@ -621,7 +622,8 @@ static int pcitest_create(struct hw_device *hw)
 		err = add_caps(hw, &shape);
 	if (!err && shape.express)
 		err = add_ext_caps(hw, &shape);
-	return err ? err : make_state(hw, shape.express ? (unsigned)shape.pasid : 0, shape.express && shape.pri);
+	return err ? err : make_state(hw, shape.express ? (unsigned)shape.pasid : 0, shape.express && shape.pri,
+				      shape.express && shape.ats);
 }
 
 static int pcitest_vf_create(struct hw_device *hw)
@@ -630,6 +632,7 @@ static int pcitest_vf_create(struct hw_device *hw)
 		.vendor = PCITEST_VENDOR, .device = PCITEST_VF_DEVICE, .subsystem_vendor = 0x1af4,
 		.subsystem_device = 0x1100, .class_code = 0x00ff00, .revision = 1, .express = true,
 	};
+	const struct pcitest *pf = hw_private(hw_physfn(hw)); /* PASIDs and page requests are a physical function's */
 	int err;
 
 	hw_pci_identify(hw, &id);
@@ -644,7 +647,9 @@ static int pcitest_vf_create(struct hw_device *hw)
 		err = hw_ext_cap_add_aer(hw);
 	if (err >= 0)
 		err = hw_ext_cap_add_ari(hw, 0);
-	return err < 0 ? err : make_state(hw, 0, false);
+	if (err >= 0 && pf->ats)
+		err = hw_ext_cap_add_ats(hw, 32);
+	return err < 0 ? err : make_state(hw, pf->pasid_bits, pf->pri, pf->ats);
 }
 
 static void pcitest_destroy(struct hw_device *hw)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pasids.c - usage: pasids amd|intel [hold].  Page requests and PASIDs from end to end: a device that asks for pages, and a
+ * pasids.c - usage: pasids amd|intel [hold|vf].  Page requests and PASIDs from end to end: a device that asks for pages, and a
  * program that serves it by a fault queue of iommufd.  Run on a machine with one pcitest, behind a unit with
  * all features.
  *
@@ -9,6 +9,7 @@
  *	shared addresses	tables of the program's own above the kernel's (nested): the device works with PASID 7
  *				and the program's own pointers
  *
+ * vf: with the first virtual function instead (pcitest,sriov=N).
  * hold: have one of each object, a page request that waits, say "ready" and wait for a signal.
  */
 #include <linux/iommufd.h>
@@ -75,15 +76,47 @@ static uint32_t copy(uint32_t pasid, uint32_t mode, uint64_t src, uint64_t dst, 
 	return done();
 }
 
-static void open_device(void)
+static void attr_put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	ok(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+static const uint8_t token[16] = { 1, 2, 3 };
+
+/* Who has the physical function says who may have a virtual one. */
+static void open_physfn(void)
+{
+	struct { struct vfio_device_feature feature; uint8_t uuid[16]; } set = { .feature.argsz = sizeof(set) };
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = open("/dev/iommu", O_RDWR) };
+	int pf = open("/dev/vfio/devices/vfio0", O_RDWR);
+
+	ok(pf >= 0 && !ioctl(pf, VFIO_DEVICE_BIND_IOMMUFD, &bind));
+	set.feature.flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN;
+	memcpy(set.uuid, token, sizeof(token));
+	ok(!ioctl(pf, VFIO_DEVICE_FEATURE, &set));
+	attr_put("/sys/module/vfio_pci/parameters/enable_sriov", "1");
+	attr_put("/sys/bus/pci/devices/" BDF "/sriov_numvfs", "1");
+}
+
+static void open_device(bool vf)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	uint16_t command = 6;
 
+	if (vf)
+		open_physfn();
 	iommufd = open("/dev/iommu", O_RDWR);
-	device = open("/dev/vfio/devices/vfio0", O_RDWR);
+	device = open(vf ? "/dev/vfio/devices/vfio1" : "/dev/vfio/devices/vfio0", O_RDWR);
 	ok(iommufd >= 0 && device >= 0);
 	bind.iommufd = iommufd;
+	if (vf) {
+		gives(ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind), EACCES);
+		bind.flags = VFIO_DEVICE_BIND_FLAG_TOKEN;
+		bind.token_uuid_ptr = (uintptr_t)token;
+	}
 	ok(!ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	dev_id = bind.out_devid;
 	ok(pwrite(device, &command, 2, (off_t)CONFIG_OFFSET + 4) == 2);
@@ -559,9 +592,9 @@ int main(int argc, char **argv)
 	amd = !strcmp(argv[1], "amd");
 	mem = mmap(NULL, MEM_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ok(mem != MAP_FAILED);
-	open_device();
+	open_device(argc > 2 && !strcmp(argv[2], "vf"));
 	alloc_faults();
-	if (argc > 2) {
+	if (argc > 2 && !strcmp(argv[2], "hold")) {
 		hold();
 		return 0;
 	}
