@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #endif
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -502,6 +503,107 @@ static void unbinding(void)
 	teardown(x);
 }
 
+/* ---------------------------------------------------------------- one of its own threads takes it away */
+static void *write_it(void *path)
+{
+	return (void *)(long)(strstr(path, "unbind") ? write_file(path, edu) : write_file(path, "1"));
+}
+
+/* The device is open, by group or by its own node; a thread writes to @path; it hangs until the device is closed. */
+static void taken(const char *topic, char *path, bool cdev)
+{
+	struct ctx x = { -1, -1, -1 };
+	int e = eventfd(0, EFD_NONBLOCK), i = -1;
+	uint32_t id = 0, as = 0;
+	pthread_t thread;
+	void *ret;
+
+	begin(topic);
+	if (cdev) {
+		i = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+		x.d = open_cdev(edu);
+		T("BIND", bind_to(x.d, i, &id));
+		as = ioas(i);
+		T("attach", attach(x.d, 0, &(uint32_t){ as }));
+		T("map", imap(i, as, FIXED | WR | RD, mem, SIZE, 0));
+	} else {
+		x = setup(edu, VFIO_TYPE1v2_IOMMU, 1);
+		T("map", dma_map(x.c, 3, mem, 0, SIZE));
+	}
+	T("request", set_irq(x.d, VFIO_PCI_REQ_IRQ_INDEX, e));
+	pthread_create(&thread, NULL, write_it, path);
+	T("asked back", asked_back(e));
+	T("the writer has ended", pthread_tryjoin_np(thread, &ret) ? 0 : 1);
+	T("the device's info", device_there(x.d));
+	T("trigger request", loopback(x.d, VFIO_PCI_REQ_IRQ_INDEX, VFIO_IRQ_SET_ACTION_TRIGGER));
+	T("the group is free", group_free(edu));
+	if (cdev) {
+		T("map more", imap(i, as, FIXED | WR | RD, mem, PG, 1 * MB));
+		T("detach", detach(x.d, 0));
+		T("attach again", attach(x.d, 0, &(uint32_t){ as }));
+		int d2 = open_cdev(edu);
+		T("open its node", d2 < 0 ? -1 : 0);
+		if (d2 >= 0)
+			close(d2);
+	} else {
+		T("map more", dma_map(x.c, 3, mem, 1 * MB, PG));
+		int more = TFD("open it once more", ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, edu));
+		if (more >= 0)
+			close(more);
+	}
+	T("close the device", close(x.d));
+	pthread_join(thread, &ret);
+	T("what the writer got", (long)ret);
+	if (cdev) {
+		T("destroy the device", destroy(i, id));
+		TI("unmap", i, as, 0, SIZE);
+		T("destroy the IOAS", destroy(i, as));
+		close(i);
+	} else {
+		T("the group's status", group_flags(x.g));
+		T("leave", ioctl(x.g, VFIO_GROUP_UNSET_CONTAINER));
+		close(x.g);
+		close(x.c);
+	}
+	close(e);
+}
+
+static void back_again(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", edu);
+	if (access(path, F_OK))
+		T("rescan", write_file("/sys/bus/pci/rescan", "1"));
+	T("there again", access(path, F_OK));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", edu);
+	T("driver_override", write_file(path, "vfio-pci"));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind", edu);
+	if (!access(path, F_OK))
+		write_file(path, edu);
+	T("probe", write_file("/sys/bus/pci/drivers_probe", edu));
+	struct ctx x = setup(edu, VFIO_TYPE1v2_IOMMU, 1);
+	T("the device's info", device_there(x.d));
+	teardown(x);
+}
+
+static void taken_away(void)
+{
+	char unbind[] = "/sys/bus/pci/drivers/vfio-pci/unbind", gone[128];
+
+	snprintf(gone, sizeof(gone), "/sys/bus/pci/devices/%s/remove", edu);
+	taken("a thread unbinds it", unbind, false);
+	back_again();
+	taken("a thread removes it", gone, false);
+	back_again();
+	if (!iommufd_there)
+		return;
+	taken("a thread unbinds it, bound to an iommufd", unbind, true);
+	back_again();
+	taken("a thread removes it, bound to an iommufd", gone, true);
+	back_again();
+}
+
 /* ---------------------------------------------------------------- iommufd */
 struct io { int i, d; uint32_t as, dev; };
 
@@ -662,6 +764,7 @@ int main(int argc, char **argv)
 	children();
 	killed("killed with container and group", "group");
 	unbinding();
+	taken_away();
 	if (iommufd_there) {
 		iommufd_order();
 		page_tables();
