@@ -73,12 +73,12 @@ static long change_process(void)
 }
 
 /* VmPin of both, and VmLck, which is the same where each process has its account. */
-static void expect(u64 parents, u64 childs, bool by_process)
+static void expect(u64 of_parent, u64 of_child, bool by_process)
 {
-	assert_int_equal(pinned_vm_pages(mm_self()), parents);
-	assert_int_equal(pinned_vm_pages(&child), childs);
-	assert_int_equal(locked_vm_pages(mm_self()), by_process ? parents : 0);
-	assert_int_equal(locked_vm_pages(&child), by_process ? childs : 0);
+	assert_int_equal(pinned_vm_pages(mm_self()), of_parent);
+	assert_int_equal(pinned_vm_pages(&child), of_child);
+	assert_int_equal(locked_vm_pages(mm_self()), by_process ? of_parent : 0);
+	assert_int_equal(locked_vm_pages(&child), by_process ? of_child : 0);
 }
 
 static void there_and_back(bool by_process)

@@ -47,9 +47,9 @@ struct call {
 	unsigned fd_at;	    /* the word where a descriptor comes out; 0 none */
 };
 
-#define UPTO(struct_, last_) (unsigned)(offsetof(struct struct_, last_) + sizeof(((struct struct_ *)0)->last_))
+#define UP_TO(struct_, last_) (unsigned)(offsetof(struct struct_, last_) + sizeof(((struct struct_ *)0)->last_))
 #define CMD(cmd_, struct_, last_, at_, fd_, ...) \
-	{ #cmd_, IOMMU_##cmd_, sizeof(struct struct_), UPTO(struct_, last_), { 0, __VA_ARGS__ }, at_, fd_ }
+	{ #cmd_, IOMMU_##cmd_, sizeof(struct struct_), UP_TO(struct_, last_), { 0, __VA_ARGS__ }, at_, fd_ }
 
 static const struct call calls[] = {
 	CMD(DESTROY, iommu_destroy, id, 0, 0, HWPT),
