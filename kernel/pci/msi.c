@@ -302,15 +302,27 @@ static int find_table(struct pci_dev *pdev, struct pci_msi *msi)
 	return 0;
 }
 
+static int none_asked_for(void)
+{
+	return fail(-ERANGE, "0 interrupt vectors asked for");
+}
+
+/* In Linux's order, which is not the same for both. */
 static int check_request(struct pci_dev *pdev, bool msix, unsigned nvec)
 {
 	unsigned have = msix ? pci_msix_vec_count(pdev) : pci_msi_vec_count(pdev);
+	u16 csr;
 
 	if (pdev->msi)
 		return fail(-EINVAL, "%s has %s enabled already", pdev->dev.name,
 			    pdev->msi->msix ? "MSI-X" : "MSI");
+	if (msix && !nvec)
+		return none_asked_for();
+	if (pdev->pm_cap && !pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &csr) && csr & PCI_PM_CTRL_STATE_MASK)
+		return fail(-EINVAL, "%s is in D%u: messages can be set up in D0 only", pdev->dev.name,
+			    csr & PCI_PM_CTRL_STATE_MASK);
 	if (!nvec)
-		return fail(-EINVAL, "0 interrupt vectors asked for");
+		return none_asked_for();
 	if (nvec > have)
 		return fail(-ENOSPC, "%u vectors asked for, but %s has %u for %s", nvec, pdev->dev.name, have,
 			    msix ? "MSI-X" : "MSI");

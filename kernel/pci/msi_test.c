@@ -82,7 +82,7 @@ static void test_request_errnos(void **state)
 	assert_int_equal(pci_msix_vec_count(pdev), 16);
 	assert_int_equal(pci_alloc_irq_vectors(pdev, false, 9), -ENOSPC);
 	assert_int_equal(pci_alloc_irq_vectors(pdev, true, 17), -ENOSPC);
-	assert_int_equal(pci_alloc_irq_vectors(pdev, true, 0), -EINVAL);
+	assert_int_equal(pci_alloc_irq_vectors(pdev, true, 0), -ERANGE);
 	assert_int_equal(pci_request_irq(pdev, 0, count, NULL), -EINVAL);
 	assert_int_equal(pci_alloc_irq_vectors(pdev, true, 16), 0);
 	assert_int_equal(pci_alloc_irq_vectors(pdev, false, 1), -EINVAL);

@@ -273,7 +273,7 @@ unsigned pci_num_vf(const struct pci_dev *pdev);
 /**
  * pci_alloc_irq_vectors - enable MSI (@msix false) or MSI-X with @nvec vectors, all without handlers
  * Programs the capability or table, with messages that come back to pci_msi_receive().
- * Return: 0; -ENOSPC more than the device has; -EINVAL already enabled; -ENOMEM.
+ * Return: 0; -ENOSPC more than the device has; -ERANGE none; -EINVAL already enabled, or not in D0; -ENOMEM.
  */
 int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec);
 void pci_free_irq_vectors(struct pci_dev *pdev);

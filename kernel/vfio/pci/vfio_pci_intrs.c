@@ -189,8 +189,8 @@ static int msi_enable(struct vfio_pci_core_device *vdev, unsigned index, unsigne
 	int ret;
 
 	if (!reach)
-		return fail(-ERANGE, "%s is not enabled, and enabling it needs at least one vector",
-			    index_names[index]);
+		return fail(pci_alloc_irq_vectors(vdev->pdev, index == VFIO_PCI_MSIX_IRQ_INDEX, 0),
+			    "%s is not enabled, and enabling it needs at least one vector", index_names[index]);
 	ret = make_contexts(vdev, num);
 	if (ret)
 		return ret;
