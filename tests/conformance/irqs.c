@@ -76,7 +76,7 @@ static unsigned long long drain(int fd, bool wait)
 	uint64_t n = 0;
 
 	if (wait)
-		poll(&p, 1, 100);
+		poll(&p, 1, 250);
 	return read(fd, &n, 8) == 8 ? n : 0;
 }
 
@@ -394,7 +394,8 @@ static void pin(void)
 	S("unmask by another eventfd too", set(EVFD | UNMASK, INTX, 0, 1, &other, 4));
 	S("mask, then signal the eventfd", set(NONE | MASK, INTX, 0, 1, NULL, 0));
 	write(fd, &once, 8);
-	usleep(20000);
+	for (unsigned i = 0; i < 100 && real_command() & PCI_COMMAND_INTX_DISABLE; i++)
+		usleep(10000);
 	S("trigger after that", set(NONE | TRIG, INTX, 0, 1, NULL, 0));
 	S("unmask by no eventfd", set(EVFD | UNMASK, INTX, 0, 1, (int[]){ -1 }, 4));
 	S("unmask by the eventfd again", set(EVFD | UNMASK, INTX, 0, 1, &fd, 4));
@@ -419,6 +420,50 @@ static void pin(void)
 	S("the command register enables it", ({ uint16_t v = 3; pwrite(d, &v, 2, (7ull << 40) + 4); }) == 2 ? 0 : -1);
 	S("disable at the end", disable(INTX));
 	close(fd);
+}
+
+/* ---- asleep ------------------------------------------------------------------------------------------ */
+
+static long put_power(uint16_t val)
+{
+	uint16_t head = 0;
+	uint8_t at = 0;
+
+	pread(d, &at, 1, (7ull << 40) + PCI_CAPABILITY_LIST);
+	for (unsigned n = 0; at && n < 48; n++, at = head >> 8) {
+		pread(d, &head, 2, (7ull << 40) + at);
+		if ((head & 0xff) == PCI_CAP_ID_PM)
+			return pwrite(d, &val, 2, (7ull << 40) + at + PCI_PM_CTRL);
+	}
+	return 0;
+}
+
+static void asleep(unsigned index)
+{
+	if (!counts[index] || !put_power(0))
+		return;
+	put_power(3);
+	S("enable in D3hot", enable(index, 0, 1, efd));
+	S("trigger in D3hot", set(NONE | TRIG, index, 0, 1, NULL, 0));
+	S("disable in D3hot", disable(index));
+	put_power(0);
+	S("enable in D0", enable(index, 0, 1, efd));
+	put_power(3);
+	S("trigger, since in D3hot", set(NONE | TRIG, index, 0, 1, NULL, 0));
+	S("another eventfd, since in D3hot", enable(index, 0, 1, other));
+	S("trigger that", set(NONE | TRIG, index, 0, 1, NULL, 0));
+	S("the last vector, since in D3hot", enable(index, counts[index] - 1, 1, efd));
+	S("trigger the last", set(NONE | TRIG, index, counts[index] - 1, 1, NULL, 0));
+	S("mask in D3hot", set(NONE | MASK, index, 0, 1, NULL, 0));
+	S("unmask in D3hot", set(NONE | UNMASK, index, 0, 1, NULL, 0));
+	S("awake again", put_power(0) == 2 ? 0 : -1);
+	S("trigger all", set(NONE | TRIG, index, 0, counts[index], NULL, 0));
+	put_power(3);
+	S("disable, enabled in D0", disable(index));
+	S("enable again in D3hot", enable(index, 0, 1, efd));
+	put_power(0);
+	S("enable again in D0", enable(index, 0, 1, efd));
+	S("disable at last", disable(index));
 }
 
 /* ---- edu raises it ------------------------------------------------------------------------------------ */
@@ -558,6 +603,9 @@ int main(int argc, char **argv)
 		pin();
 		vectors(MSI);
 		vectors(MSIX);
+		asleep(INTX);
+		asleep(MSI);
+		asleep(MSIX);
 		single(ERR);
 		single(REQ);
 		if (!strcmp(name, "edu")) {
