@@ -157,6 +157,8 @@ static int choose_iova(struct io_pagetable *iopt, u64 addr, u64 len, u64 *ret_io
 		s.last = UINT64_MAX - PAGE_SIZE;
 		if (iopt->nr_allowed) {
 			s.low = max(s.low, iopt->allowed[i].start);
+			while (i + 1 < iopt->nr_allowed && iopt->allowed[i + 1].start == iopt->allowed[i].last + 1)
+				i++; /* side by side they are one */
 			s.last = min(s.last, iopt->allowed[i].last);
 		}
 		if (iopt_for_each_usable_locked(iopt, &s, search_range)) {
@@ -350,14 +352,13 @@ static int check_map_locked(struct io_pagetable *iopt, struct iopt_piece *first,
 
 	if (length & (iopt->iova_alignment - 1))
 		return fail(-EINVAL, "length %#llx is no multiple of %#llx", HEX(length), HEX(iopt->iova_alignment));
-	for (piece = first; piece; piece = TAILQ_NEXT(piece, next)) {
-		ret = check_piece(iopt, piece, prot);
-		if (ret)
-			return ret;
-	}
 	if (flags & IOPT_ALLOC_IOVA)
-		return choose_iova(iopt, piece_address(first), length, iova);
-	return check_iova(iopt, *iova, length);
+		ret = choose_iova(iopt, piece_address(first), length, iova);
+	else
+		ret = check_iova(iopt, *iova, length);
+	for (piece = first; piece && !ret; piece = TAILQ_NEXT(piece, next))
+		ret = check_piece(iopt, piece, prot);
+	return ret;
 }
 
 static int map_locked(struct io_pagetable *iopt, struct iopt_piece *first, u64 length, u64 *iova, u8 prot,

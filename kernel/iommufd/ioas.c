@@ -305,7 +305,7 @@ int iommufd_ioas_copy(struct iommufd_ucmd *ucmd)
 	struct iopt_pieces pieces;
 	struct iommufd_ioas *ioas;
 	u64 iova = cmd->dst_iova;
-	int ret = check_map(cmd->flags, cmd->dst_iova, cmd->length);
+	int ret = check_map(cmd->flags, max(cmd->dst_iova, cmd->src_iova), cmd->length); /* whichever is 2^64-1 */
 
 	if (ret)
 		return ret;

@@ -590,6 +590,30 @@ static void regions_of_a_device(void **state)
 	t_close(w.fd);
 }
 
+/* What random calls showed of Linux 7.3.4 (tests/conformance/ioas.c). */
+static void neighbours_and_order(void **state)
+{
+	static const struct iommu_iova_range halves[] = { { 0x10000, 0x10fff }, { 0x11000, 0x12fff } };
+	struct world w = begin();
+
+	/* Allowed ranges side by side are one. */
+	t_works(t_allow(w.fd, w.as, halves, 2));
+	t_works(t_map(w.fd, w.as, T_RW, mem, 3 * PG, 0));
+	assert_int_equal(t_iova, 0x10000);
+	t_works(t_allow(w.fd, w.as, NULL, 0));
+
+	/* That the place is taken is said before what is wrong with the memory, but 2^64-1 before all. */
+	t_works(t_map(w.fd, w.as, T_FIXED | T_RD, mem, PG, 0x20000));
+	t_fails(t_copy(w.fd, T_FIXED | T_WR, w.as, 0x10000, w.as, 0x20000, PG), EEXIST);
+	t_fails(t_copy(w.fd, T_FIXED | T_WR, w.as, 0x30000, w.as, 0x20000, PG), EPERM);
+	t_works(iopt_disable_large_pages(w.iopt));
+	t_fails(t_map(w.fd, w.as, T_FIXED | T_RW, mem + 1, PG, 0x10000), EEXIST);
+	t_fails(t_map(w.fd, w.as, T_FIXED | T_RW, mem + 1, PG, 0x30000), EINVAL);
+	t_fails(t_copy(w.fd, T_FIXED, w.as, 0x30000, w.as, TOP, PG), EOVERFLOW);
+	t_fails(t_copy(w.fd, T_FIXED | T_RD, w.as, 0x30000, 9999, TOP, 0), EOVERFLOW);
+	t_close(w.fd);
+}
+
 static void sw_msi_window(struct iommu_device *unit, struct device *dev,
 			  void (*add)(void *arg, const struct iommu_resv_region *), void *arg)
 {
@@ -1026,7 +1050,7 @@ int main(void)
 		T_TEST(one_of_two_domains_fails),
 		T_TEST(parts_of_memory_are_pinned_once),
 		T_TEST(reserved_ranges),
-		T_TEST(regions_of_a_device), T_TEST(sw_msi_of_a_device),
+		T_TEST(regions_of_a_device), T_TEST(sw_msi_of_a_device), T_TEST(neighbours_and_order),
 		T_TEST(files_with_page_table),
 		T_TEST(no_bars),
 		T_TEST(cuts),

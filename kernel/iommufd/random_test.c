@@ -187,12 +187,12 @@ static void do_copy(struct space *from, struct space *to)
 		if (!from->pages[src + i].mapping)
 			want = -ENOENT;
 	}
+	if (!want)
+		want = expect_free(to, dst, len);
 	for (i = 0; i < len && !want; i++) {
 		if (write && !from->pages[src + i].owner_writable)
 			want = -EPERM;
 	}
-	if (!want)
-		want = expect_free(to, dst, len);
 	expect("copy", t_copy(t.fd, T_FIXED | T_RD | (write ? T_WR : 0), to->id, iova_of(dst), from->id, iova_of(src),
 			      len * PG), want);
 	if (want)
