@@ -33,7 +33,8 @@ struct fault_task {
 };
 
 struct fault_state {
-	atomic_bool ready, armed;
+	_Atomic u32 ready;	   /* its size, once it is filled in: that of another version is not ours */
+	atomic_bool armed;
 	_Atomic u64 dice;
 	_Atomic u32 claims;	   /* slots that were given out, ever */
 	struct fault_attr attr[NR_FAULTS];
@@ -45,7 +46,7 @@ struct fault_state {
 	.min_order = 1, .ignore_gfp_wait = true, .ignore_gfp_highmem = true }
 
 static struct fault_state own = {
-	.ready = true,
+	.ready = sizeof(struct fault_state),
 	.attr = { FAULT_ATTR_INITIALIZER, FAULT_ATTR_INITIALIZER, FAULT_ATTR_INITIALIZER },
 };
 static struct fault_state *_Atomic state = &own;
@@ -109,10 +110,11 @@ void fault_inject_share(void *shared)
 	static const struct fault_attr fresh = FAULT_ATTR_INITIALIZER;
 	struct fault_state *s = shared;
 
-	if (s && !atomic_load(&s->ready)) {
+	if (s && atomic_load(&s->ready) != sizeof(*s)) {
+		memset(s, 0, sizeof(*s));
 		for (unsigned i = 0; i < NR_FAULTS; i++)
 			memcpy(&s->attr[i], &fresh, sizeof(fresh));
-		atomic_store(&s->ready, true);
+		atomic_store(&s->ready, sizeof(*s));
 	}
 	s = s ? s : &own;
 	atomic_store(&state, s);

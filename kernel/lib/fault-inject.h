@@ -96,7 +96,7 @@ void fault_inject_in_child(void);
 size_t fault_inject_state_bytes(void);
 /**
  * fault_inject_share - from now on it is in @state, which other processes share; NULL: in memory of our own
- * Zeroes become what a kernel starts with.  The caller keeps other processes from sharing it first, and other
+ * Zeroes, and what another version left, become what a kernel starts with.  The caller keeps other processes from sharing it first, and other
  * threads out of fault points.
  */
 void fault_inject_share(void *state);

@@ -79,6 +79,21 @@ static void set_nth(u32 nth)
 	assert_int_equal(fault_task_set_nth(me(), nth), 0);
 }
 
+/* Another version's, of another size. */
+static void another_version(void **state)
+{
+	memset(*state, 0x55, fault_inject_state_bytes());
+	fault_inject_share(*state);
+	assert_false(fault_armed());
+	assert_int_equal(attr->times, 1);
+	assert_int_equal(attr->space, 0);
+	set_nth(1);
+	must_be("x.");
+	fault_inject_share(*state); /* our own stays */
+	assert_true(fault_armed());
+	assert_int_equal(attr->times, 0);
+}
+
 /* ---- attributes ---- */
 
 static void nothing_fails_at_first(void **state)
@@ -439,7 +454,7 @@ static void words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nothing_fails_at_first), TEST(times), TEST(space), TEST(order_of_questions), TEST(interval),
+		TEST(another_version), TEST(nothing_fails_at_first), TEST(times), TEST(space), TEST(order_of_questions), TEST(interval),
 		TEST(probability), TEST(nth), TEST(marked), TEST(threads), TEST(forks), TEST(many_tasks), TEST(paused),
 		TEST(slab), TEST(pages), TEST(words),
 	};
