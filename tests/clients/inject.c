@@ -178,11 +178,24 @@ static void hold(void)
 	puts(regs[0] == ~0u ? "gone" : "still there");
 }
 
+/* The same, and then let go of it, so that it can leave sysfs too. */
+static void let_go(void)
+{
+	char path[128];
+
+	hold();
+	munmap((void *)regs, 4096);
+	close(device);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
+	for (int i = 0; i < 1000 && !access(path, F_OK); i++)
+		usleep(10000);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } cases[] = {
 		{ "removal", removal }, { "link-down", link_down }, { "hang-reset", hanging_reset }, { "direct", direct_page },
-		{ "hold", hold },
+		{ "hold", hold }, { "let-go", let_go },
 	};
 
 	if (argc > 2)
@@ -192,6 +205,6 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return 0;
 		}
-	fprintf(stderr, "usage: inject removal|link-down|hang-reset|direct|hold [PCI address]\n");
+	fprintf(stderr, "usage: inject removal|link-down|hang-reset|direct|hold|let-go [PCI address]\n");
 	return 2;
 }
