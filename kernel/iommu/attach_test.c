@@ -263,6 +263,7 @@ static void test_pasid_cannot(void **state)
 	iommu_detach_device_pasid(&devices[2], 1);
 	unit.ops = &t_plain_ops;
 	assert_int_equal(iommu_attach_device_pasid(a, &devices[0], 1, NULL), -EOPNOTSUPP);
+	assert_int_equal(iommu_report_page_request(&devices[0], &(struct iommu_page_request){ .grpid = 1 }), -EOPNOTSUPP);
 	unit.ops = &t_ops;
 	iommu_domain_free(a);
 }

@@ -196,9 +196,21 @@ static void report_locked(struct iommu_group *iommu_group, struct group_device *
 		iopf_group_free(group);
 }
 
+/* Whoever reports one that nobody will answer has to know, or a device waits for ever. */
+static int check_reporter(const struct device *dev, const struct iommu_group *group)
+{
+	const struct iommu_device *iommu;
+
+	if (dev->iommu_group != group)
+		return fail(-ENODEV, "%s has just left its IOMMU", dev->name);
+	iommu = to_group_device(dev)->iommu;
+	return iommu->ops->page_response ? 0 : fail(-EOPNOTSUPP, "IOMMU %s takes no page requests", iommu->name);
+}
+
 int iommu_report_page_request(struct device *dev, const struct iommu_page_request *request)
 {
 	struct iommu_group *group;
+	int err;
 
 	mutex_lock(&iopf_lock);
 	group = iommu_group_get(dev);
@@ -206,9 +218,10 @@ int iommu_report_page_request(struct device *dev, const struct iommu_page_reques
 	if (!group)
 		return fail(-ENODEV, "%s is behind no IOMMU", dev->name);
 	mutex_lock(&group->mutex);
-	if (dev->iommu_group == group) /* else it has just left */
+	err = check_reporter(dev, group);
+	if (!err)
 		report_locked(group, to_group_device(dev), request);
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
-	return 0;
+	return err;
 }

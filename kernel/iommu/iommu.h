@@ -552,7 +552,8 @@ int iommu_domain_cache_invalidate_user(struct iommu_domain *domain, struct iommu
  * iommu_report_page_request - a device asks; groups are put together here
  * Any thread that holds no lock above LOCK_IOMMU_GROUP and none of hardware.  What has no handler, and
  * what finds no memory, is answered at once as invalid.
- * Return: 0 taken or answered; -ENODEV @dev is behind no unit.
+ * Return: 0 taken or answered; with an error nobody will answer: -ENODEV @dev is behind no unit (any more); -EOPNOTSUPP the unit
+ * takes no page requests.
  */
 int iommu_report_page_request(struct device *dev, const struct iommu_page_request *request);
 /**
