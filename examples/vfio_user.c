@@ -156,6 +156,7 @@ void vfio_open_iommufd(struct vfio_dev *dev, const char *name)
 	bind.iommufd = dev->iommufd;
 	if (ioctl(dev->device, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		die("DEVICE_BIND_IOMMUFD");
+	dev->devid = bind.out_devid;
 	if (ioctl(dev->iommufd, IOMMU_IOAS_ALLOC, &alloc))
 		die("IOAS_ALLOC");
 	dev->ioas = attach.pt_id = alloc.out_ioas_id;

@@ -20,7 +20,7 @@
 struct vfio_dev {
 	int container, group, device;	/* container and group: -1 by iommufd */
 	int iommufd;			/* -1 by group */
-	uint32_t ioas;			/* of the iommufd */
+	uint32_t ioas, devid;		/* objects of the iommufd: the address space, the device */
 	int noiommu;
 	uint32_t flags;			/* VFIO_DEVICE_FLAGS_ */
 	struct vfio_region_info regions[VFIO_PCI_NUM_REGIONS];
