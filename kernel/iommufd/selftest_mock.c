@@ -602,6 +602,16 @@ static const struct iommu_viommu_ops viommu_ops = {
 	.hw_queue_destroy = hw_queue_destroy,
 };
 
+/* There is no hardware that could wait for it. */
+static void page_response(struct iommu_device *iommu, u16 devid, const struct iommu_page_request *last,
+			  enum iommu_page_response_code code)
+{
+	(void)iommu;
+	(void)devid;
+	(void)last;
+	(void)code;
+}
+
 static const struct iommu_device_ops mock_ops = {
 	.domain_alloc_paging = domain_alloc_paging,
 	.domain_alloc_paging_flags = domain_alloc_paging_flags,
@@ -613,6 +623,7 @@ static const struct iommu_device_ops mock_ops = {
 	.capable = capable,
 	.hw_info = hw_info,
 	.pasid_bits = pasid_bits,
+	.page_response = page_response,
 	.viommu_ops = &viommu_ops,
 	.cache_coherency = true,
 	.user_pasid_table = true,
