@@ -200,10 +200,6 @@ int iommufd_access_pin_pages(struct iommufd_access *access, u64 iova, u64 len_by
 	if (!err)
 		err = iopt_pin_pages(&access->ioas->iopt, iova, len_bytes, ret_phys, flags & IOMMUFD_ACCESS_RW_WRITE,
 				     false);
-	if (!err && !IS_ALIGNED(iova, PAGE_SIZE)) { /* what is not mapped is told first */
-		iopt_unpin_pages(&access->ioas->iopt, iova, len_bytes, false);
-		err = fail(-EINVAL, "iova 0x%llx is no multiple of 4096: whole pages are pinned", (ull)iova);
-	}
 	mutex_unlock(&access->lock);
 	return err;
 }

@@ -1045,8 +1045,42 @@ void iopt_remove_access(struct io_pagetable *iopt, struct iopt_access *access)
 	mutex_unlock(&iopt->lock);
 }
 
-/* The first area of a contiguous range all of which may be used so; NULL with reason in *@ret_err. */
-static struct iopt_area *check_contiguous(struct io_pagetable *iopt, u64 iova, u64 last, bool write, int *ret_err)
+/* What is asked for: bytes to copy; pages to pin; the pages of a hardware queue, which may begin anywhere. */
+enum use { USE_BYTES, USE_PAGES, USE_QUEUE };
+
+/* May an access use @area so? */
+static int check_use(const struct iopt_area *area, bool write)
+{
+	if (area->prevent_access || !(area->prot & (write ? IOMMU_WRITE : IOMMU_READ)))
+		return fail(-EPERM, "the mapping " RANGE " %s", RANGE_ARGS(area->iova, area->last),
+			    area->prevent_access ? "is being unmapped" :
+			    write ? "is not writeable" : "is not readable");
+	if (area->pages->dmabuf)
+		return fail(-EINVAL, "the mapping " RANGE " is of a dma-buf: only devices reach it",
+			    RANGE_ARGS(area->iova, area->last));
+	return 0;
+}
+
+/* Pages are handed out one by one: what is asked for begins with one, and where areas meet there is an edge of one. */
+static int check_edges(const struct iopt_area *area, u64 iova, u64 last, enum use use)
+{
+	const u64 begin = iopt_area_byte(area, max(iova, area->iova)), end = iopt_area_byte(area, area->last) + 1;
+
+	if ((begin & ~PAGE_MASK) && (use == USE_PAGES || area->iova > iova))
+		return fail(-EINVAL, "iova %#llx is not where a page of memory begins: whole pages are pinned",
+			    HEX(max(iova, area->iova)));
+	if (area->last < last && (end & ~PAGE_MASK))
+		return fail(-EINVAL, "the mapping " RANGE " does not end with a page of memory",
+			    RANGE_ARGS(area->iova, area->last));
+	return 0;
+}
+
+/*
+ * The first area of a contiguous range all of which may be used so; NULL with reason in *@ret_err, which is that of
+ * the lowest area that stands against it.
+ */
+static struct iopt_area *check_contiguous(struct io_pagetable *iopt, u64 iova, u64 last, bool write, enum use use,
+					  int *ret_err)
 {
 	struct iopt_area *first = iopt_area_first(iopt, iova, last), *area = first;
 	u64 at = iova;
@@ -1056,17 +1090,11 @@ static struct iopt_area *check_contiguous(struct io_pagetable *iopt, u64 iova, u
 			*ret_err = fail(-ENOENT, "nothing is mapped at iova %#llx", HEX(at));
 			return NULL;
 		}
-		if (area->prevent_access || !(area->prot & (write ? IOMMU_WRITE : IOMMU_READ))) {
-			*ret_err = fail(-EPERM, "the mapping " RANGE " %s", RANGE_ARGS(area->iova, area->last),
-					area->prevent_access ? "is being unmapped" :
-					write ? "is not writeable" : "is not readable");
+		*ret_err = use == USE_BYTES ? 0 : check_edges(area, iova, last, use);
+		if (!*ret_err)
+			*ret_err = check_use(area, write);
+		if (*ret_err)
 			return NULL;
-		}
-		if (area->pages->dmabuf) {
-			*ret_err = fail(-EINVAL, "the mapping " RANGE " is of a dma-buf: only devices reach it",
-					RANGE_ARGS(area->iova, area->last));
-			return NULL;
-		}
 		if (area->last >= last)
 			return first;
 		at = area->last + 1;
@@ -1133,27 +1161,13 @@ static void unpin_parts(struct iopt_area *area, const struct iopt_area *end, u64
 	}
 }
 
-/* Pages are handed out one by one: where areas meet there must be an edge of a page. */
-static int check_edges(const struct iopt_area *first, u64 last)
-{
-	for (struct iopt_area *area = (struct iopt_area *)first; area->last < last; area = iopt_next_area(area)) {
-		if ((iopt_area_byte(area, area->last) + 1) & ~PAGE_MASK || iopt_next_area(area)->start_byte & ~PAGE_MASK)
-			return fail(-EINVAL, "mappings that meet at iova %#llx do not meet at the edge of a page",
-				    HEX(area->last + 1));
-	}
-	return 0;
-}
-
 static int pin_locked(struct io_pagetable *iopt, u64 iova, u64 last, phys_addr_t *ret_phys, bool write, bool lock)
 {
 	struct iopt_area *first, *area;
 	int ret;
 
-	first = check_contiguous(iopt, iova, last, write, &ret);
+	first = check_contiguous(iopt, iova, last, write, lock ? USE_QUEUE : USE_PAGES, &ret);
 	if (!first)
-		return ret;
-	ret = check_edges(first, last);
-	if (ret)
 		return ret;
 	for (area = first; area && area->iova <= last; area = iopt_next_area(area)) {
 		ret = pin_part(area, iova, last, &ret_phys, lock);
@@ -1227,7 +1241,7 @@ static int rw_locked(struct io_pagetable *iopt, u64 iova, u64 last, u8 *data, bo
 	u64 part_last;
 	int ret;
 
-	area = check_contiguous(iopt, iova, last, write, &ret);
+	area = check_contiguous(iopt, iova, last, write, USE_BYTES, &ret);
 	if (!area)
 		return ret;
 	for (;;) {

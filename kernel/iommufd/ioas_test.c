@@ -873,7 +873,11 @@ static void accesses_pin(void **state)
 	t_fails(iopt_pin_pages(w.iopt, 0x1003000, 2 * PG, phys, true, false), EPERM);
 	assert_int_equal(t_pins(mem + 3 * PG), 0);
 	/* Across two mappings; the first and last page are only touched. */
-	t_works(iopt_pin_pages(w.iopt, 0x1002ffe, 2 * PG, phys, false, false));
+	t_fails(iopt_pin_pages(w.iopt, 0x1002ffe, 2 * PG, phys, false, false), EINVAL); /* it begins with no page, */
+	t_fails(iopt_pin_pages(w.iopt, 0x1006800, 2 * PG, phys, true, false), EINVAL);	/* which is said before EPERM */
+	t_fails(iopt_pin_pages(w.iopt, 0x1007800, PG, phys, false, false), EINVAL);	/* and ENOENT, */
+	t_fails(iopt_pin_pages(w.iopt, 0x1008800, PG, phys, false, false), ENOENT);	/* if anything is there */
+	t_works(iopt_pin_pages(w.iopt, 0x1002000, 2 * PG + 2, phys, false, false));
 	assert_ptr_equal(phys_host_ptr(phys[0]), mem + 2 * PG);
 	assert_ptr_equal(phys_host_ptr(phys[1]), mem + 3 * PG);
 	assert_ptr_equal(phys_host_ptr(phys[2]), mem + 8 * PG);
@@ -890,8 +894,8 @@ static void accesses_pin(void **state)
 	assert_int_equal(t_pins(mem), 0);
 	assert_int_equal(t_pins(mem + 2 * PG), 1);
 	/* Unmapping calls back. */
-	p.iova = 0x1002ffe;
-	p.len = 2 * PG;
+	p.iova = 0x1002000;
+	p.len = 2 * PG + 2;
 	t_works(t_unmap(w.fd, w.as, 0x1000000, 4 * PG));
 	assert_int_equal(p.calls, 1);
 	assert_int_equal(t_pins(mem + 2 * PG), 0);
