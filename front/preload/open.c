@@ -93,14 +93,13 @@ static bool is_everybodys(const char *inside)
 	return !strncmp(inside, "/sys/kernel/debug/fail", 22);
 }
 
-static __attribute__((cold)) void explain_no_node(const char *name)
+static __attribute__((cold)) void say_no_node(const char *name, int flags)
 {
 	const char *of = strncmp(name, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is";
 
-	explain_event("open(\"%s\") = -1 ENOENT: /dev/vfio has a node for each %s bound to vfio-pci", name, of);
 	explain_begin();
 	(void)fail(-ENOENT, "/dev/vfio has a node for each %s bound to vfio-pci", of);
-	explain_done(true);
+	do_open_refused(name, (unsigned)flags, -ENOENT);
 }
 
 static int open_inside(const struct path *p, int flags)
@@ -109,8 +108,8 @@ static int open_inside(const struct path *p, int flags)
 	struct stat st;
 	int err = sys_fstatat(AT_FDCWD, p->name, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW);
 
-	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10) && explain_enabled)
-		explain_no_node(p->inside);
+	if (err == -ENOENT && !strncmp(p->inside, "/dev/vfio/", 10) && (explain_enabled || trace_enabled))
+		say_no_node(p->inside, flags);
 	if (err) /* not to be opened any more: a node that appears now is none of a plain file's */
 		return err == -ENOENT && (flags & O_CREAT) ? -EACCES : err;
 	if (!S_ISREG(st.st_mode)) {

@@ -143,15 +143,10 @@ static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 	return 0;
 }
 
-static LOUD int loud_open(const char *path, unsigned flags, struct file **ret_file)
+static void open_ended(const char *path, unsigned flags, struct file *file, int ret)
 {
 	struct trace_line line;
-	int ret;
 
-	explain_begin();
-	ret = vfs_open(path, flags, ret_file);
-	if (ret == -ENOSYS)
-		return ret;
 	if (trace_enabled) {
 		line.len = 0;
 		line_add(&line, "open(\"%s\", ", path);
@@ -159,10 +154,25 @@ static LOUD int loud_open(const char *path, unsigned flags, struct file **ret_fi
 		if (ret)
 			trace_end(&line, ret);
 		else
-			trace_opened(&line, *ret_file);
+			trace_opened(&line, file);
 	}
 	explain_end(ret, "open(\"%s\")", path);
+}
+
+static LOUD int loud_open(const char *path, unsigned flags, struct file **ret_file)
+{
+	int ret;
+
+	explain_begin();
+	ret = vfs_open(path, flags, ret_file);
+	if (ret != -ENOSYS)
+		open_ended(path, flags, ret ? NULL : *ret_file, ret);
 	return ret;
+}
+
+void do_open_refused(const char *path, unsigned int flags, int err)
+{
+	open_ended(path, flags, NULL, err);
 }
 
 int do_open(const char *path, unsigned int flags, struct file **ret_file)

@@ -25,6 +25,8 @@
  * the machine's directory, or finds that there is none); what Linux's open() would say.
  */
 int do_open(const char *path, unsigned int flags, struct file **ret_file);
+/** do_open_refused - trace and explain an open() that the front end refuses itself: it has said why by fail(@err, ...) */
+void do_open_refused(const char *path, unsigned int flags, int err);
 
 /* @fd is for --trace and --explain only: the file is @file, on which the caller holds a reference. */
 long do_ioctl(int fd, struct file *file, unsigned int cmd, unsigned long arg);
