@@ -8,6 +8,7 @@
 #define HW_CORE_HW_FAKE_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -58,9 +59,14 @@ static void fake_aer(void *host, enum hw_aer_severity severity, u32 status)
 	fake.aer_status = status;
 }
 
+/* A model's thread may say something while the test's does. */
 static void fake_explain(void *host, const char *text)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
 	strncpy(fake.explain, text, sizeof(fake.explain) - 1);
+	pthread_mutex_unlock(&lock);
 	fake.nr_explain++;
 }
 

@@ -279,6 +279,59 @@ static void test_long(void **test)
 	wr(hw, IOAT_DMACOUNT, 2, 65535); /* and teardown comes meanwhile */
 }
 
+static u64 seed = 0x1dea5eed;
+
+static u64 any(u64 below)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (seed >> 24) % below;
+}
+
+/* On return the channel touches no memory. */
+static void settle(void *hw)
+{
+	wr(hw, IOAT_CHANCMD, 1, IOAT_CMD_RESET);
+	for (unsigned i = 0; i < 60000 && rd(hw, IOAT_CHANCMD, 1); i++)
+		usleep(10);
+	assert_int_equal(rd(hw, IOAT_CHANSTS, 8), IOAT_HALTED);
+}
+
+/* Registers, descriptors and resets at random: what matters is what the sanitizers say, and that a reset ends it all. */
+static void test_random(void **test)
+{
+	static const u8 regs[] = { IOAT_INTRCTRL, IOAT_ATTNSTATUS, IOAT_CHANCTRL, IOAT_CHANCMD, IOAT_DMACOUNT, IOAT_CHANSTS, IOAT_CHAINADDR,
+				   IOAT_CHANCMP, IOAT_CHANERR, IOAT_CHANERRMSK };
+	void *hw = *test;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		const unsigned reg = regs[any(ARRAY_SIZE(regs))], len = 1u << any(4);
+
+		switch (any(12)) {
+		case 0:
+			settle(hw);
+			arm(hw);
+			for (unsigned n = any(8); n--;)
+				*ring((unsigned)any(8)) = (struct ioat_desc){
+					.size_bytes = (u32)any(5000), .control = (u32)(any(64) | any(3) << IOAT_DESC_OP_SHIFT),
+					.src = FAKE_IOVA + any(FAKE_BYTES), .dst = SRC + any(FAKE_BYTES), .next = RING + any(16) * 32,
+				};
+			break;
+		case 1: wr(hw, IOAT_CHANERR, 4, ~0u); break;
+		case 2: wr(hw, IOAT_CHANCMD, 1, any(2) ? IOAT_CMD_RESET : IOAT_CMD_SUSPEND); break;
+		case 3:
+		case 4: wr(hw, reg & ~(len - 1), len, any(2) ? any(512) : any(~0ull)); break;
+		case 5:
+		case 6: rd(hw, reg & ~(len - 1), len); break;
+		default: wr(hw, IOAT_DMACOUNT, 2, any(64)); break;
+		}
+		if (!any(500)) {
+			hw_reset(hw, any(2));
+			assert_int_equal(rd(hw, IOAT_CHANSTS, 8), IOAT_HALTED);
+			hw_config_write(hw, 4, 2, 6);
+		}
+	}
+}
+
 static void test_options(void **test)
 {
 	static const struct hw_option_kv small[] = {{"xfercap", "12"}, {0}}, bad[] = {{"xfercap", "21"}, {0}};
@@ -300,7 +353,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_identity), T(test_halves), T(test_chain), T(test_fill), T(test_errors), T(test_bad_addresses),
-		T(test_suspend), T(test_msix), T(test_pin), T(test_long), cmocka_unit_test(test_options),
+		T(test_suspend), T(test_msix), T(test_pin), T(test_long), T(test_random), cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
