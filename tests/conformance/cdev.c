@@ -7,6 +7,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -539,7 +540,7 @@ static void unbinding(void)
 	memcpy(s->data, &e, 4);
 	T("SET_IRQS request", ioctl(d, VFIO_DEVICE_SET_IRQS, s));
 	pid = unbind();
-	usleep(500000);
+	poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 20000);
 	T("bound: unbind has ended", waitpid(pid, NULL, WNOHANG));
 	uint64_t times = 0;
 	T("the device was asked back", read(e, &times, 8));
