@@ -292,7 +292,7 @@ static void eventfds(void)
 }
 
 /* ---------------------------------------------------------------- duplicates and children */
-/* What a child made of it: its status; it has 5 seconds. */
+/* What a child made of it: its status; it has 20 seconds. */
 static int in_child(void (*run)(struct ctx *), struct ctx *x)
 {
 	int status;
@@ -301,7 +301,7 @@ static int in_child(void (*run)(struct ctx *), struct ctx *x)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(5);
+		alarm(20);
 		run(x);
 		_exit(0);
 	}
@@ -452,10 +452,10 @@ static pid_t unbind_later(void)
 	_exit(127);
 }
 
-/* Until the eventfd is signalled, 3 seconds at most: was it? */
+/* Until the eventfd is signalled, 20 seconds at most: was it? */
 static int asked_back(int e)
 {
-	return poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 3000);
+	return poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 20000);
 }
 
 static void unbinding(void)
