@@ -744,7 +744,7 @@ static void vfio_by_group(void)
 	sweep("GET_REGION_INFO", region_info, NULL);
 	sweep("SET_IRQS, INTx", intx_on, intx_off);
 	intx_off();
-	sweep("SET_IRQS, MSI-X", msix_on, msix_off);
+	sweep_("SET_IRQS, MSI-X", msix_on, msix_off, true);
 	msix_off();
 	sweep("SET_IRQS, errors", err_on, err_off);
 	sweep("IOEVENTFD", ioeventfd, no_ioeventfd);

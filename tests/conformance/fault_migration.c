@@ -17,7 +17,7 @@
 
 #define GET VFIO_DEVICE_FEATURE_GET
 #define SET VFIO_DEVICE_FEATURE_SET
-#define MTTY_UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+#define MTTY_UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002" /* not the one that migration.c leaves behind */
 
 static int container, group, dev;
 static const char *const states[] = { "ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING", "RUNNING_P2P", "PRE_COPY",
