@@ -63,6 +63,8 @@ static inline long front_return(long ret, int saved_errno)
 
 extern bool front_in_child; /* fork.c: this process was forked from one that had built its machine */
 
+/** front_range_is_ours - does memory of a device of ours begin there? */
+bool front_range_is_ours(const void *addr, size_t len);
 /** front_file_flags - what F_GETFL says of a file of ours. */
 long front_file_flags(const struct file *file);
 /**

@@ -583,8 +583,9 @@ EXPORT int madvise(void *addr, size_t len, int advice)
 
 /* ---- msync, mlock --------------------------------------------------------------------------- */
 
-static bool range_is_ours(u64 start, u64 len)
+bool front_range_is_ours(const void *addr, size_t len)
 {
+	const u64 start = (uintptr_t)addr;
 	struct vm_area *vma = touches_ours(start, len) ? vma_find(mm_self(), start) : NULL;
 
 	vma_put(vma);
@@ -596,7 +597,7 @@ EXPORT int msync(void *addr, size_t len, int flags)
 {
 	int saved = errno;
 
-	if (unlikely(range_is_ours((u64)(uintptr_t)addr, len)) && flags & MS_SYNC)
+	if (unlikely(front_range_is_ours(addr, len)) && flags & MS_SYNC)
 		return (int)front_return(-EINVAL, saved);
 	return REAL(msync)(addr, len, flags);
 }
@@ -604,15 +605,15 @@ EXPORT int msync(void *addr, size_t len, int flags)
 /* A device's registers are always there, so Linux has nothing to do; the host could not reach ours. */
 EXPORT int mlock(const void *addr, size_t len)
 {
-	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(mlock)(addr, len);
+	return unlikely(front_range_is_ours(addr, len)) ? 0 : REAL(mlock)(addr, len);
 }
 
 EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
 {
-	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(mlock2)(addr, len, flags);
+	return unlikely(front_range_is_ours(addr, len)) ? 0 : REAL(mlock2)(addr, len, flags);
 }
 
 EXPORT int munlock(const void *addr, size_t len)
 {
-	return unlikely(range_is_ours((u64)(uintptr_t)addr, len)) ? 0 : REAL(munlock)(addr, len);
+	return unlikely(front_range_is_ours(addr, len)) ? 0 : REAL(munlock)(addr, len);
 }
