@@ -22,6 +22,7 @@ struct iommufd_access {
 	const struct iommufd_access_ops *ops;	/* immutable */
 	void *data;				/* immutable */
 	struct mutex change_lock;		/* LOCK_IOMMUFD_ACCESS_CHANGE: one attach, replace, detach at a time */
+	bool internal;				/* iommufd's own, without a reference to the context; immutable */
 	struct mutex lock;			/* LOCK_IOMMUFD_ACCESS: what follows */
 	struct iommufd_ioas *ioas;		/* we are one of its users; NULL none */
 	struct iommufd_ioas *ioas_unpin;	/* what pins are in */
@@ -32,6 +33,15 @@ static void access_unmap(struct iopt_access *iopt_access, u64 iova, u64 len_byte
 	struct iommufd_access *access = container_of(iopt_access, struct iommufd_access, access);
 
 	access->ops->unmap(access->data, iova, len_bytes);
+}
+
+/* Somebody in the kernel uses it: a program cannot destroy it. */
+static void finalize(struct iommufd_access *access)
+{
+	mutex_init(&access->change_lock, LOCK_IOMMUFD_ACCESS_CHANGE);
+	mutex_init(&access->lock, LOCK_IOMMUFD_ACCESS);
+	iommufd_object_hold(&access->obj);
+	iommufd_object_finalize(access->ictx, &access->obj);
 }
 
 struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const struct iommufd_access_ops *ops,
@@ -46,12 +56,20 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const str
 	access->data = data;
 	access->access.iova_alignment = ops->needs_pin_pages ? PAGE_SIZE : 1;
 	access->access.unmap = ops->needs_pin_pages ? access_unmap : NULL;
-	mutex_init(&access->change_lock, LOCK_IOMMUFD_ACCESS_CHANGE);
-	mutex_init(&access->lock, LOCK_IOMMUFD_ACCESS);
-	/* The driver uses it: a program cannot destroy it. */
-	iommufd_object_hold(&access->obj);
-	iommufd_object_finalize(ictx, &access->obj);
+	finalize(access);
 	*ret_id = access->obj.id;
+	return access;
+}
+
+struct iommufd_access *iommufd_access_create_internal(struct iommufd_ctx *ictx)
+{
+	struct iommufd_access *access = iommufd_object_alloc(ictx, access, IOMMUFD_OBJ_ACCESS);
+
+	if (IS_ERR(access))
+		return access;
+	access->ictx = ictx;
+	access->internal = true;
+	finalize(access);
 	return access;
 }
 
@@ -61,7 +79,8 @@ void iommufd_access_object_destroy(struct iommufd_object *obj)
 
 	mutex_destroy(&access->lock);
 	mutex_destroy(&access->change_lock);
-	iommufd_ctx_put(access->ictx);
+	if (!access->internal)
+		iommufd_ctx_put(access->ictx);
 }
 
 void iommufd_access_destroy(struct iommufd_access *access)

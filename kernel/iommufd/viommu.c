@@ -271,8 +271,12 @@ static int vdevice_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viommu
 	vdev->viommu = viommu;
 	iommufd_object_hold(&viommu->obj);
 	cmd->out_vdevice_id = vdev->obj.id;
+	mutex_lock(&ucmd->ictx->groups_lock);
+	err = vdevice_check_locked(viommu, idev, cmd->virt_id);
+	mutex_unlock(&ucmd->ictx->groups_lock);
 	/* The answer first: once it is known to the device, it has to be in the table. */
-	err = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	if (!err)
+		err = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 	mutex_lock(&ucmd->ictx->groups_lock);
 	if (!err)
 		err = vdevice_make_locked(vdev, viommu, idev, cmd->virt_id);
@@ -367,6 +371,8 @@ void iommufd_hw_queue_destroy(struct iommufd_object *obj)
 		viommu->core.ops->hw_queue_destroy(&queue->core);
 	if (queue->pinned)
 		iopt_unpin_pages(&viommu->hwpt->ioas->iopt, queue->core.iova, queue->core.len_bytes, true);
+	if (queue->access)
+		iommufd_access_destroy(queue->access);
 	iommufd_object_drop(&viommu->obj);
 }
 
@@ -375,6 +381,7 @@ static int hw_queue_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viomm
 	const struct iommu_hw_queue_alloc *cmd = ucmd->cmd;
 	const struct iommu_viommu_ops *ops = viommu->core.ops;
 	struct iommufd_hw_queue *queue;
+	struct iommufd_access *access;
 	int err;
 
 	if (!ops->hw_queue_supported || !ops->hw_queue_init)
@@ -401,6 +408,10 @@ static int hw_queue_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viomm
 	if (err)
 		return err;
 	queue->pinned = true;
+	access = iommufd_access_create_internal(ucmd->ictx);
+	if (IS_ERR(access))
+		return (int)PTR_ERR(access);
+	queue->access = access;
 	queue->core.phys = iommu_iova_to_phys(viommu->core.parent, cmd->nesting_parent_iova);
 	err = ops->hw_queue_init(&queue->core);
 	queue->inited = !err;

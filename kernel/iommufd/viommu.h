@@ -40,6 +40,7 @@ struct iommufd_hw_queue {
 	struct iommufd_object obj;
 	struct iommu_hw_queue core;
 	struct iommufd_viommu *viommu;		/* immutable; we are one of its users; NULL half-built */
+	struct iommufd_access *access;		/* an object of its own, for its pins; NULL half-built */
 	bool pinned, inited;			/* its memory; by the driver */
 };
 

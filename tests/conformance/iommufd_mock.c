@@ -1223,6 +1223,9 @@ static void hw_queues(void)
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, MOCK_START, PG), -EEXIST);
 	q1 = hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 1, MOCK_START, PG);
 	is(q1 > 0, 1);
+	is(destroy(q0 + 1), -EBUSY); /* each has another object beside it */
+	is(q1, q0 + 2);
+	is(destroy(q1 + 1), -EBUSY);
 	is(unmap(ioas, MOCK_START, 2 * PG), -EBUSY);
 	is(destroy(viommu), -EBUSY);
 	is(destroy(q0), -EBUSY);
