@@ -318,6 +318,10 @@ void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_obje
 	/* The tombstone first: a program that is about to destroy it too finds nothing any more. */
 	set_slot_locked(ictx, obj->id, OBJECT_RESERVED);
 	obj->shortterm--;
+	if (ictx->waiters) { /* such a program waits for that number to become idle: there is nothing to wait for */
+		atomic_fetch_add(&ictx->shortterm_seq, 1);
+		sys_futex((u32 *)&ictx->shortterm_seq, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	}
 	while (obj->shortterm)
 		wait_shortterm_locked(ictx);
 	assert(!atomic_load_explicit(&obj->users, memory_order_acquire));
