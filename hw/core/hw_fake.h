@@ -26,7 +26,7 @@ struct fake_host {
 	bool link_down;
 	u64 addr[FAKE_MAX];
 	u32 data[FAKE_MAX];
-	bool intx;
+	atomic_bool intx;
 	unsigned nr_aer;
 	enum hw_aer_severity aer_severity;
 	u32 aer_status;

@@ -63,22 +63,31 @@ struct pcitest {
 
 /* ---- interrupts ------------------------------------------------------------------------------ */
 
+/* Set by one thread and taken off by another: whoever tells of the pin last tells what it is. */
+static void set_pin(struct pcitest *t, bool pin)
+{
+	bool told;
+
+	mutex_lock(&t->lock);
+	t->pin = pin;
+	do {
+		told = t->pin;
+		mutex_unlock(&t->lock);
+		hw_intx(t->hw, told);
+		mutex_lock(&t->lock);
+	} while (t->pin != told);
+	mutex_unlock(&t->lock);
+}
+
 static void raise_irq(struct pcitest *t, u32 vector)
 {
-	if (hw_msi(t->hw, vector))
-		return;
-	mutex_lock(&t->lock);
-	t->pin = true;
-	mutex_unlock(&t->lock);
-	hw_intx(t->hw, true);
+	if (!hw_msi(t->hw, vector))
+		set_pin(t, true);
 }
 
 static void ack_irq(struct pcitest *t)
 {
-	mutex_lock(&t->lock);
-	t->pin = false;
-	mutex_unlock(&t->lock);
-	hw_intx(t->hw, false);
+	set_pin(t, false);
 }
 
 /* ---- DMA ------------------------------------------------------------------------------------- */

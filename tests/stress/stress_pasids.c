@@ -240,7 +240,8 @@ static void copy_once(unsigned *state)
 		mem[from * PAGE + i] = (unsigned char)rnd(state, 256);
 	memset(mem + to * PAGE, 0, len);
 	status = copy(pasid, IOVA + from * PAGE, IOVA + to * PAGE, len);
-	if (was != atomic_load(&resets)) /* its registers were lost: what it did, if anything, is unknown */
+	/* In a reset, or one came: its registers were lost, and what it did, if anything, is unknown. */
+	if (was % 2 || was != atomic_load(&resets))
 		return;
 	check(!status || status == EFAULT || status == ECANCELED || status == EPERM || status == EBUSY);
 	if (status) {
@@ -275,7 +276,7 @@ static void *resetter(void *arg)
 		atomic_fetch_add(&resets, 1);
 		check(!s_ioctl(device, VFIO_DEVICE_RESET, NULL));
 		master_on();
-		atomic_fetch_add(&resets, 1); /* a copy that began in between knows it too */
+		atomic_fetch_add(&resets, 1); /* while it is odd, a reset is under way */
 	}
 	return arg;
 }
