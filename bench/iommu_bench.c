@@ -26,6 +26,7 @@
 #include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
+#include "machine/iommu_ops.h"
 
 #define ROUNDS 7
 #define DEVID 0x100
@@ -96,15 +97,6 @@ static phys_addr_t phys_of(const void *p)
 static const struct hw_bus_ops bus = {
 	.read = bus_none_read, .write = bus_none_write, .host_ptr = bus_host_ptr, .copy = guard_copy,
 	.load64 = guard_load64, .cmpxchg64 = guard_cmpxchg64,
-};
-
-static const struct iommu_hw_ops hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
 };
 
 /* With huge pages if the machine gives any, so that page faults and TLB misses of the host stay out. */
@@ -199,8 +191,8 @@ static void bench_nested(bool intel, char *pool)
 	struct walk miss = { GUEST_IOVA, PAGE_SIZE, pages };
 	char *tables = pool_new(2u << 20);
 	struct hw_iommu *hw2 = hw_iommu_create(&bus, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
-	struct iommu_device *unit = intel ? intel_iommu_init("dmar1", &hw_ops, hw2, 48, IOMMU_FULL) :
-					    amd_iommu_init("ivhd1", &hw_ops, hw2, 0x1000, IOMMU_FULL);
+	struct iommu_device *unit = intel ? intel_iommu_init("dmar1", &machine_iommu_hw_ops, hw2, 48, IOMMU_FULL) :
+					    amd_iommu_init("ivhd1", &machine_iommu_hw_ops, hw2, 0x1000, IOMMU_FULL);
 	struct iommu_domain *parent = unit->ops->domain_alloc_paging_flags(unit, NULL, IOMMU_ALLOC_NEST_PARENT, NULL);
 	struct iommu_domain *nested;
 	struct iotlb *plain = iotlb;
@@ -345,8 +337,8 @@ int main(int argc, char **argv)
 	getppid_ns = best_ns(200000, do_getppid, NULL);
 	hw = hw_iommu_create(&bus, intel ? &hw_iommu_vtd : &hw_iommu_amdv1);
 	check(hw, "hw_iommu_create");
-	iommu = intel ? intel_iommu_init("dmar0", &hw_ops, hw, 48, IOMMU_BASIC) :
-			amd_iommu_init("ivhd0", &hw_ops, hw, 0x10000, IOMMU_BASIC);
+	iommu = intel ? intel_iommu_init("dmar0", &machine_iommu_hw_ops, hw, 48, IOMMU_BASIC) :
+			amd_iommu_init("ivhd0", &machine_iommu_hw_ops, hw, 0x10000, IOMMU_BASIC);
 	check(!IS_ERR(iommu), "the unit's driver");
 	domain = iommu->ops->domain_alloc_paging(iommu, NULL);
 	check(!IS_ERR(domain), "domain_alloc_paging");

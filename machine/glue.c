@@ -203,16 +203,6 @@ const struct hw_host_ops machine_host_ops = {
 
 /* ---- the IOMMU ------------------------------------------------------------------------------- */
 
-const struct iommu_hw_ops machine_iommu_hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
-	.page_response = hw_iommu_page_response,
-};
-
 /*
  * Without an IOMMU: the BARs where firmware put them, and everywhere else the program's memory, whose
  * physical addresses are its own.  Kernel memory is nowhere.

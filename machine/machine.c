@@ -30,6 +30,7 @@
 #include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio.h"
+#include "machine/iommu_ops.h"
 #include "machine/machine_priv.h"
 
 #define PATH_BYTES 4096

@@ -145,7 +145,6 @@ void machine_device_destroy(struct machine_device *md);
 /* glue.c */
 extern const struct pci_hw_ops machine_pci_hw_ops;
 extern const struct hw_host_ops machine_host_ops;
-extern const struct iommu_hw_ops machine_iommu_hw_ops;
 extern const struct hw_bus_ops machine_bus_ops;
 extern const struct mmu_notifier_ops machine_mmu_notifier_ops; /* ctx: struct machine */
 /** machine_page_request - a device of @unit, a struct machine_unit, asks for a page.  0; -ENODEV. */

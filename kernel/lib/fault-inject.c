@@ -123,20 +123,32 @@ void fault_inject_share(void *shared)
 
 /* ---- tasks --------------------------------------------------------------------------------- */
 
-/* When the task was born, in ticks since the host's boot: the 22nd word of its stat.  0: there is no such task. */
-static u32 birth_of(pid_t tid)
+#define PROC_TEXT 1024u
+
+/* /proc/@tid/@name, or the beginning of it, as a string.  False: there is no such task. */
+static bool read_proc(pid_t tid, const char *name, char text[PROC_TEXT])
 {
-	char path[32], text[1024], *p;
+	char path[32];
 	ssize_t len;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
 	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
-		return 0;
-	len = sys_read(fd, text, sizeof(text) - 1);
+		return false;
+	len = sys_read(fd, text, PROC_TEXT - 1);
 	sys_close(fd);
 	text[len > 0 ? len : 0] = '\0';
+	return true;
+}
+
+/* When the task was born, in ticks since the host's boot: the 22nd word of its stat.  0: there is no such task. */
+static u32 birth_of(pid_t tid)
+{
+	char text[PROC_TEXT], *p;
+
+	if (!read_proc(tid, "stat", text))
+		return 0;
 	p = strrchr(text, ')'); /* the end of the second, which may hold blanks */
 	if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
 		return 0;
@@ -237,17 +249,10 @@ int fault_task_get_nth(u64 task, u32 *ret_nth)
 /* The process that a thread belongs to: a line of its status.  0: it has ended. */
 static pid_t process_of(pid_t tid)
 {
-	char path[32], text[1024], *line;
-	ssize_t len;
-	int fd;
+	char text[PROC_TEXT], *line;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (!read_proc(tid, "status", text))
 		return 0;
-	len = sys_read(fd, text, sizeof(text) - 1);
-	sys_close(fd);
-	text[len > 0 ? len : 0] = '\0';
 	line = strstr(text, "\nTgid:");
 	return line ? atoi(line + 6) : 0;
 }

@@ -40,6 +40,40 @@ static const char *group_path(const char *bdf)
 	return out;
 }
 
+static CALL const char *pci_attr(const char *bdf, const char *attr)
+{
+	static char path[256];
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, attr);
+	return path;
+}
+
+/* The first line of a file, or in brackets why it cannot be read. */
+static CALL const char *first_line(const char *path)
+{
+	static char text[256];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		snprintf(text, sizeof(text), "(%s)", strerrorname_np(errno));
+	else
+		text[n] = 0, text[strcspn(text, "\n")] = 0;
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+/* A shell takes edu away from vfio-pci: whoever has it open is asked to give it back first. */
+static CALL pid_t unbind_by_shell(void)
+{
+	char cmd[256];
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	snprintf(cmd, sizeof(cmd), "echo %s > /sys/bus/pci/drivers/vfio-pci/unbind", edu);
+	execl("/bin/sh", "sh", "-c", cmd, NULL);
+	_exit(127);
+}
+
 struct ctx { int c, g, d; };
 
 /* container + group (+ IOMMU type if nonzero) (+ device if dev) */

@@ -495,17 +495,6 @@ static void exclusion(void)
 }
 
 /* ---------------------------------------------------------------- a shell unbinds it */
-static pid_t unbind(void)
-{
-	char cmd[256];
-	pid_t pid = fork();
-	if (pid)
-		return pid;
-	snprintf(cmd, sizeof(cmd), "echo %s > /sys/bus/pci/drivers/vfio-pci/unbind", edu);
-	execl("/bin/sh", "sh", "-c", cmd, NULL);
-	_exit(127);
-}
-
 static int wait_and_bind(pid_t pid)
 {
 	char path[128];
@@ -524,7 +513,7 @@ static void unbinding(void)
 	uint32_t id;
 	if (d < 0 || i < 0)
 		return;
-	pid_t pid = unbind();
+	pid_t pid = unbind_by_shell();
 	usleep(500000);
 	T("open, not bound: unbind has ended", waitpid(pid, NULL, WNOHANG));
 	T("BIND meanwhile", bind_to(d, i, &id));
@@ -539,7 +528,7 @@ static void unbinding(void)
 				    .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1 };
 	memcpy(s->data, &e, 4);
 	T("SET_IRQS request", ioctl(d, VFIO_DEVICE_SET_IRQS, s));
-	pid = unbind();
+	pid = unbind_by_shell();
 	poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 20000);
 	T("bound: unbind has ended", waitpid(pid, NULL, WNOHANG));
 	uint64_t times = 0;

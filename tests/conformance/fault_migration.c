@@ -14,60 +14,9 @@
 #include <stdbool.h>
 
 #include "tests/conformance/faults.h"
+#include "tests/conformance/migration.h"
 
-#define GET VFIO_DEVICE_FEATURE_GET
-#define SET VFIO_DEVICE_FEATURE_SET
 #define MTTY_UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002" /* not the one that migration.c leaves behind */
-
-static int container, group, dev;
-static const char *const states[] = { "ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING", "RUNNING_P2P", "PRE_COPY",
-				      "PRE_COPY_P2P" };
-
-static void need(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
-
-static void open_device(const char *what)
-{
-	const bool mtty = !strcmp(what, "mtty");
-	const char *name = mtty ? MTTY_UUID : what;
-	char path[PATH_MAX + 16], link[PATH_MAX];
-	ssize_t n;
-
-	if (mtty)
-		need(put("/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create", MTTY_UUID) > 0, "mtty");
-	snprintf(path, sizeof(path), "/sys/bus/%s/devices/%s/iommu_group", mtty ? "mdev" : "pci", name);
-	n = readlink(path, link, sizeof(link) - 1);
-	need(n > 0, path);
-	link[n] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	group = open(path, O_RDWR | O_CLOEXEC);
-	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), "SET_IOMMU");
-	dev = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
-	need(dev >= 0, "GET_DEVICE_FD");
-}
-
-static int feature(unsigned flags, void *data, unsigned size)
-{
-	char buf[128] __attribute__((aligned(8))) = { 0 };
-	struct vfio_device_feature *f = (void *)buf;
-	int ret, err;
-
-	f->argsz = 8 + size;
-	f->flags = flags;
-	memcpy(f->data, data, size);
-	ret = ioctl(dev, VFIO_DEVICE_FEATURE, f);
-	err = errno;
-	memcpy(data, f->data, size);
-	errno = err;
-	return ret;
-}
 
 static int data_fd = -1;
 
@@ -293,7 +242,7 @@ int main(int argc, char **argv)
 	}
 	faults_start();
 	faults_quiet();
-	open_device(argv[1]);
+	open_device(argv[1], MTTY_UUID);
 	faults_of_all();
 	ways();
 	stream();

@@ -441,17 +441,6 @@ static int write_file(const char *path, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
-static pid_t unbind_later(void)
-{
-	char cmd[256];
-	pid_t pid = fork();
-	if (pid)
-		return pid;
-	snprintf(cmd, sizeof(cmd), "echo %s > /sys/bus/pci/drivers/vfio-pci/unbind", edu);
-	execl("/bin/sh", "sh", "-c", cmd, NULL);
-	_exit(127);
-}
-
 /* Until the eventfd is signalled, 20 seconds at most: was it? */
 static int asked_back(int e)
 {
@@ -468,7 +457,7 @@ static void unbinding(void)
 	T("request", set_irq(x.d, VFIO_PCI_REQ_IRQ_INDEX, e));
 	flush_row();
 	fflush(stdout);
-	pid_t pid = unbind_later();
+	pid_t pid = unbind_by_shell();
 	T("asked back", asked_back(e));
 	T("unbind has ended", waitpid(pid, NULL, WNOHANG));
 	T("the device's info", device_there(x.d));

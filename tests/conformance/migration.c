@@ -11,91 +11,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/vfio.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "rows.h"
+#include "tests/conformance/migration.h"
 
-#define GET VFIO_DEVICE_FEATURE_GET
-#define SET VFIO_DEVICE_FEATURE_SET
-#define PROBE VFIO_DEVICE_FEATURE_PROBE
 #define MTTY_UUID "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
-
-static int container, group, dev;
-static char sysfs[128], name[64];
-
-static const char *const states[] = { "ERROR", "STOP", "RUNNING", "STOP_COPY", "RESUMING", "RUNNING_P2P", "PRE_COPY",
-				      "PRE_COPY_P2P", "8", "9" };
 #define STATES VFIO_DEVICE_STATE_NR
-
-static void need(int ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
-
-/* ---- the device ---- */
-
-static void make_mtty(void)
-{
-	int fd = open("/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create", O_WRONLY);
-
-	need(fd >= 0 && write(fd, MTTY_UUID, strlen(MTTY_UUID)) > 0, "mtty");
-	close(fd);
-}
-
-static void open_device(const char *what)
-{
-	const int mtty = !strcmp(what, "mtty");
-	char link[PATH_MAX], path[PATH_MAX + 16];
-	ssize_t n;
-
-	if (mtty)
-		make_mtty();
-	snprintf(name, sizeof(name), "%s", mtty ? MTTY_UUID : what);
-	snprintf(sysfs, sizeof(sysfs), "/sys/bus/%s/devices/%s/iommu_group", mtty ? "mdev" : "pci", name);
-	n = readlink(sysfs, link, sizeof(link) - 1);
-	need(n > 0, sysfs);
-	link[n] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
-	container = open("/dev/vfio/vfio", O_RDWR);
-	group = open(path, O_RDWR);
-	need(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "SET_CONTAINER");
-	need(!ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), "SET_IOMMU");
-	dev = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
-	need(dev >= 0, "GET_DEVICE_FD");
-}
-
-/* @data goes there and comes back, also on failure. */
-static int feature(unsigned flags, void *data, unsigned size)
-{
-	char buf[128] __attribute__((aligned(8))) = { 0 };
-	struct vfio_device_feature *f = (void *)buf;
-	int ret, err;
-
-	f->argsz = 8 + size;
-	f->flags = flags;
-	if (data)
-		memcpy(f->data, data, size);
-	ret = ioctl(dev, VFIO_DEVICE_FEATURE, f);
-	err = errno;
-	if (data)
-		memcpy(data, f->data, size);
-	errno = err;
-	return ret;
-}
 
 static struct vfio_device_feature_mig_state mig;
 
@@ -373,7 +295,7 @@ static void no_descriptor_left(void)
 
 static struct vfio_device_feature_dma_logging_range ranges[300];
 
-static void start(const char *what, uint64_t page_size, unsigned count, const void *where)
+static void start_log(const char *what, uint64_t page_size, unsigned count, const void *where)
 {
 	struct vfio_device_feature_dma_logging_control control = {
 		.page_size = page_size, .num_ranges = count, .ranges = (uintptr_t)where,
@@ -393,36 +315,36 @@ static void log_ranges(void)
 {
 	begin("DMA logging");
 	range(0, 0, 0x10000);
-	start("one range", 4096, 1, ranges);
-	start("page size 0", 0, 1, ranges);
-	start("page size 1", 1, 1, ranges);
-	start("page size 2048", 2048, 1, ranges);
-	start("page size 2 MiB, smaller range", 2 << 20, 1, ranges);
-	start("page size 2^63", 1ull << 63, 1, ranges);
-	start("no range", 4096, 0, ranges);
-	start("bad address", 4096, 1, BAD);
-	start("bad address, 257 ranges", 4096, 257, BAD);
+	start_log("one range", 4096, 1, ranges);
+	start_log("page size 0", 0, 1, ranges);
+	start_log("page size 1", 1, 1, ranges);
+	start_log("page size 2048", 2048, 1, ranges);
+	start_log("page size 2 MiB, smaller range", 2 << 20, 1, ranges);
+	start_log("page size 2^63", 1ull << 63, 1, ranges);
+	start_log("no range", 4096, 0, ranges);
+	start_log("bad address", 4096, 1, BAD);
+	start_log("bad address, 257 ranges", 4096, 257, BAD);
 	range(0, 0, 0);
-	start("length 0", 4096, 1, ranges);
+	start_log("length 0", 4096, 1, ranges);
 	range(0, 0, 0x1001);
-	start("length not aligned", 4096, 1, ranges);
+	start_log("length not aligned", 4096, 1, ranges);
 	range(0, 1, 0x1000);
-	start("iova not aligned", 4096, 1, ranges);
+	start_log("iova not aligned", 4096, 1, ranges);
 	range(0, ~0ull - 4095, 0x1000);
-	start("the last page", 4096, 1, ranges);
+	start_log("the last page", 4096, 1, ranges);
 	range(0, ~0ull - 4095, 0x2000);
-	start("past the last page", 4096, 1, ranges);
+	start_log("past the last page", 4096, 1, ranges);
 	range(0, 0, 0x10000);
 	range(1, 0x8000, 0x10000);
-	start("ranges that overlap", 4096, 2, ranges);
+	start_log("ranges that overlap", 4096, 2, ranges);
 	range(1, 0, 0x10000);
-	start("the same range twice", 4096, 2, ranges);
+	start_log("the same range twice", 4096, 2, ranges);
 	range(1, 0x10000, 0x10000);
-	start("ranges side by side", 4096, 2, ranges);
+	start_log("ranges side by side", 4096, 2, ranges);
 	for (unsigned i = 0; i < 300; i++)
 		range(i, (uint64_t)i << 20, 4096);
-	start("256 ranges", 4096, 256, ranges);
-	start("257 ranges", 4096, 257, ranges);
+	start_log("256 ranges", 4096, 256, ranges);
+	start_log("257 ranges", 4096, 257, ranges);
 }
 
 static void report(const char *what, uint64_t iova, uint64_t length, uint64_t page_size, void *bitmap)
@@ -465,7 +387,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: migration DEVICE\n");
 		return 2;
 	}
-	open_device(argv[1]);
+	open_device(argv[1], MTTY_UUID);
 	what_it_can();
 	feature_methods();
 	ways();

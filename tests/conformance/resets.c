@@ -68,29 +68,6 @@ static unsigned find(unsigned id)
 	return 0;
 }
 
-static const char *sysfs(const char *of, const char *attr)
-{
-	static char path[160];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", of, attr);
-	return path;
-}
-
-static const char *text_of(const char *path)
-{
-	static char text[64];
-	int fd = open(path, O_RDONLY);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (n < 0)
-		snprintf(text, sizeof(text), "(%s)", strerrorname_np(errno));
-	else
-		text[n ? n - (text[n - 1] == '\n') : 0] = 0;
-	if (fd >= 0)
-		close(fd);
-	return text;
-}
-
 static long write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), err;
@@ -128,7 +105,7 @@ static bool open_device(const char *arg)
 	snprintf(bdf, sizeof(bdf), "%s", equals + 1);
 	x = setup(bdf, VFIO_TYPE1v2_IOMMU, 1);
 	d = x.d;
-	raw = open(sysfs(bdf, "config"), O_RDONLY);
+	raw = open(pci_attr(bdf, "config"), O_RDONLY);
 	cap_pm = find(PCI_CAP_ID_PM);
 	cap_exp = find(PCI_CAP_ID_EXP);
 	cap_msi = find(PCI_CAP_ID_MSI);
@@ -196,7 +173,7 @@ static void change_registers(void)
 
 static long device_reset(void) { return ioctl(d, VFIO_DEVICE_RESET); }
 static long flr_by_config(void) { return cap_exp ? put(cap_exp + PCI_EXP_DEVCTL, 2, get(cap_exp + PCI_EXP_DEVCTL, 2) | 0x8000) : 0; }
-static long by_sysfs(void) { return write_text(sysfs(bdf, "reset"), "1"); }
+static long by_sysfs(void) { return write_text(pci_attr(bdf, "reset"), "1"); }
 static long hot_reset(void)
 {
 	struct { struct vfio_pci_hot_reset h; int fd; } h = { .h = { .argsz = sizeof(h), .count = 1 }, .fd = x.g };
@@ -318,26 +295,26 @@ static void methods(void)
 	};
 	char before[64];
 
-	snprintf(before, sizeof(before), "%s", text_of(sysfs(bdf, "reset_method")));
+	snprintf(before, sizeof(before), "%s", first_line(pci_attr(bdf, "reset_method")));
 	row("reset_method", 0, 0);
 	note("%s", before);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		T(WHAT("reset_method = \"%.*s%s\"", (int)strcspn(texts[i], "\n"), texts[i], strchr(texts[i], '\n') ? "\\n" : ""), write_text(sysfs(bdf, "reset_method"), texts[i]));
-		note("%s", text_of(sysfs(bdf, "reset_method")));
-		if (access(sysfs(bdf, "reset"), F_OK))
+		T(WHAT("reset_method = \"%.*s%s\"", (int)strcspn(texts[i], "\n"), texts[i], strchr(texts[i], '\n') ? "\\n" : ""), write_text(pci_attr(bdf, "reset_method"), texts[i]));
+		note("%s", first_line(pci_attr(bdf, "reset_method")));
+		if (access(pci_attr(bdf, "reset"), F_OK))
 			note(", there is no reset");
 	}
-	T("no method: reset_method = \"\"", write_text(sysfs(bdf, "reset_method"), ""));
-	T("reset without a method", write_text(sysfs(bdf, "reset"), "1"));
+	T("no method: reset_method = \"\"", write_text(pci_attr(bdf, "reset_method"), ""));
+	T("reset without a method", write_text(pci_attr(bdf, "reset"), "1"));
 	T("DEVICE_RESET without a method", device_reset());
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	T("GET_INFO without a method", ioctl(d, VFIO_DEVICE_GET_INFO, &info));
 	note("flags %#x", info.flags);
-	T("reset_method = \"default\" again", write_text(sysfs(bdf, "reset_method"), "default"));
-	note("%s", text_of(sysfs(bdf, "reset_method")));
+	T("reset_method = \"default\" again", write_text(pci_attr(bdf, "reset_method"), "default"));
+	note("%s", first_line(pci_attr(bdf, "reset_method")));
 	static const char *const values[] = { "0", "1", "1\n", "2", "-1", "", "x", "1 1", "0x1" };
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
-		T(WHAT("reset = \"%.*s%s\"", (int)strcspn(values[i], "\n"), values[i], strchr(values[i], '\n') ? "\\n" : ""), write_text(sysfs(bdf, "reset"), values[i]));
+		T(WHAT("reset = \"%.*s%s\"", (int)strcspn(values[i], "\n"), values[i], strchr(values[i], '\n') ? "\\n" : ""), write_text(pci_attr(bdf, "reset"), values[i]));
 }
 
 /* ---- closing and opening ------------------------------------------------------------------------------ */

@@ -33,30 +33,6 @@ static unsigned char *token; /* of low address: half of it may be all that is ha
 
 /* ---- sysfs ----------------------------------------------------------------------------------------- */
 
-static const char *at(const char *of, const char *attr)
-{
-	static char path[256];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", of, attr);
-	return path;
-}
-
-/* Of several lines the first. */
-static const char *text_of(const char *path)
-{
-	static char text[256];
-	int fd = open(path, O_RDONLY);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (n < 0)
-		snprintf(text, sizeof(text), "(%s)", strerrorname_np(errno));
-	else
-		text[n] = 0, text[strcspn(text, "\n")] = 0;
-	if (fd >= 0)
-		close(fd);
-	return text;
-}
-
 static const char *link_of(const char *path)
 {
 	static char link[PATH_MAX];
@@ -96,19 +72,19 @@ static unsigned how_many(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < 8; i++)
-		n += !access(at(pf, say("virtfn%u", i)), F_OK);
+		n += !access(pci_attr(pf, say("virtfn%u", i)), F_OK);
 	return n;
 }
 
 static void note_vfs(void)
 {
-	note("numvfs %s, %u are there", text_of(at(pf, "sriov_numvfs")), how_many());
-	note(", virtfn0 %s", link_of(at(pf, "virtfn0")));
-	if (!access(at(vf[0], "vendor"), F_OK))
-		note(", driver %s, override %s", link_of(at(vf[0], "driver")), text_of(at(vf[0], "driver_override")));
+	note("numvfs %s, %u are there", first_line(pci_attr(pf, "sriov_numvfs")), how_many());
+	note(", virtfn0 %s", link_of(pci_attr(pf, "virtfn0")));
+	if (!access(pci_attr(vf[0], "vendor"), F_OK))
+		note(", driver %s, override %s", link_of(pci_attr(vf[0], "driver")), first_line(pci_attr(vf[0], "driver_override")));
 }
 
-#define W(attr, text) ({ T(say("%s = \"%s\"", attr, plain(text)), write_text(at(pf, attr), text)); note_vfs(); })
+#define W(attr, text) ({ T(say("%s = \"%s\"", attr, plain(text)), write_text(pci_attr(pf, attr), text)); note_vfs(); })
 
 static void attributes(const char *of, const char *area)
 {
@@ -120,9 +96,9 @@ static void attributes(const char *of, const char *area)
 
 	begin(area);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		T(names[i], lstat(at(of, names[i]), &st));
-		if (!lstat(at(of, names[i]), &st))
-			note("mode %o, %s", st.st_mode & 07777, S_ISLNK(st.st_mode) ? link_of(at(of, names[i])) : text_of(at(of, names[i])));
+		T(names[i], lstat(pci_attr(of, names[i]), &st));
+		if (!lstat(pci_attr(of, names[i]), &st))
+			note("mode %o, %s", st.st_mode & 07777, S_ISLNK(st.st_mode) ? link_of(pci_attr(of, names[i])) : first_line(pci_attr(of, names[i])));
 	}
 }
 
@@ -140,13 +116,13 @@ static void numbers(void)
 		W(fixed[i], "1");
 	begin("enable_sriov");
 	row("at first", 0, 0);
-	note("%s", text_of(PARAM));
+	note("%s", first_line(PARAM));
 	W("sriov_numvfs", "0");
 	W("sriov_numvfs", "1");
 	W("sriov_numvfs", "9");
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		T(say("= \"%s\"", plain(flags[i])), write_text(PARAM, flags[i]));
-		note("%s", text_of(PARAM));
+		note("%s", first_line(PARAM));
 	}
 	begin("sriov_numvfs");
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -159,7 +135,7 @@ static void numbers(void)
 	begin("sriov_drivers_autoprobe");
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		W("sriov_drivers_autoprobe", flags[i]);
-		note(", %s", text_of(at(pf, "sriov_drivers_autoprobe")));
+		note(", %s", first_line(pci_attr(pf, "sriov_drivers_autoprobe")));
 	}
 	W("sriov_drivers_autoprobe", "0");
 	W("sriov_numvfs", "1");
@@ -184,19 +160,19 @@ static void drivers(void)
 	W("sriov_numvfs", "2");
 	T("unbind a virtual one", write_text("/sys/bus/pci/drivers/vfio-pci/unbind", vf[0]));
 	note_vfs();
-	T("override it by nothing", write_text(at(vf[0], "driver_override"), "\n"));
+	T("override it by nothing", write_text(pci_attr(vf[0], "driver_override"), "\n"));
 	T("bind it by name", write_text("/sys/bus/pci/drivers/vfio-pci/bind", vf[0]));
 	note_vfs();
-	T("override it by vfio-pci", write_text(at(vf[0], "driver_override"), "vfio-pci"));
+	T("override it by vfio-pci", write_text(pci_attr(vf[0], "driver_override"), "vfio-pci"));
 	T("bind it", write_text("/sys/bus/pci/drivers/vfio-pci/bind", vf[0]));
 	note_vfs();
-	T("remove a virtual one", write_text(at(vf[1], "remove"), "1"));
+	T("remove a virtual one", write_text(pci_attr(vf[1], "remove"), "1"));
 	note_vfs();
 	T("rescan", write_text("/sys/bus/pci/rescan", "1"));
 	note_vfs();
 	W("sriov_numvfs", "0");
 	W("sriov_numvfs", "2");
-	T("sriov_numvfs of a virtual one", write_text(at(vf[0], "sriov_numvfs"), "1"));
+	T("sriov_numvfs of a virtual one", write_text(pci_attr(vf[0], "sriov_numvfs"), "1"));
 }
 
 /* ---- a virtual function's directory ------------------------------------------------------------------------ */
@@ -207,7 +183,7 @@ static void directory(const char *of, const char *area)
 {
 	char *names[128];
 	unsigned n = 0;
-	DIR *dir = opendir(at(of, ""));
+	DIR *dir = opendir(pci_attr(of, ""));
 	struct stat st;
 
 	begin(area);
@@ -217,7 +193,7 @@ static void directory(const char *of, const char *area)
 	closedir(dir);
 	qsort(names, n, sizeof(*names), by_name);
 	for (unsigned i = 0; i < n; i++) {
-		lstat(at(of, names[i]), &st);
+		lstat(pci_attr(of, names[i]), &st);
 		row(names[i], 0, 0);
 		note("%s %o", S_ISLNK(st.st_mode) ? "link" : S_ISDIR(st.st_mode) ? "directory" : "file", st.st_mode & 0777);
 		free(names[i]);
@@ -238,24 +214,24 @@ static void contents(void)
 	begin("contents of a virtual function's attributes");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		row(names[i], 0, 0);
-		note("%s", text_of(at(vf[0], names[i])));
+		note("%s", first_line(pci_attr(vf[0], names[i])));
 	}
 	row("physfn", 0, 0);
-	note("%s", link_of(at(vf[0], "physfn")));
+	note("%s", link_of(pci_attr(vf[0], "physfn")));
 	row("virtfn1", 0, 0);
-	note("%s", link_of(at(pf, "virtfn1")));
+	note("%s", link_of(pci_attr(pf, "virtfn1")));
 	row("its group", 0, 0);
 	char group[32];
-	snprintf(group, sizeof(group), "%s", link_of(at(vf[0], "iommu_group")));
-	note("%s", strcmp(group, link_of(at(pf, "iommu_group"))) ? "its own" : "the physical function's");
-	note(", %s", strcmp(group, link_of(at(vf[1], "iommu_group"))) ? "not the next one's" : "the next one's too");
-	file = fopen(at(vf[0], "resource"), "r");
+	snprintf(group, sizeof(group), "%s", link_of(pci_attr(vf[0], "iommu_group")));
+	note("%s", strcmp(group, link_of(pci_attr(pf, "iommu_group"))) ? "its own" : "the physical function's");
+	note(", %s", strcmp(group, link_of(pci_attr(vf[1], "iommu_group"))) ? "not the next one's" : "the next one's too");
+	file = fopen(pci_attr(vf[0], "resource"), "r");
 	for (unsigned i = 0; file && fscanf(file, "%llx %llx %llx", &start, &end, &flags) == 3; i++) {
 		row(say("resource, line %u", i), 0, 0);
 		note("%llu bytes, flags %llx", start ? end - start + 1 : 0, flags);
 	}
 	fclose(file);
-	file = fopen(at(pf, "resource"), "r");
+	file = fopen(pci_attr(pf, "resource"), "r");
 	for (unsigned i = 0; file && fscanf(file, "%llx %llx %llx", &start, &end, &flags) == 3; i++) {
 		row(say("the physical function's resource, line %u", i), 0, 0);
 		note("%llu bytes, flags %llx", start ? end - start + 1 : 0, flags);
@@ -263,8 +239,8 @@ static void contents(void)
 	fclose(file);
 	for (unsigned i = 0; i < 6; i++) {
 		row(say("resource%u", i), 0, 0);
-		note("%s, %lld bytes", lstat(at(vf[0], say("resource%u", i)), &st) ? "not there" : "there",
-		     stat(at(vf[0], say("resource%u", i)), &st) ? 0ll : (long long)st.st_size);
+		note("%s, %lld bytes", lstat(pci_attr(vf[0], say("resource%u", i)), &st) ? "not there" : "there",
+		     stat(pci_attr(vf[0], say("resource%u", i)), &st) ? 0ll : (long long)st.st_size);
 	}
 }
 
@@ -474,7 +450,7 @@ static void through_vfio(void)
 	x.d = ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, say("%s vf_token=" TOKEN, vf[0]));
 	cfg = 7ull << 40;
 	size = 4096;
-	raw_fd = open(at(vf[0], "config"), O_RDWR | O_CLOEXEC);
+	raw_fd = open(pci_attr(vf[0], "config"), O_RDWR | O_CLOEXEC);
 	if (x.d < 0 || raw_fd < 0) {
 		fprintf(stderr, "%s: %m\n", vf[0]);
 		return;

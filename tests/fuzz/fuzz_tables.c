@@ -27,6 +27,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/guard.h"
 #include "kernel/mm/mm.h"
+#include "machine/iommu_ops.h"
 
 #define GUEST_PAGES 24u
 #define GUARD_PAGES 4u /* on either side: nothing may reach them */
@@ -129,15 +130,6 @@ static const struct hw_bus_ops bus = {
 	.load64 = bus_load64, .cmpxchg64 = bus_cmpxchg64,
 };
 
-static const struct iommu_hw_ops hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
-};
-
 static void parent_set(unsigned page, enum access access)
 {
 	u64 at = GPA + page * PAGE_SIZE;
@@ -169,8 +161,8 @@ static void up(bool is_amd)
 	amd = is_amd;
 	hw = hw_iommu_create(&bus, amd ? &hw_iommu_amdv1 : &hw_iommu_vtd);
 	must(hw);
-	iommu = amd ? amd_iommu_init("unit", &hw_ops, hw, 0x1000, IOMMU_FULL) :
-		      intel_iommu_init("unit", &hw_ops, hw, 57, IOMMU_FULL);
+	iommu = amd ? amd_iommu_init("unit", &machine_iommu_hw_ops, hw, 0x1000, IOMMU_FULL) :
+		      intel_iommu_init("unit", &machine_iommu_hw_ops, hw, 57, IOMMU_FULL);
 	must(!IS_ERR(iommu));
 	parent = iommu->ops->domain_alloc_paging_flags(iommu, NULL, flags, NULL);
 	must(!IS_ERR(parent));

@@ -27,6 +27,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/guard.h"
 #include "kernel/mm/mm.h"
+#include "machine/iommu_ops.h"
 
 #define ARENA_PAGES 4096u
 #define ARENA_BYTES (ARENA_PAGES * PAGE_SIZE)
@@ -107,15 +108,6 @@ static const struct hw_bus_ops bus = {
 	.load64 = bus_load64, .cmpxchg64 = bus_cmpxchg64,
 };
 
-static const struct iommu_hw_ops hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
-};
-
 /* ---- the guest's tables: page 0 the root, 1 and 2 below, 3 the directory, 4 and 5 the lowest ---- */
 
 static u64 table_gpa(unsigned space, unsigned table)
@@ -179,8 +171,8 @@ static int setup(void **state)
 	memset(arena, 0, ARENA_BYTES);
 	hw = hw_iommu_create(&bus, kind->format);
 	assert_non_null(hw);
-	iommu = is_amd() ? amd_iommu_init("unit", &hw_ops, hw, 0x1000, IOMMU_FULL) :
-			   intel_iommu_init("unit", &hw_ops, hw, 48, IOMMU_FULL);
+	iommu = is_amd() ? amd_iommu_init("unit", &machine_iommu_hw_ops, hw, 0x1000, IOMMU_FULL) :
+			   intel_iommu_init("unit", &machine_iommu_hw_ops, hw, 48, IOMMU_FULL);
 	assert_false(IS_ERR(iommu));
 	parent = iommu->ops->domain_alloc_paging_flags(iommu, NULL, kind->parent_flags, NULL);
 	assert_false(IS_ERR(parent));

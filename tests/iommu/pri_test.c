@@ -25,6 +25,7 @@
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/mm/mm.h"
+#include "machine/iommu_ops.h"
 
 #define DEVID 0x108
 #define RW (IOMMU_READ | IOMMU_WRITE)
@@ -63,16 +64,6 @@ static int bus_copy(void *dst, const void *src, size_t len)
 
 static const struct hw_bus_ops bus = {
 	.read = bus_read, .write = bus_write, .host_ptr = bus_host_ptr, .copy = bus_copy,
-};
-
-static const struct iommu_hw_ops hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
-	.page_response = hw_iommu_page_response,
 };
 
 static int deliver(void *arg, const struct hw_page_request *from)
@@ -133,8 +124,8 @@ static int setup(void **state)
 	memset(arena, 0, ARENA_PAGES * PAGE_SIZE);
 	hw = hw_iommu_create(&bus, amd ? &hw_iommu_amdv1 : &hw_iommu_vtd);
 	assert_non_null(hw);
-	iommu = amd ? amd_iommu_init("unit", &hw_ops, hw, 0x1000, IOMMU_FULL) :
-		      intel_iommu_init("unit", &hw_ops, hw, 48, IOMMU_FULL);
+	iommu = amd ? amd_iommu_init("unit", &machine_iommu_hw_ops, hw, 0x1000, IOMMU_FULL) :
+		      intel_iommu_init("unit", &machine_iommu_hw_ops, hw, 48, IOMMU_FULL);
 	assert_false(IS_ERR(iommu));
 	iommu->hidden = true;
 	dev = (struct device){ .name = "dev" };

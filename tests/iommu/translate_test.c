@@ -31,6 +31,7 @@
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/mm/mm.h"
+#include "machine/iommu_ops.h"
 
 #define ARENA_PAGES 4096u
 #define ARENA_BYTES (ARENA_PAGES * PAGE_SIZE)
@@ -135,15 +136,6 @@ static const struct hw_bus_ops bus = {
 	.read = bus_read, .write = bus_write, .host_ptr = bus_host_ptr, .copy = bus_copy,
 };
 
-static const struct iommu_hw_ops hw_ops = {
-	.set_device_table = hw_iommu_set_device_table,
-	.set_root_table = hw_iommu_set_root_table,
-	.invalidate_device = hw_iommu_invalidate_device,
-	.invalidate_pages = hw_iommu_invalidate_pages,
-	.invalidate_pasid = hw_iommu_invalidate_pasid,
-	.invalidate_first_stage = hw_iommu_invalidate_first_stage,
-};
-
 static void attach(struct iommu_domain *to, u16 devid)
 {
 	assert_int_equal(iommu->ops->attach_dev(iommu, to, devid), 0);
@@ -157,9 +149,9 @@ static bool is_amd(void)
 static struct iommu_device *unit_init(const char *name, struct hw_iommu *unit, u32 devids)
 {
 	if (is_amd())
-		return kind->paravirtual ? virtio_iommu_init(name, &hw_ops, unit, devids) :
-					   amd_iommu_init(name, &hw_ops, unit, devids, kind->features);
-	return intel_iommu_init(name, &hw_ops, unit, kind->aw_bits, kind->features);
+		return kind->paravirtual ? virtio_iommu_init(name, &machine_iommu_hw_ops, unit, devids) :
+					   amd_iommu_init(name, &machine_iommu_hw_ops, unit, devids, kind->features);
+	return intel_iommu_init(name, &machine_iommu_hw_ops, unit, kind->aw_bits, kind->features);
 }
 
 static void unit_exit(struct iommu_device *unit)

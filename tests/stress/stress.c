@@ -63,25 +63,6 @@ static _Noreturn void broken(int line, const char *what)
 	_exit(1);
 }
 
-static unsigned rnd(unsigned *state, unsigned below)
-{
-	*state = *state * 1103515245u + 12345;
-	return (*state >> 8) % below;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void nap(unsigned us)
-{
-	nanosleep(&(struct timespec){ us / 1000000, us % 1000000 * 1000 }, NULL);
-}
-
 /* ---- a session ---- */
 
 struct session {

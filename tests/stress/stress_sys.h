@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stress_sys.h - the calls that stress.c makes: a client's own, or straight through the door.
+ * stress_sys.h - the calls that stress.c and stress_pasids.c make: a client's own, or straight through the door.
  *
  * As a client (under softvfio run) they are libc's.  With STRESS_INPROC the machine is in the program
  * itself, so that ThreadSanitizer sees everything; there is then one process and BARs are reached
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef STRESS_INPROC
@@ -186,5 +187,26 @@ static inline void s_unmap_bar(void *at, size_t len) { munmap(at, len); }
 static inline uint32_t s_load(const void *bar, unsigned off) { return *(const volatile uint32_t *)((const char *)bar + off); }
 static inline void s_store(void *bar, unsigned off, uint32_t val) { *(volatile uint32_t *)((char *)bar + off) = val; }
 #endif
+
+/* ---- chance and time, for both ways ---- */
+
+static inline unsigned rnd(unsigned *state, unsigned below)
+{
+	*state = *state * 1103515245u + 12345;
+	return (*state >> 8) % below;
+}
+
+static inline double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline void nap(unsigned us)
+{
+	nanosleep(&(struct timespec){ us / 1000000, us % 1000000 * 1000 }, NULL);
+}
 
 #endif
