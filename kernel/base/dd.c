@@ -288,7 +288,8 @@ void device_sync(void)
 {
 	if (kernfs_generation() == atomic_load_explicit(&synced, memory_order_acquire))
 		return;
-	kernfs_lock();
+	if (!kernfs_lock_unless_waiting())
+		return; /* what is under way has not happened yet */
 	device_sync_locked();
 	kernfs_unlock();
 }

@@ -34,6 +34,7 @@
 struct kernfs_state {
 	_Atomic u64 generation;
 	_Atomic u32 bell;	/* a futex between processes */
+	_Atomic u32 waiting;	/* the lock's owner waits for a device to be closed; a new owner clears it */
 };
 
 static struct {
@@ -217,14 +218,17 @@ void kernfs_created(void)
 
 /* ---- lock and generation ------------------------------------------------------------------- */
 
-void kernfs_lock(void)
+static struct kernfs_state *state(void)
+{
+	return tree.state ? tree.state : &no_state;
+}
+
+/* A child has an open file, and so a lock, of its own. */
+static void own_lock_file(void)
 {
 	int fd;
 
-	mutex_lock(&tree.mutex);
-	if (tree.dir_fd < 0)
-		return;
-	if (tree.lock_pid != sys_getpid()) { /* we are a child: its own open file, its own lock */
+	if (tree.lock_pid != sys_getpid()) {
 		fd = open_lock(tree.dir_fd);
 		if (fd >= 0) {
 			close_hidden(tree.lock_fd);
@@ -232,8 +236,51 @@ void kernfs_lock(void)
 			tree.lock_pid = sys_getpid();
 		}
 	}
+}
+
+void kernfs_lock(void)
+{
+	mutex_lock(&tree.mutex);
+	if (tree.dir_fd < 0)
+		return;
+	own_lock_file();
 	while (sys_flock(tree.lock_fd, LOCK_EX) == -EINTR)
 		;
+	kernfs_waiting(false);
+}
+
+static bool try_lock(void)
+{
+	if (!mutex_trylock(&tree.mutex))
+		return false;
+	if (tree.dir_fd < 0)
+		return true;
+	own_lock_file();
+	if (!sys_flock(tree.lock_fd, LOCK_EX | LOCK_NB)) {
+		kernfs_waiting(false);
+		return true;
+	}
+	mutex_unlock(&tree.mutex);
+	return false;
+}
+
+bool kernfs_lock_unless_waiting(void)
+{
+	const struct timespec tick = { .tv_nsec = 1000 * 1000 };
+	u32 word = 0;
+
+	while (!try_lock()) {
+		if (atomic_load_explicit(&state()->waiting, memory_order_acquire))
+			return false;
+		sys_futex(&word, FUTEX_WAIT_PRIVATE, 0, &tick);
+	}
+	return true;
+}
+
+void kernfs_waiting(bool on)
+{
+	if (tree.state)
+		atomic_store_explicit(&tree.state->waiting, on, memory_order_release);
 }
 
 void kernfs_unlock(void)
@@ -252,11 +299,6 @@ void kernfs_follow(bool on)
 {
 	lockdep_assert_held(&tree.mutex);
 	following += on ? 1 : -1u;
-}
-
-static struct kernfs_state *state(void)
-{
-	return tree.state ? tree.state : &no_state;
 }
 
 u64 kernfs_generation(void)

@@ -75,6 +75,13 @@ void kernfs_assert_locked(void);
 /** kernfs_active - in a store(), tree lock held: is the attribute that was written to still there? */
 bool kernfs_active(void);
 /**
+ * kernfs_lock_unless_waiting - the same, but not behind an owner that waits until devices are closed
+ * Whoever has one open, and needs the tree before closing it, would wait for itself.  Return: is it locked?
+ */
+bool kernfs_lock_unless_waiting(void);
+/** kernfs_waiting - the owner of the lock begins such a wait, or ends it. */
+void kernfs_waiting(bool on);
+/**
  * kernfs_follow - while on, memory is being made to follow what another process did to the tree:
  * kernfs_remove() forgets operations but leaves files alone, kernfs_write() does nothing.  Tree lock held.
  * On and off come in pairs, which nest.

@@ -20,6 +20,7 @@
 #include <sys/file.h>
 
 #include "kernel/base/device.h"
+#include "kernel/fs/kernfs.h"
 #include "kernel/iommu/iommu.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
@@ -236,8 +237,10 @@ void vfio_unregister_group_dev(struct vfio_device *vdev)
 	vdev->unregistering = true;
 	mutex_unlock(&group->group_lock);
 	vfio_device_cdev_del(vdev);
+	kernfs_waiting(true);
 	wait_for_own_files(vdev);
 	fd = wait_for_other_processes(vdev);
+	kernfs_waiting(false);
 	vfio_group_del_device(group, vdev);
 	vfio_debugfs_del_device(vdev);
 	vfio_sysfs_del_device(vdev);
