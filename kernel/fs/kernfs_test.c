@@ -303,6 +303,32 @@ static void test_follow(void **state)
 	assert_null(kernfs_open_attr("sys/f", O_WRONLY)); /* nobody answers any more */
 }
 
+/* The owner waits for a device to be closed, and is killed over it. */
+static void test_lock_of_one_who_waits(void **state)
+{
+	int fds[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		kernfs_lock();
+		kernfs_waiting(true);
+		if (write(fds[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	assert_false(kernfs_lock_unless_waiting());
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(kernfs_lock_unless_waiting()); /* what it left behind is no wait */
+	kernfs_unlock();
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_lock_between_processes(void **state)
 {
 	int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -618,6 +644,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_close_leaves_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_between_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_of_one_who_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_text_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_text_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_errnos, setup, teardown),
