@@ -14,8 +14,9 @@ bench: all
 	bench/run $(BUILD)
 conformance: all
 	meson test -C $(BUILD) --no-rebuild --suite conformance
-real-linux: all
+real-linux:
 	tools/real-linux --setup
+	tools/uapi-headers $(BUILD)/uapi
 	BUILD=$(abspath $(BUILD)) tests/conformance/real
 	BUILD=$(abspath $(BUILD)) tests/clients/examples_on_linux
 kernel-selftests: all
