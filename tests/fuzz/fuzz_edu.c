@@ -5,34 +5,25 @@
  * Two of them share a container: one works at once, the other is the peer that the first one's DMA may
  * hit (peer to peer), also with commands that make it start a transfer of its own.
  *
- * I/O virtual addresses: RW may be read and written, RO only read, WO only written; at P2P lie the BARs
- * of both; nothing else is mapped.
+ * Their BARs lie at P2P and PEER (dma_rig.h).
  */
-#include "tests/fuzz/rig.h"
+#include "tests/fuzz/dma_rig.h"
 
 #include <linux/pci_regs.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "hw/edu/regs.h"
 
-enum { RW = 0x100000, RO = 0x200000, WO = 0x300000, P2P = 0x400000, PEER = 0x500000 };
-enum { RW_PAGE = 4, RW_PAGES = 24, RO_PAGE = 30, RO_PAGES = 6, WO_PAGE = 40, WO_PAGES = 6 };
 #define CONFIG ((u64)VFIO_PCI_CONFIG_REGION_INDEX << 40)
 
 static const unsigned groups[2] = { 0, 2 };
-static int c, g[2], d[2], efd;
-static bool rw_mapped;
+static int g[2], d[2];
 
 static u64 pick_iova(struct rig_input *in)
 {
-	static const u64 bases[] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, WO, P2P, PEER, EDU_BUF };
-	u8 how = in_u8(in);
+	static const u64 bases[8] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, WO, P2P, PEER, EDU_BUF };
 
-	if (how >= 0xf8)
-		return in_u64(in);
-	return bases[how & 7] + (how & 0x40 ? in_u16(in) : 0) - (how & 0x80 ? 2048 : 0);
+	return dma_pick(in, bases);
 }
 
 static void transfer(struct rig_input *in)
@@ -70,21 +61,9 @@ static void config(struct rig_input *in)
 	rig_pwrite(d[how >> 7], &val, 1u << (how & 3), at);
 }
 
-static void map_rw(bool on)
-{
-	if (on == rw_mapped)
-		return;
-	if (on)
-		rig_must(!rig_map_dma(c, 3, rig_arena + RW_PAGE * PAGE_SIZE, RW, RW_PAGES * PAGE_SIZE));
-	else
-		rig_must(rig_unmap_dma(c, RW, RW_PAGES * PAGE_SIZE) == RW_PAGES * PAGE_SIZE);
-	rig_writable(RW_PAGE, RW_PAGES, on);
-	rw_mapped = on;
-}
-
 static void interrupts(struct rig_input *in)
 {
-	struct { struct vfio_irq_set set; int fd; } irq = { .fd = efd };
+	struct { struct vfio_irq_set set; int fd; } irq = { .fd = dma_eventfd };
 	u8 how = in_u8(in);
 
 	irq.set = (struct vfio_irq_set){ .argsz = sizeof(irq), .index = how & 1, .count = how >> 2 & 1 };
@@ -101,7 +80,7 @@ static void round_trip(struct rig_input *in)
 	const u16 command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 	u8 want[4096];
 
-	map_rw(true);
+	dma_map_rw(true);
 	rig_pwrite(d[0], &command, 2, CONFIG + PCI_COMMAND);
 	memcpy(want, rig_arena + RW_PAGE * PAGE_SIZE + from, count);
 	rig_pwrite(d[0], &count, 8, EDU_DMA_COUNT);
@@ -126,7 +105,7 @@ static void step(struct rig_input *in)
 	case 1:
 	case 2: transfer(in); break;
 	case 3: config(in); break;
-	case 4: map_rw(in_u8(in) & 1); break;
+	case 4: dma_map_rw(in_u8(in) & 1); break;
 	case 5: interrupts(in); break;
 	case 6: round_trip(in); break;
 	case 7:
@@ -145,12 +124,12 @@ static void device_up(unsigned i)
 	rig_must(d[i] >= 0);
 	rig_must(rig_pwrite(d[i], &command, 2, CONFIG + PCI_COMMAND) == 2);
 	rig_must(!rig_mmap(d[i], i, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0));
-	rig_must(!rig_map_dma(c, 3, rig_bars + i * PAGE_SIZE, i ? PEER : P2P, PAGE_SIZE));
+	rig_must(!rig_map_dma(dma_container, 3, rig_bars + i * PAGE_SIZE, i ? PEER : P2P, PAGE_SIZE));
 }
 
 static void device_down(unsigned i)
 {
-	rig_must(rig_unmap_dma(c, i ? PEER : P2P, PAGE_SIZE) == PAGE_SIZE);
+	rig_must(rig_unmap_dma(dma_container, i ? PEER : P2P, PAGE_SIZE) == PAGE_SIZE);
 	rig_munmap(i, PAGE_SIZE);
 	rig_close(d[i]);
 	hw_reset(rig_hw(groups[i]), false); /* its registers: VFIO has no way to */
@@ -159,17 +138,9 @@ static void device_down(unsigned i)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	rig_up();
-	efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	c = rig_open("/dev/vfio/vfio", 2);
-	g[0] = rig_open("/dev/vfio/0", 2);
-	g[1] = rig_open("/dev/vfio/2", 2);
-	rig_must(efd >= 0 && c >= 0 && g[0] >= 0 && g[1] >= 0);
-	rig_must(!rig_ioctl(g[0], VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_ioctl(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	rig_must(!rig_ioctl(g[1], VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_map_dma(c, 1, rig_arena + RO_PAGE * PAGE_SIZE, RO, RO_PAGES * PAGE_SIZE));
-	rig_must(!rig_map_dma(c, 2, rig_arena + WO_PAGE * PAGE_SIZE, WO, WO_PAGES * PAGE_SIZE));
+	dma_up();
+	g[0] = dma_join("/dev/vfio/0");
+	g[1] = dma_join("/dev/vfio/2");
 	return 0;
 }
 
@@ -177,22 +148,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rig_input in = { data, data + size };
-	u64 val;
 
-	rig_begin();
-	map_rw(false);
-	rig_pattern();
-	rig_writable(WO_PAGE, WO_PAGES, true);
-	map_rw(true);
+	dma_begin();
 	device_up(0);
 	device_up(1);
-	for (unsigned steps = 0; in_more(&in) && steps < 200; steps++) {
-		step(&in);
-		rig_check_arena();
-	}
+	dma_steps(&in, 200, step);
 	device_down(0);
 	device_down(1);
-	rig_check_arena();
-	(void)!read(efd, &val, sizeof(val));
+	dma_end();
 	return 0;
 }

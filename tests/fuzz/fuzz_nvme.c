@@ -4,28 +4,21 @@
  *
  * The input is a list of steps; the first byte of each says what.  Whatever they are: no crash, no
  * hang, and no byte changes in memory that was not mapped for the device to write.
- *
- * I/O virtual addresses: RW may be read and written, RO only read, WO only written; at P2P lies the
- * device's own BAR; nothing else is mapped.
+ * At P2P lies the device's own BAR (dma_rig.h).
  */
-#include "tests/fuzz/rig.h"
+#include "tests/fuzz/dma_rig.h"
 
 #include <linux/pci_regs.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "hw/nvme/regs.h"
 
-enum { RW = 0x100000, RO = 0x200000, WO = 0x300000, P2P = 0x400000 };
-enum { RW_PAGE = 4, RW_PAGES = 24, RO_PAGE = 30, RO_PAGES = 6, WO_PAGE = 40, WO_PAGES = 6 };
 enum { NVME = 1, QUEUE_ENTRIES = 16, QUEUES = 4, BAR_BYTES = 0x4000 };
 #define CONFIG ((u64)VFIO_PCI_CONFIG_REGION_INDEX << 40)
 
-static int c, g, d, efd;
+static int g, d;
 static unsigned tail[QUEUES], head[QUEUES], phase[QUEUES];
-static bool rw_mapped;
 
 /* Queue n: its submission entries are the page 2n of RW, completions the page behind. */
 static u64 queue_off(unsigned q) { return (RW_PAGE + 2 * q) * PAGE_SIZE; }
@@ -193,23 +186,9 @@ static void config(struct rig_input *in)
 	rig_pwrite(d, &val, 1u << (how & 3), at);
 }
 
-static void map_rw(bool on)
-{
-	if (on == rw_mapped)
-		return;
-	if (on) {
-		rig_must(!rig_map_dma(c, 3, rig_arena + RW_PAGE * PAGE_SIZE, RW, RW_PAGES * PAGE_SIZE));
-		rig_writable(RW_PAGE, RW_PAGES, true);
-	} else {
-		rig_must(rig_unmap_dma(c, RW, RW_PAGES * PAGE_SIZE) == RW_PAGES * PAGE_SIZE);
-		rig_writable(RW_PAGE, RW_PAGES, false);
-	}
-	rw_mapped = on;
-}
-
 static void interrupts(struct rig_input *in)
 {
-	struct { struct vfio_irq_set set; int fds[4]; } irq = { .fds = { efd, efd, -1, efd } };
+	struct { struct vfio_irq_set set; int fds[4]; } irq = { .fds = { dma_eventfd, dma_eventfd, -1, dma_eventfd } };
 	u8 how = in_u8(in);
 
 	irq.set = (struct vfio_irq_set){ .argsz = sizeof(irq.set), .index = how & 3, .count = how >> 2 & 3,
@@ -240,7 +219,7 @@ static void step(struct rig_input *in)
 		break;
 	case 9: pause_us(in_u8(in)); break;
 	case 10: config(in); break;
-	case 11: map_rw(in_u8(in) & 1); break;
+	case 11: dma_map_rw(in_u8(in) & 1); break;
 	case 12: interrupts(in); break;
 	case 13: rig_ioctl(d, VFIO_DEVICE_RESET, 0); break;
 	}
@@ -254,21 +233,14 @@ static void device_up(void)
 	rig_must(d >= 0);
 	rig_must(rig_pwrite(d, &command, 2, CONFIG + PCI_COMMAND) == 2);
 	rig_must(!rig_mmap(d, 0, BAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0));
-	rig_must(!rig_map_dma(c, 3, rig_bars, P2P, BAR_BYTES));
+	rig_must(!rig_map_dma(dma_container, 3, rig_bars, P2P, BAR_BYTES));
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	rig_up();
-	efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	c = rig_open("/dev/vfio/vfio", 2);
-	g = rig_open("/dev/vfio/1", 2);
-	rig_must(efd >= 0 && c >= 0 && g >= 0);
-	rig_must(!rig_ioctl(g, VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_ioctl(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	rig_must(!rig_map_dma(c, 1, rig_arena + RO_PAGE * PAGE_SIZE, RO, RO_PAGES * PAGE_SIZE));
-	rig_must(!rig_map_dma(c, 2, rig_arena + WO_PAGE * PAGE_SIZE, WO, WO_PAGES * PAGE_SIZE));
+	dma_up();
+	g = dma_join("/dev/vfio/1");
 	return 0;
 }
 
@@ -276,23 +248,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rig_input in = { data, data + size };
-	u64 val;
 
-	rig_begin();
-	map_rw(false);
-	rig_pattern();
-	rig_writable(WO_PAGE, WO_PAGES, true);
-	map_rw(true);
+	dma_begin();
 	device_up();
-	for (unsigned steps = 0; in_more(&in) && steps < 100; steps++) {
-		step(&in);
-		rig_check_arena();
-	}
+	dma_steps(&in, 100, step);
 	rig_must(!rig_ioctl(d, VFIO_DEVICE_RESET, 0));
-	rig_must(rig_unmap_dma(c, P2P, BAR_BYTES) == BAR_BYTES);
+	rig_must(rig_unmap_dma(dma_container, P2P, BAR_BYTES) == BAR_BYTES);
 	rig_munmap(0, BAR_BYTES);
 	rig_close(d);
-	rig_check_arena();
-	(void)!read(efd, &val, sizeof(val));
+	dma_end();
 	return 0;
 }

@@ -3,36 +3,30 @@
  * fuzz_pcitest.c - a device that has one of everything: every region, config space, interrupts, errors,
  * power states, resets and DMA from fuzz bytes.
  *
- * I/O virtual addresses: RW may be read and written, RO only read, WO only written; at P2P lies a BAR of the
- * device itself; nothing else is mapped.  A page that the device may not write does not change (rig.h), and
- * after everything was closed and opened again the device is as new: it copies what a driver asks for.
+ * At P2P lies a BAR of the device itself (dma_rig.h).  A page that the device may not write does not change, and after
+ * everything was closed and opened again the device is as new: it copies what a driver asks for.
  */
-#include "tests/fuzz/rig.h"
+#include "tests/fuzz/dma_rig.h"
 
 #include <linux/pci_regs.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "hw/pcitest/regs.h"
 
-enum { RW = 0x100000, RO = 0x200000, WO = 0x300000, P2P = 0x400000 };
-enum { RW_PAGE = 4, RW_PAGES = 24, RO_PAGE = 30, RO_PAGES = 6, WO_PAGE = 40, WO_PAGES = 6 };
 enum { BAR0_PAGE = 0, BAR2_PAGE = 4 }; /* of the bars */
 
 #define REGION(i) ((u64)(i) << 40)
 #define CONFIG REGION(VFIO_PCI_CONFIG_REGION_INDEX)
 
-static int c, g, d, efd;
+static int g, d;
 
 static u64 pick_iova(struct rig_input *in)
 {
-	static const u32 bases[] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, RO + RO_PAGES * PAGE_SIZE, WO, P2P, 0xfee00000 };
-	u8 how = in_u8(in);
+	static const u64 bases[8] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, RO + RO_PAGES * PAGE_SIZE, WO, P2P,
+				      0xfee00000 };
 
-	if (how >= 0xf8)
-		return in_u64(in);
-	return bases[how & 7] + (how & 0x40 ? in_u16(in) : 0) - (how & 0x80 ? 2048 : 0);
+	return dma_pick(in, bases);
 }
 
 static void put(u64 off, u64 val, unsigned len)
@@ -92,7 +86,7 @@ static void config_access(struct rig_input *in)
 
 static void interrupts(struct rig_input *in)
 {
-	struct { struct vfio_irq_set set; int fd[4]; } irq = { .fd = { efd, -1, efd, efd } };
+	struct { struct vfio_irq_set set; int fd[4]; } irq = { .fd = { dma_eventfd, -1, dma_eventfd, dma_eventfd } };
 	u8 how = in_u8(in);
 
 	irq.set = (struct vfio_irq_set){ .argsz = sizeof(irq), .flags = in_u8(in), .index = how & 7, .count = how >> 3 & 3,
@@ -114,13 +108,13 @@ static void feature(struct rig_input *in)
 	arg.f.flags = in_u8(in) % 16u | (u32)(in_u8(in) & 7) << 16;
 	in_bytes(in, arg.data, in_u8(in) % sizeof(arg.data));
 	if ((arg.f.flags & VFIO_DEVICE_FEATURE_MASK) == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP)
-		memcpy(arg.data, &efd, sizeof(efd));
+		memcpy(arg.data, &dma_eventfd, sizeof(dma_eventfd));
 	rig_ioctl(d, VFIO_DEVICE_FEATURE, (unsigned long)&arg);
 }
 
 static void ioeventfd(struct rig_input *in)
 {
-	struct vfio_device_ioeventfd io = { .argsz = sizeof(io), .flags = 1u << in_u8(in) % 4u, .data = in_u32(in), .fd = efd };
+	struct vfio_device_ioeventfd io = { .argsz = sizeof(io), .flags = 1u << in_u8(in) % 4u, .data = in_u32(in), .fd = dma_eventfd };
 	const u64 one = 1;
 	u8 how = in_u8(in);
 
@@ -129,13 +123,14 @@ static void ioeventfd(struct rig_input *in)
 		io.fd = -1;
 	rig_ioctl(d, VFIO_DEVICE_IOEVENTFD, (unsigned long)&io);
 	if (how & 4)
-		(void)!write(efd, &one, sizeof(one));
+		(void)!write(dma_eventfd, &one, sizeof(one));
 }
 
 static void hot_reset(struct rig_input *in)
 {
-	struct { struct vfio_pci_hot_reset hot; int fd[2]; } arg = { .hot = { .argsz = sizeof(arg), .count = in_u8(in) % 3u }, .fd = { g, c } };
+	struct { struct vfio_pci_hot_reset hot; int fd[2]; } arg = { .fd = { g, dma_container } };
 
+	arg.hot = (struct vfio_pci_hot_reset){ .argsz = sizeof(arg), .count = in_u8(in) % 3u };
 	rig_ioctl(d, VFIO_DEVICE_PCI_HOT_RESET, (unsigned long)&arg);
 }
 
@@ -189,12 +184,12 @@ static void device_up(void)
 	rig_must(rig_pwrite(d, &command, 2, CONFIG + PCI_COMMAND) == 2);
 	rig_must(!rig_mmap(d, BAR0_PAGE, 0x4000, PROT_READ | PROT_WRITE, MAP_SHARED, 0));
 	rig_must(!rig_mmap(d, BAR2_PAGE, PCITEST_BAR2_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, REGION(2)));
-	rig_must(!rig_map_dma(c, 3, rig_bars + BAR0_PAGE * PAGE_SIZE, P2P, PAGE_SIZE));
+	rig_must(!rig_map_dma(dma_container, 3, rig_bars + BAR0_PAGE * PAGE_SIZE, P2P, PAGE_SIZE));
 }
 
 static void device_down(void)
 {
-	rig_must(rig_unmap_dma(c, P2P, PAGE_SIZE) == PAGE_SIZE);
+	rig_must(rig_unmap_dma(dma_container, P2P, PAGE_SIZE) == PAGE_SIZE);
 	rig_munmap(0, RIG_BARS_PAGES * PAGE_SIZE);
 	rig_close(d);
 }
@@ -214,16 +209,8 @@ static void works(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	rig_up();
-	efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	c = rig_open("/dev/vfio/vfio", 2);
-	g = rig_open(RIG_PCITEST_GROUP, 2);
-	rig_must(efd >= 0 && c >= 0 && g >= 0);
-	rig_must(!rig_ioctl(g, VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_ioctl(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	rig_must(!rig_map_dma(c, 3, rig_arena + RW_PAGE * PAGE_SIZE, RW, RW_PAGES * PAGE_SIZE));
-	rig_must(!rig_map_dma(c, 1, rig_arena + RO_PAGE * PAGE_SIZE, RO, RO_PAGES * PAGE_SIZE));
-	rig_must(!rig_map_dma(c, 2, rig_arena + WO_PAGE * PAGE_SIZE, WO, WO_PAGES * PAGE_SIZE));
+	dma_up();
+	g = dma_join(RIG_PCITEST_GROUP);
 	return 0;
 }
 
@@ -231,22 +218,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rig_input in = { data, data + size };
-	u64 val;
 
-	rig_begin();
-	rig_pattern();
-	rig_writable(RW_PAGE, RW_PAGES, true);
-	rig_writable(WO_PAGE, WO_PAGES, true);
+	dma_begin();
 	device_up();
-	for (unsigned steps = 0; in_more(&in) && steps < 100; steps++) {
-		step(&in);
-		rig_check_arena();
-	}
+	dma_steps(&in, 100, step);
 	device_down();
 	device_up();
 	works();
 	device_down();
-	rig_check_arena();
-	(void)!read(efd, &val, sizeof(val));
+	dma_end();
 	return 0;
 }

@@ -6,36 +6,27 @@
  * Both share a container, and each can reach the other's registers (peer to peer); so a program of the
  * pl330 may start a copy of platdev, or itself anew.  Programs stand in memory that devices may write.
  *
- * I/O virtual addresses: RW may be read and written, RO only read, WO only written; at P2P and PEER lie
- * registers; nothing else is mapped.
+ * Their registers lie at P2P and PEER (dma_rig.h).
  */
-#include "tests/fuzz/rig.h"
+#include "tests/fuzz/dma_rig.h"
 
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "hw/pl330/regs.h"
 #include "hw/platdev/regs.h"
 #include "kernel/platform/platform.h"
 
-enum { RW = 0x100000, RO = 0x200000, WO = 0x300000, P2P = 0x400000, PEER = 0x500000 };
-enum { RW_PAGE = 4, RW_PAGES = 24, RO_PAGE = 30, RO_PAGES = 6, WO_PAGE = 40, WO_PAGES = 6 };
 enum { PLATDEV, DMAC };
 
 static const char *const names[2] = { "platdev.0", "2d000000.dma" };
-static int c, g[2], d[2], efd;
-static bool rw_mapped;
+static int g[2], d[2];
 
 static u32 pick_iova(struct rig_input *in)
 {
-	static const u32 bases[] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, WO, P2P, PEER, PEER + PL330_DBGINST0 };
-	u8 how = in_u8(in);
+	static const u64 bases[8] = { RW, RW + 8 * PAGE_SIZE, RW + RW_PAGES * PAGE_SIZE, RO, WO, P2P, PEER, PEER + PL330_DBGINST0 };
 
-	if (how >= 0xf8)
-		return in_u32(in);
-	return bases[how & 7] + (how & 0x40 ? in_u16(in) : 0) - (how & 0x80 ? 2048 : 0);
+	return (u32)dma_pick(in, bases);
 }
 
 static void put(unsigned i, u64 off, u64 val, unsigned len)
@@ -153,21 +144,9 @@ static void kill_all(void)
 		}
 }
 
-static void map_rw(bool on)
-{
-	if (on == rw_mapped)
-		return;
-	if (on)
-		rig_must(!rig_map_dma(c, 3, rig_arena + RW_PAGE * PAGE_SIZE, RW, RW_PAGES * PAGE_SIZE));
-	else
-		rig_must(rig_unmap_dma(c, RW, RW_PAGES * PAGE_SIZE) == RW_PAGES * PAGE_SIZE);
-	rig_writable(RW_PAGE, RW_PAGES, on);
-	rw_mapped = on;
-}
-
 static void interrupts(struct rig_input *in)
 {
-	struct { struct vfio_irq_set set; int fd[3]; } irq = { .fd = { efd, efd, -1 } };
+	struct { struct vfio_irq_set set; int fd[3]; } irq = { .fd = { dma_eventfd, dma_eventfd, -1 } };
 	u8 how = in_u8(in);
 
 	irq.set = (struct vfio_irq_set){ .argsz = sizeof(irq), .flags = in_u8(in), .index = how & 15, .count = how >> 4 & 3,
@@ -187,7 +166,7 @@ static void round_trip(struct rig_input *in)
 	const u32 ccr = PL330_CCR_SRC_INC | PL330_CCR_DST_INC | PL330_CCR_SRC_LEN(16) | PL330_CCR_DST_LEN(16) |
 			PL330_CCR_SRC_NS | PL330_CCR_DST_NS;
 
-	map_rw(true);
+	dma_map_rw(true);
 	kill_all(); /* what was on its way may have started another */
 	kill_all();
 	if (!all_stopped())
@@ -214,7 +193,7 @@ static void step(struct rig_input *in)
 	case 1: copy(in); break;
 	case 2:
 	case 3: program(in); break;
-	case 4: map_rw(in_u8(in) & 1); break;
+	case 4: dma_map_rw(in_u8(in) & 1); break;
 	case 5: interrupts(in); break;
 	case 6: round_trip(in); break;
 	case 7: rig_ioctl(d[in_u8(in) & 1], VFIO_DEVICE_RESET, 0); break;
@@ -234,14 +213,14 @@ static void device_up(unsigned i)
 	d[i] = (int)rig_ioctl(g[i], VFIO_GROUP_GET_DEVICE_FD, (unsigned long)names[i]);
 	rig_must(d[i] >= 0);
 	rig_must(!rig_mmap(d[i], i ? 2 : 0, i ? PAGE_SIZE : 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, 0));
-	rig_must(!rig_map_dma(c, 3, rig_bars + (i ? 2 : 0) * PAGE_SIZE, i ? PEER : P2P, PAGE_SIZE));
+	rig_must(!rig_map_dma(dma_container, 3, rig_bars + (i ? 2 : 0) * PAGE_SIZE, i ? PEER : P2P, PAGE_SIZE));
 }
 
 static void device_down(unsigned i)
 {
 	struct bus_type *bus = i ? &amba_bustype : &platform_bus_type;
 
-	rig_must(rig_unmap_dma(c, i ? PEER : P2P, PAGE_SIZE) == PAGE_SIZE);
+	rig_must(rig_unmap_dma(dma_container, i ? PEER : P2P, PAGE_SIZE) == PAGE_SIZE);
 	rig_munmap(i ? 2 : 0, 2 * PAGE_SIZE);
 	rig_close(d[i]);
 	hw_platform_reset(to_platform_device(bus_find_device(bus, names[i]))->hw); /* VFIO has no way to, of pl330 */
@@ -250,17 +229,9 @@ static void device_down(unsigned i)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	rig_up();
-	efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	c = rig_open("/dev/vfio/vfio", 2);
-	g[0] = rig_open("/dev/vfio/3", 2);
-	g[1] = rig_open("/dev/vfio/4", 2);
-	rig_must(efd >= 0 && c >= 0 && g[0] >= 0 && g[1] >= 0);
-	rig_must(!rig_ioctl(g[0], VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_ioctl(c, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
-	rig_must(!rig_ioctl(g[1], VFIO_GROUP_SET_CONTAINER, (unsigned long)&c));
-	rig_must(!rig_map_dma(c, 1, rig_arena + RO_PAGE * PAGE_SIZE, RO, RO_PAGES * PAGE_SIZE));
-	rig_must(!rig_map_dma(c, 2, rig_arena + WO_PAGE * PAGE_SIZE, WO, WO_PAGES * PAGE_SIZE));
+	dma_up();
+	g[PLATDEV] = dma_join("/dev/vfio/3");
+	g[DMAC] = dma_join("/dev/vfio/4");
 	return 0;
 }
 
@@ -268,22 +239,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rig_input in = { data, data + size };
-	u64 val;
 
-	rig_begin();
-	map_rw(false);
-	rig_pattern();
-	rig_writable(WO_PAGE, WO_PAGES, true);
-	map_rw(true);
+	dma_begin();
 	device_up(PLATDEV);
 	device_up(DMAC);
-	for (unsigned steps = 0; in_more(&in) && steps < 100; steps++) {
-		step(&in);
-		rig_check_arena();
-	}
+	dma_steps(&in, 100, step);
 	device_down(DMAC);
 	device_down(PLATDEV);
-	rig_check_arena();
-	(void)!read(efd, &val, sizeof(val));
+	dma_end();
 	return 0;
 }
