@@ -5,7 +5,6 @@
 #include "kernel/fs/dma-buf.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
-#include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 
 static void dma_buf_release(struct file *file)
@@ -207,8 +205,8 @@ struct dma_buf *dma_buf_get(int fd)
 	if (file && file->f_op == &dma_buf_fops)
 		return file->private_data;
 	fput(file);
-	if (fd < 0 || (!file && sys_fcntl(fd, F_GETFD, 0) < 0))
-		return ERR_PTR(fail(-EBADF, "descriptor %d is not open", fd));
+	if (!file && fd_check_open(fd))
+		return ERR_PTR(-EBADF);
 	return ERR_PTR(fail(-EINVAL, "descriptor %d is no dma-buf", fd));
 }
 

@@ -51,12 +51,10 @@ struct eventfd_ctx *eventfd_ctx_fdget(int fd)
 	int private_fd;
 	int err;
 
-	if (fd_is_private(fd))
-		return ERR_PTR(fail(-EBADF, "descriptor %d is not open", fd));
 	if (fd_is_ours(fd))
 		return ERR_PTR(fail(-EINVAL, "descriptor %d is not an eventfd but a file of ours", fd));
-	if (fd < 0 || sys_fcntl(fd, F_GETFD, 0) < 0)
-		return ERR_PTR(fail(-EBADF, "descriptor %d is not open", fd));
+	if (fd_check_open(fd))
+		return ERR_PTR(-EBADF);
 	private_fd = fd_private_dup(fd);
 	if (private_fd < 0)
 		return ERR_PTR(private_fd);

@@ -74,6 +74,15 @@ bool fd_is_ours(int fd)
 	return in_table(fd) && atomic_load_explicit(&table[fd], memory_order_relaxed);
 }
 
+int fd_check_open(int fd)
+{
+	long flags = fd < 0 || fd_is_private(fd) ? -EBADF : sys_fcntl(fd, F_GETFL, 0);
+
+	if (flags < 0)
+		return fail(-EBADF, "descriptor %d is not open", fd);
+	return flags & O_PATH ? fail(-EBADF, "descriptor %d is open with O_PATH", fd) : 0;
+}
+
 int fd_install(int fd, struct file *file)
 {
 	if (!in_table(fd))

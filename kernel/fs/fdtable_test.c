@@ -71,6 +71,20 @@ static void numbers_outside_the_table(void **state)
 	fd_uninstall((1 << 20) - 1);
 }
 
+static void open_as_linux_sees_it(void **state)
+{
+	int fd = memfd_create("open", MFD_CLOEXEC), path = open("/", O_PATH | O_CLOEXEC), hidden = fd_private_dup(fd);
+
+	assert_int_equal(fd_check_open(fd), 0);
+	assert_int_equal(fd_check_open(path), -EBADF);
+	assert_int_equal(fd_check_open(hidden), -EBADF);
+	assert_int_equal(fd_check_open(-1), -EBADF);
+	fd_private_close(hidden);
+	close(path);
+	close(fd);
+	assert_int_equal(fd_check_open(fd), -EBADF);
+}
+
 static void install_replaces(void **state)
 {
 	struct file *other = new_file(NULL);
@@ -307,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(install_and_get),
 		cmocka_unit_test(numbers_outside_the_table),
+		cmocka_unit_test(open_as_linux_sees_it),
 		cmocka_unit_test(install_replaces),
 		cmocka_unit_test(ranges),
 		cmocka_unit_test(publish_gives_real_descriptors),

@@ -100,6 +100,11 @@ void fput(struct file *file);
  * Any thread, any lock; no system call; wait-free in the common case.
  */
 struct file *fget(int fd);
+/**
+ * fd_check_open - does a descriptor that is none of ours have a file, as Linux's fget() sees it?
+ * Return: 0; -EBADF, reason given: it is not open, or open with O_PATH, or private.
+ */
+int fd_check_open(int fd);
 /** fd_is_ours - a hint without a reference, for wrappers that pass most descriptors on. */
 bool fd_is_ours(int fd);
 /**

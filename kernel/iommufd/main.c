@@ -730,15 +730,11 @@ struct iommufd_ctx *iommufd_ctx_from_fd(int fd)
 {
 	struct file *file = fd < 0 ? NULL : fget(fd);
 	struct iommufd_ctx *ictx;
-	long flags;
 
-	if (!file) {
-		flags = fd < 0 ? -EBADF : sys_fcntl(fd, F_GETFL, 0);
-		if (flags < 0 || (flags & O_PATH))
-			return ERR_PTR(fail(-EBADF, "descriptor %d is %s", fd,
-					    flags < 0 ? "not open" : "open with O_PATH"));
+	if (!file && fd_check_open(fd))
+		return ERR_PTR(-EBADF);
+	if (!file)
 		return ERR_PTR(fail(-EBADFD, "descriptor %d is no open /dev/iommu", fd));
-	}
 	ictx = iommufd_ctx_from_file(file);
 	fput(file);
 	return ictx;

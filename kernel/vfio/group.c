@@ -138,12 +138,8 @@ static long set_container(struct vfio_group *group, void __user *arg)
 	if (fd < 0)
 		return fail(-EBADF, "descriptor %d is negative", fd);
 	file = fget(fd);
-	if (!file) {
-		ret = sys_fcntl(fd, F_GETFL, 0);
-		if (ret < 0 || (ret & O_PATH))
-			return fail(-EBADF, "descriptor %d is %s", fd,
-				    ret < 0 ? "not open" : "open with O_PATH");
-	}
+	if (!file && fd_check_open(fd))
+		return -EBADF;
 	mutex_lock(&group->group_lock);
 	ret = attach_file(group, fd, file);
 	mutex_unlock(&group->group_lock);

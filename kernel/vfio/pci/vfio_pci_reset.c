@@ -11,7 +11,6 @@
  * Config space comes through a reset unchanged, because it is saved before and restored after; so do
  * MSI and MSI-X messages.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +18,6 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
-#include "kernel/lib/sys.h"
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/pci/vfio_pci_priv.h"
 
@@ -236,8 +234,8 @@ static int add_group(struct group_files *groups, int fd)
 {
 	struct file *file = fd < 0 ? NULL : fget(fd);
 
-	if (!file && (fd < 0 || sys_fcntl(fd, F_GETFD, 0) < 0))
-		return fail(-EBADF, "descriptor %d is not open", fd);
+	if (!file && fd_check_open(fd))
+		return -EBADF;
 	if (!file || !vfio_file_is_group(file)) {
 		fput(file);
 		return fail(-EINVAL, "descriptor %d is not an open VFIO group", fd);
