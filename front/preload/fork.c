@@ -7,7 +7,8 @@
  * device memory and files behind it are shared.  So in the child:
  *
  *	- descriptors of VFIO files that were open at the fork are foreign: they can be closed, duplicated
- *	  and passed to exec(), but calls on them say EBADF, and closing runs no release;
+ *	  and passed to exec(), but calls on them say EBADF, and closing runs no release
+ *	  (for a device of KVM the host's own answers: the virtual machine is another process's);
  *	- if such files, mappings or other threads existed at the fork, the copy of the kernel is not used
  *	  at all: opening a VFIO node or writing an attribute says EBUSY;
  *	- else (a shell that wrote an attribute and then forks a subshell; a program that looked at a device
@@ -118,7 +119,8 @@ static void disown(int fd)
 		return;
 	}
 	bit_set(stale, fd);
-	bit_set(foreign, fd);
+	if (!file->on_host)
+		bit_set(foreign, fd);
 	elsewhere = true;
 }
 

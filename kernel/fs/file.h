@@ -26,6 +26,7 @@ enum file_kind {
 	FILE_IOMMUFD,
 	FILE_SYSFS,	/* an attribute: /sys/bus/pci/drivers/vfio-pci/bind */
 	FILE_PROC,	/* something below /proc/self */
+	FILE_KVM_VM,	/* the host's: only --trace and --explain know it as a file */
 	FILE_KVM_DEVICE,
 	FILE_OTHER,
 };
@@ -66,6 +67,7 @@ struct file {
 	u32 mode;		/* st_mode: S_IFCHR | 0666; 0600 | 0 type for an anonymous inode */
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
 	u64 size;		/* st_size of an anonymous file; immutable */
+	bool on_host;		/* descriptors are of that kind on the host too, which answers for it in a forked child */
 	bool numbered;		/* a device whose regions and interrupts have numbers, not PCI's names (--trace) */
 	_Atomic u64 f_pos;
 	/*

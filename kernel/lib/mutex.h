@@ -59,6 +59,8 @@ enum lock_rank {
 	LOCK_IOMMUFD_OBJECTS,  /* iommufd/main.c: a context's table of objects */
 	LOCK_VMA,	       /* mm/vma.c */
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
+	LOCK_KVM_VFIO,	       /* kvm/vfio.c: files of a device of KVM */
+	LOCK_KVM_VFIO_WATCH,   /* kvm/vfio.c: virtual machines that have one */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
 	LOCK_HW_INJECT,	       /* hw/core: orders of faults */
 	LOCK_PLUGIN,	       /* hw/core: models that were loaded; the dynamic linker's lock is inside it */

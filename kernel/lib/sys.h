@@ -14,6 +14,7 @@
 #define KERNEL_LIB_SYS_H
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -86,6 +87,13 @@ static inline ssize_t sys_pwrite(int fd, const void *buf, size_t len, off_t off)
 static inline off_t sys_lseek(int fd, off_t off, int whence) { return sys_call(SYS_lseek, fd, off, whence, 0); }
 static inline int sys_ftruncate(int fd, off_t len) { return (int)sys_call(SYS_ftruncate, fd, len, 0, 0); }
 static inline long sys_fcntl(int fd, int cmd, long arg) { return sys_call(SYS_fcntl, fd, cmd, arg, 0); }
+/* kcmp(KCMP_FILE): 0: descriptors of one open file */
+static inline int sys_kcmp_file(int fd1, int fd2)
+{
+	long pid = sys_call(SYS_getpid, 0, 0, 0, 0);
+
+	return (int)sys_call6(SYS_kcmp, pid, pid, KCMP_FILE, fd1, fd2, 0);
+}
 static inline int sys_dup(int fd) { return (int)sys_call(SYS_dup, fd, 0, 0, 0); }
 static inline int sys_dup3(int from, int to, int flags) { return (int)sys_call(SYS_dup3, from, to, flags, 0); }
 static inline long sys_ioctl(int fd, unsigned long cmd, unsigned long arg)

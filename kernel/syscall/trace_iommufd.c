@@ -317,11 +317,28 @@ static const struct trace_field i_get_pa[] = {
 	F(iommu_ioas_noiommu_get_pa, length, HEX, INOUT), F(iommu_ioas_noiommu_get_pa, out_phys, HEX, OUT), END,
 };
 
-/* ---- the kvm-vfio device: its struct has no size in front, but is no shorter than this says ---- */
+/* ---- KVM's device for VFIO: the structs have no size in front, but are no shorter than what stands there says ---- */
 
-static const struct trace_name kvm_groups[] = { { KVM_DEV_VFIO_GROUP, "FILE" }, END };
+static const struct trace_name kvm_create_flags[] = { { KVM_CREATE_DEVICE_TEST, "TEST" }, END };
+
+static void kvm_create_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
+{
+	struct kvm_create_device create;
+
+	if (guard_copy(&create, (const void *)state->arg, sizeof(create)))
+		return;
+	if (!out) { /* no other type comes here */
+		line_add(line, "type=VFIO, flags=");
+		trace_flags(line, create.flags, kvm_create_flags);
+	} else if (!(create.flags & KVM_CREATE_DEVICE_TEST)) {
+		line_add(line, "fd=%d", (int)create.fd);
+	}
+}
+
+static const struct trace_name kvm_groups[] = { { KVM_DEV_VFIO_FILE, "FILE" }, END };
 static const struct trace_name kvm_attrs[] = {
-	{ KVM_DEV_VFIO_GROUP_ADD, "ADD" }, { KVM_DEV_VFIO_GROUP_DEL, "DEL" }, END,
+	{ KVM_DEV_VFIO_FILE_ADD, "ADD" }, { KVM_DEV_VFIO_FILE_DEL, "DEL" },
+	{ KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, "SET_SPAPR_TCE" }, END,
 };
 
 static void kvm_attr_tail(struct trace_line *line, const struct trace_ioctl *state, const u8 *now, bool out)
@@ -372,6 +389,7 @@ const struct trace_call trace_iommufd_calls[] = {
 	STRUCT(IOMMUFD, IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, i_hw_queue),
 	STRUCT(IOMMUFD, IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, i_get_pa),
 	{ _IO(IOMMUFD_TYPE, 0xa0), IOMMUFD, "IOMMU_TEST_CMD", TRACE_STRUCT, 72, i_test, .tail = trace_mock_tail },
+	STRUCT(VM, KVM_CREATE_DEVICE, kvm_create_device, .tail = kvm_create_tail),
 	STRUCT(KVM, KVM_SET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
 	STRUCT(KVM, KVM_GET_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),
 	STRUCT(KVM, KVM_HAS_DEVICE_ATTR, kvm_device_attr, .tail = kvm_attr_tail),

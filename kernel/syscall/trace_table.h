@@ -23,6 +23,7 @@ typedef unsigned long long ull;
 #define OTHER BIT(FILE_OTHER)
 #define IOMMUFD BIT(FILE_IOMMUFD)
 #define KVM BIT(FILE_KVM_DEVICE)
+#define VM BIT(FILE_KVM_VM)
 
 /* Calls by what their argument is. */
 #define NONE(kinds_, cmd_) { cmd_, kinds_, #cmd_, TRACE_NO_ARG }

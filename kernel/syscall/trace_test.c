@@ -79,14 +79,15 @@ static const struct file_operations fops[] = {
 	[FILE_VFIO_DEVICE] = FOPS(FILE_VFIO_DEVICE),
 	[FILE_IOMMUFD] = FOPS(FILE_IOMMUFD),
 	[FILE_SYSFS] = FOPS(FILE_SYSFS),
+	[FILE_KVM_VM] = FOPS(FILE_KVM_VM),
 	[FILE_KVM_DEVICE] = FOPS(FILE_KVM_DEVICE),
 	[FILE_OTHER] = FOPS(FILE_OTHER),
 };
 static const char *const paths[] = {
 	[FILE_VFIO_CONTAINER] = "/dev/vfio/vfio", [FILE_VFIO_GROUP] = "/dev/vfio/3",
 	[FILE_VFIO_DEVICE] = "anon_inode:[vfio-device]", [FILE_IOMMUFD] = "/dev/iommu",
-	[FILE_SYSFS] = "/sys/bus/pci/drivers_probe", [FILE_KVM_DEVICE] = "anon_inode:kvm-vfio",
-	[FILE_OTHER] = "anon_inode:[vfio_mig]",
+	[FILE_SYSFS] = "/sys/bus/pci/drivers_probe", [FILE_KVM_VM] = "anon_inode:kvm-vm",
+	[FILE_KVM_DEVICE] = "anon_inode:kvm-vfio", [FILE_OTHER] = "anon_inode:[vfio_mig]",
 };
 
 static struct file *file_of(enum file_kind kind)
@@ -542,10 +543,26 @@ static void mock_calls(void **state)
 			    "ioctl(5</dev/iommu>, IOMMU_TEST_CMD, {size=8}) = -1 EINVAL (Invalid argument)");
 }
 
+static void kvm_devices(void **state)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO, .fd = 7, .flags = KVM_CREATE_DEVICE_TEST }, after;
+
+	assert_string_equal(traced(FILE_KVM_VM, KVM_CREATE_DEVICE, &create, 0, UNCHANGED),
+			    "ioctl(5<anon_inode:kvm-vm>, KVM_CREATE_DEVICE, {type=VFIO, flags=TEST}) = 0");
+	create.flags = 0;
+	after = create;
+	after.fd = 9;
+	assert_string_equal(traced(FILE_KVM_VM, KVM_CREATE_DEVICE, &create, 0, AFTER(after)),
+			    "ioctl(5<anon_inode:kvm-vm>, KVM_CREATE_DEVICE, {type=VFIO, flags=0} => {fd=9}) = 0");
+	assert_string_equal(traced(FILE_KVM_VM, KVM_CREATE_DEVICE, &create, -EBUSY, UNCHANGED),
+			    "ioctl(5<anon_inode:kvm-vm>, KVM_CREATE_DEVICE, {type=VFIO, flags=0}) = -1 EBUSY (Device or resource "
+			    "busy)");
+}
+
 static void kvm_attributes(void **state)
 {
 	int32_t fd = 9;
-	struct kvm_device_attr attr = { 0, KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, (uintptr_t)&fd };
+	struct kvm_device_attr attr = { 0, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, (uintptr_t)&fd };
 
 	assert_string_equal(
 	    traced(FILE_KVM_DEVICE, KVM_SET_DEVICE_ATTR, &attr, 0, UNCHANGED),
@@ -708,6 +725,7 @@ int main(void)
 		GUARDED_TEST(each_iommufd_call),
 		GUARDED_TEST(iommufd_data),
 		GUARDED_TEST(mock_calls),
+		GUARDED_TEST(kvm_devices),
 		GUARDED_TEST(kvm_attributes),
 		GUARDED_TEST(reads_and_writes),
 		GUARDED_TEST(other_calls),
