@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -62,6 +63,50 @@ static CALL const char *first_line(const char *path)
 	return text;
 }
 
+/* ---------------------------------------------------------------- groups and devices */
+static CALL int device_there(int d)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	return ioctl(d, VFIO_DEVICE_GET_INFO, &info);
+}
+
+static CALL int group_flags(int g)
+{
+	struct vfio_group_status st = { .argsz = sizeof(st) };
+	return ioctl(g, VFIO_GROUP_GET_STATUS, &st) ? -1 : (int)st.flags;
+}
+
+static CALL int set_irq(int d, uint32_t index, int efd)
+{
+	char buf[sizeof(struct vfio_irq_set) + 4] = { 0 };
+	struct vfio_irq_set *s = (void *)buf;
+	*s = (struct vfio_irq_set){ .argsz = sizeof(buf), .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+				    .index = index, .count = 1 };
+	memcpy(s->data, &efd, 4);
+	return ioctl(d, VFIO_DEVICE_SET_IRQS, s);
+}
+
+/* Can somebody have the group?  Whoever has a device of it keeps it. */
+static CALL int group_free(const char *bdf)
+{
+	int g = open(group_path(bdf), O_RDWR | O_CLOEXEC);
+	if (g < 0)
+		return -1;
+	close(g);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- taking a device away */
+static CALL int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+	err = errno;
+	close(fd);
+	errno = err;
+	return n < 0 ? -1 : 0;
+}
+
 /* A shell takes edu away from vfio-pci: whoever has it open is asked to give it back first. */
 static CALL pid_t unbind_by_shell(void)
 {
@@ -74,6 +119,13 @@ static CALL pid_t unbind_by_shell(void)
 	_exit(127);
 }
 
+/* Until the eventfd is signalled, 20 seconds at most: was it? */
+static CALL int asked_back(int e)
+{
+	return poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 20000);
+}
+
+/* ---------------------------------------------------------------- containers */
 struct ctx { int c, g, d; };
 
 /* container + group (+ IOMMU type if nonzero) (+ device if dev) */

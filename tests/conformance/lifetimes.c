@@ -28,32 +28,10 @@
 static bool iommufd_there;
 
 /* ---------------------------------------------------------------- what can be asked of each file */
-static int device_there(int d)
-{
-	struct vfio_device_info info = { .argsz = sizeof(info) };
-	return ioctl(d, VFIO_DEVICE_GET_INFO, &info);
-}
-
-static int group_flags(int g)
-{
-	struct vfio_group_status st = { .argsz = sizeof(st) };
-	return ioctl(g, VFIO_GROUP_GET_STATUS, &st) ? -1 : (int)st.flags;
-}
-
 static int type_there(int c)
 {
 	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
 	return ioctl(c, VFIO_IOMMU_GET_INFO, &info);
-}
-
-/* Can somebody have the group?  Whoever has a device of it keeps it. */
-static int group_free(const char *bdf)
-{
-	int g = open(group_path(bdf), O_RDWR | O_CLOEXEC);
-	if (g < 0)
-		return -1;
-	close(g);
-	return 0;
 }
 
 static long locked_kb(void)
@@ -228,16 +206,6 @@ static void bar_outlives(void)
 }
 
 /* ---------------------------------------------------------------- eventfds */
-static int set_irq(int d, uint32_t index, int efd)
-{
-	char buf[sizeof(struct vfio_irq_set) + 4] = { 0 };
-	struct vfio_irq_set *s = (void *)buf;
-	*s = (struct vfio_irq_set){ .argsz = sizeof(buf), .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-				    .index = index, .count = 1 };
-	memcpy(s->data, &efd, 4);
-	return ioctl(d, VFIO_DEVICE_SET_IRQS, s);
-}
-
 static int loopback(int d, uint32_t index, uint32_t action)
 {
 	struct vfio_irq_set s = { .argsz = sizeof(s), .flags = VFIO_IRQ_SET_DATA_NONE | action, .index = index, .count = 1 };
@@ -431,22 +399,6 @@ static void killed(const char *topic, const char *with)
 }
 
 /* ---------------------------------------------------------------- the driver leaves */
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
-	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-	err = errno;
-	close(fd);
-	errno = err;
-	return n < 0 ? -1 : 0;
-}
-
-/* Until the eventfd is signalled, 20 seconds at most: was it? */
-static int asked_back(int e)
-{
-	return poll(&(struct pollfd){ .fd = e, .events = POLLIN }, 1, 20000);
-}
-
 static void unbinding(void)
 {
 	begin("the driver leaves while the device is open");
