@@ -4,12 +4,6 @@
  *
  * The bus of this test matches a device and a driver whose names begin with the same letter.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,9 +14,7 @@
 #include <unistd.h>
 
 #include "kernel/base/device.h"
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
-#include "kernel/lib/err.h"
+#include "kernel/fs/attr_test.h"
 
 static char dir[64];
 static int probes, removes, probe_result, dma_result, dma_balance;
@@ -136,45 +128,11 @@ static int teardown(void **state)
 	return system(cmd);
 }
 
-static ssize_t echo(const char *text, const char *path)
-{
-	struct file *file = kernfs_open_attr(path, O_WRONLY);
-	u64 pos = 0;
-	ssize_t ret;
-
-	assert_non_null(file);
-	assert_false(IS_ERR(file));
-	ret = file->f_op->write(file, text, strlen(text), &pos);
-	fput(file);
-	return ret;
-}
-
-#define must_echo(text, path) assert_int_equal(echo(text, path), strlen(text))
-#define must_fail(text, path, err) assert_int_equal(echo(text, path), err)
 #define BIND_A "sys/bus/test/drivers/apple/bind"
 #define UNBIND_A "sys/bus/test/drivers/apple/unbind"
 #define BIND_B "sys/bus/test/drivers/banana/bind"
 #define UNBIND_B "sys/bus/test/drivers/banana/unbind"
 #define PROBE "sys/bus/test/drivers_probe"
-
-static void must_contain(const char *path, const char *text)
-{
-	char buf[4096];
-	ssize_t len = kernfs_read(path, buf, sizeof(buf) - 1);
-
-	assert_true(len >= 0);
-	buf[len] = '\0';
-	assert_string_equal(buf, text);
-}
-
-static void must_link(const char *path, const char *target)
-{
-	char full[256], buf[256] = "";
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	assert_true(readlink(full, buf, sizeof(buf) - 1) > 0);
-	assert_string_equal(buf, target);
-}
 
 static void test_tree(void **state)
 {

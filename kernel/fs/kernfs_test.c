@@ -2,12 +2,6 @@
 /*
  * kernfs_test.c - the tree on disk, its lock between processes, and attributes as programs use them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,10 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
-#include "kernel/lib/err.h"
-#include "kernel/lib/explain.h"
+#include "kernel/fs/attr_test.h"
 #include "kernel/lib/guard.h"
 
 /* ThreadSanitizer takes a signal handler that is left for good as one that still runs. */
@@ -66,16 +57,6 @@ static const char *on_disk(const char *path)
 
 	snprintf(full, sizeof(full), "%s/%s", dir, path);
 	return full;
-}
-
-static void must_contain(const char *path, const char *text)
-{
-	char buf[4096];
-	ssize_t len = kernfs_read(path, buf, sizeof(buf) - 1);
-
-	assert_true(len >= 0);
-	buf[len] = '\0';
-	assert_string_equal(buf, text);
 }
 
 static u32 mode_of(const char *path)

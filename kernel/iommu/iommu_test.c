@@ -4,24 +4,14 @@
  *
  * The unit below is a device table that nobody walks: the tests look at the entries.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
+#include "kernel/fs/attr_test.h"
 #include "kernel/iommu/iommu-priv.h"
-#include "kernel/lib/err.h"
-#include "kernel/lib/explain.h"
 
 #define DEVICES 4
 
@@ -133,42 +123,12 @@ static int teardown(void **state)
 	return system(command);
 }
 
-static void must_read(const char *path, const char *want)
-{
-	char text[4096] = "";
-
-	assert_int_equal(kernfs_read(path, text, sizeof(text) - 1), strlen(want));
-	assert_string_equal(text, want);
-}
-
-static void must_link(const char *path, const char *target)
-{
-	char full[256], text[256] = "";
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	assert_true(readlink(full, text, sizeof(text) - 1) > 0);
-	assert_string_equal(text, target);
-}
-
-static ssize_t write_attr(const char *path, const char *text)
-{
-	struct file *file = kernfs_open_attr(path, O_WRONLY);
-	ssize_t ret;
-	u64 pos = 0;
-
-	assert_non_null(file);
-	assert_false(IS_ERR(file));
-	ret = file->f_op->write(file, text, strlen(text), &pos);
-	fput(file);
-	return ret;
-}
-
 static void test_tree(void **state)
 {
-	must_read("sys/kernel/iommu_groups/1/reserved_regions",
+	must_contain("sys/kernel/iommu_groups/1/reserved_regions",
 		  "0x00000000fee00000 0x00000000feefffff msi\n"
 		  "0x000000fd00000000 0x000000ffffffffff reserved\n");
-	must_read("sys/kernel/iommu_groups/1/type", "DMA\n");
+	must_contain("sys/kernel/iommu_groups/1/type", "DMA\n");
 	must_link("sys/kernel/iommu_groups/1/devices/0000:00:03.1", "../../../../devices/pci/0000:00:03.1");
 	must_link("sys/devices/pci/0000:00:03.0/iommu_group", "../../../kernel/iommu_groups/1");
 	must_link("sys/devices/pci/0000:00:03.0/iommu", "../../virtual/iommu/ivhd0");
@@ -309,29 +269,29 @@ static void test_default_type(void **state)
 	int owner;
 
 	must_say(BLOCKED); /* "DMA": nothing is mapped for kernel drivers */
-	assert_int_equal(write_attr(path, "identity\n"), 9);
-	must_read(path, "identity\n");
+	assert_int_equal(echo("identity\n", path), 9);
+	must_contain(path, "identity\n");
 	must_say(IDENTITY);
 	assert_int_equal(entry_says(0, 0x10), BLOCKED);
 	assert_int_equal(iommu_group_claim_dma_owner(devices[1].iommu_group, &owner), 0);
 	must_say(BLOCKED);
-	assert_int_equal(write_attr(path, "DMA"), -EPERM);
-	assert_int_equal(write_attr(path, "DMA-FQ"), -EPERM);
+	assert_int_equal(echo("DMA", path), -EPERM);
+	assert_int_equal(echo("DMA-FQ", path), -EPERM);
 	iommu_group_release_dma_owner(devices[1].iommu_group);
 	must_say(IDENTITY);
-	assert_int_equal(write_attr(path, "xx\n"), -EINVAL);
-	assert_int_equal(write_attr(path, "identityx"), -EINVAL);
-	assert_int_equal(write_attr(path, "DMA-FQ"), 6);
-	must_read(path, "DMA-FQ\n");
+	assert_int_equal(echo("xx\n", path), -EINVAL);
+	assert_int_equal(echo("identityx", path), -EINVAL);
+	assert_int_equal(echo("DMA-FQ", path), 6);
+	must_contain(path, "DMA-FQ\n");
 	must_say(BLOCKED);
-	assert_int_equal(write_attr(path, "auto\n"), 5);
-	must_read(path, "DMA\n");
+	assert_int_equal(echo("auto\n", path), 5);
+	must_contain(path, "DMA\n");
 	assert_int_equal(iommu_device_use_default_domain(&devices[2]), 0);
-	assert_int_equal(write_attr(path, "identity"), -EPERM);
-	assert_int_equal(write_attr(path, "DMA-FQ\n"), 7); /* only when is flushed changes: at any time */
-	must_read(path, "DMA-FQ\n");
-	assert_int_equal(write_attr(path, "DMA-FQ\n"), -EPERM); /* as Linux: that was from DMA only */
-	assert_int_equal(write_attr(path, "DMA"), -EPERM);
+	assert_int_equal(echo("identity", path), -EPERM);
+	assert_int_equal(echo("DMA-FQ\n", path), 7); /* only when is flushed changes: at any time */
+	must_contain(path, "DMA-FQ\n");
+	assert_int_equal(echo("DMA-FQ\n", path), -EPERM); /* as Linux: that was from DMA only */
+	assert_int_equal(echo("DMA", path), -EPERM);
 	iommu_device_unuse_default_domain(&devices[2]);
 }
 

@@ -4,12 +4,6 @@
  *
  * The expected texts and errnos are what a Linux 7.2 answered for edu and nvme in QEMU.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,9 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
-#include "kernel/lib/err.h"
+#include "kernel/fs/attr_test.h"
 #include "kernel/pci/fake_hw.h"
 
 static char dir[64];
@@ -158,19 +150,6 @@ static void attach_again(void)
 	add_all();
 }
 
-static ssize_t echo(const char *text, const char *path)
-{
-	struct file *file = kernfs_open_attr(path, O_WRONLY);
-	u64 pos = 0;
-	ssize_t ret;
-
-	assert_non_null(file);
-	assert_false(IS_ERR(file));
-	ret = file->f_op->write(file, text, strlen(text), &pos);
-	fput(file);
-	return ret;
-}
-
 static ssize_t pread_attr(const char *path, void *buf, size_t len, u64 pos)
 {
 	struct file *file = kernfs_open_attr(path, O_RDONLY);
@@ -183,33 +162,12 @@ static ssize_t pread_attr(const char *path, void *buf, size_t len, u64 pos)
 	return ret;
 }
 
-#define must_echo(text, path) assert_int_equal(echo(text, path), strlen(text))
-#define must_fail(text, path, err) assert_int_equal(echo(text, path), err)
 #define D "sys/bus/pci/devices/"
 #define EDU D "0000:00:10.0/"
 #define PORT D "0000:00:11.0/"
 #define NVME D "0000:01:00.0/"
 #define BIG D "0000:00:12.0/"
 #define VFIO "sys/bus/pci/drivers/vfio-pci/"
-
-static void must_contain(const char *path, const char *text)
-{
-	char buf[8192];
-	ssize_t len = kernfs_read(path, buf, sizeof(buf) - 1);
-
-	assert_true(len >= 0);
-	buf[len] = '\0';
-	assert_string_equal(buf, text);
-}
-
-static void must_link(const char *path, const char *target)
-{
-	char full[256], buf[256] = "";
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	assert_true(readlink(full, buf, sizeof(buf) - 1) > 0);
-	assert_string_equal(buf, target);
-}
 
 static off_t size_of(const char *path)
 {

@@ -5,12 +5,6 @@
  *
  * Texts and errnos of the platform bus are what a Linux 7.2 answered for its own platform devices.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,10 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/fs/file.h"
-#include "kernel/fs/kernfs.h"
-#include "kernel/lib/err.h"
-#include "kernel/lib/explain.h"
+#include "kernel/fs/attr_test.h"
 #include "kernel/platform/platform.h"
 
 static char dir[64];
@@ -118,46 +109,10 @@ static int teardown(void **state)
 	return system(cmd);
 }
 
-static ssize_t echo(const char *text, const char *path)
-{
-	struct file *file = kernfs_open_attr(path, O_WRONLY);
-	u64 pos = 0;
-	ssize_t ret;
-
-	assert_non_null(file);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	explain_begin();
-	ret = file->f_op->write(file, text, strlen(text), &pos);
-	fput(file);
-	return ret;
-}
-
-#define must_echo(text, path) assert_int_equal(echo(text, path), strlen(text))
-#define must_fail(text, path, err) assert_int_equal(echo(text, path), err)
 #define P "sys/bus/platform/"
 #define A "sys/bus/amba/"
 #define TOY P "devices/toy.12/"
 #define DMA A "devices/2c000000.dma/"
-
-static void must_contain(const char *path, const char *text)
-{
-	char buf[4096];
-	ssize_t len = kernfs_read(path, buf, sizeof(buf) - 1);
-
-	assert_true(len >= 0);
-	buf[len] = '\0';
-	assert_string_equal(buf, text);
-}
-
-static void must_link(const char *path, const char *target)
-{
-	char full[256], buf[256] = "";
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	assert_true(readlink(full, buf, sizeof(buf) - 1) > 0);
-	assert_string_equal(buf, target);
-}
 
 static void test_attributes(void **state)
 {

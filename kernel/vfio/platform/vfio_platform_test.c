@@ -7,6 +7,8 @@
  */
 #include "kernel/vfio/platform/vfio_platform_test.h"
 
+#include "kernel/fs/attr_test.h"
+
 #define EFD VFIO_IRQ_SET_DATA_EVENTFD
 #define NONE VFIO_IRQ_SET_DATA_NONE
 #define BOOL VFIO_IRQ_SET_DATA_BOOL
@@ -30,29 +32,7 @@ static int teardown(void **state)
 
 /* ---- who gets the device --------------------------------------------------------------------- */
 
-static ssize_t echo(const char *text, const char *path)
-{
-	struct file *file = kernfs_open_attr(path, O_WRONLY);
-	u64 pos = 0;
-	ssize_t ret;
-
-	assert_non_null(file);
-	assert_false(IS_ERR(file));
-	explain_begin();
-	ret = file->f_op->write(file, text, strlen(text), &pos);
-	fput(file);
-	return ret;
-}
-
 #define P "sys/bus/platform/"
-
-static void must_contain(const char *path, const char *text)
-{
-	char buf[64] = "";
-
-	assert_true(kernfs_read(path, buf, sizeof(buf) - 1) >= 0);
-	assert_string_equal(buf, text);
-}
 
 static void test_binding(void **state)
 {
