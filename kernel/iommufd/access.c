@@ -61,18 +61,6 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const str
 	return access;
 }
 
-struct iommufd_access *iommufd_access_create_internal(struct iommufd_ctx *ictx)
-{
-	struct iommufd_access *access = iommufd_object_alloc(ictx, access, IOMMUFD_OBJ_ACCESS);
-
-	if (IS_ERR(access))
-		return access;
-	access->ictx = ictx;
-	access->internal = true;
-	finalize(access);
-	return access;
-}
-
 void iommufd_access_object_destroy(struct iommufd_object *obj)
 {
 	struct iommufd_access *access = container_of(obj, struct iommufd_access, obj);
@@ -132,6 +120,26 @@ static int enter(struct iommufd_access *access, struct iommufd_ioas *ioas)
 	iommufd_object_hold(&ioas->obj);
 	set_ioas(access, ioas);
 	return 0;
+}
+
+struct iommufd_access *iommufd_access_create_internal(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas)
+{
+	struct iommufd_access *access = iommufd_object_alloc(ictx, access, IOMMUFD_OBJ_ACCESS);
+	int err;
+
+	if (IS_ERR(access))
+		return access;
+	access->ictx = ictx;
+	access->internal = true;
+	access->access.iova_alignment = PAGE_SIZE;
+	finalize(access);
+	mutex_lock(&access->change_lock);
+	err = enter(access, ioas);
+	mutex_unlock(&access->change_lock);
+	if (!err)
+		return access;
+	iommufd_access_destroy(access);
+	return ERR_PTR(err);
 }
 
 /* What the access would need of the new IOAS is asked before the old one is left. */

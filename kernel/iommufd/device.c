@@ -532,7 +532,25 @@ static int connect_to_existing(struct iommufd_device *idev, u32 pasid, struct io
 	return 0;
 }
 
-/* A new one.  It is filled before the device comes: a device that moves must never see half of it. */
+/* A device that moves must never see half of a page table; for another, what stands against it is said first. */
+static int fill_and_connect(struct iommufd_device *idev, u32 pasid, struct iommufd_hwpt_paging *hwpt, bool replace,
+			    struct iommufd_hw_pagetable **ret_old)
+{
+	int err;
+
+	if (replace) {
+		err = iommufd_hwpt_paging_fill(hwpt);
+		return err ? err : connect(idev, pasid, &hwpt->common, true, ret_old);
+	}
+	err = connect(idev, pasid, &hwpt->common, false, ret_old);
+	if (err)
+		return err;
+	err = iommufd_hwpt_paging_fill(hwpt);
+	if (err)
+		iommufd_object_drop(&detach(idev, pasid)->obj);
+	return err;
+}
+
 static int connect_to_new(struct iommufd_device *idev, u32 pasid, struct iommufd_ioas *ioas, bool replace,
 			  struct iommufd_hw_pagetable **ret_old, u32 *ret_id)
 {
@@ -542,9 +560,7 @@ static int connect_to_new(struct iommufd_device *idev, u32 pasid, struct iommufd
 	lockdep_assert_held(&ioas->mutex);
 	if (IS_ERR(hwpt))
 		return PTR_ERR(hwpt);
-	err = iommufd_hwpt_paging_fill(hwpt);
-	if (!err)
-		err = connect(idev, pasid, &hwpt->common, replace, ret_old);
+	err = fill_and_connect(idev, pasid, hwpt, replace, ret_old);
 	if (err) {
 		iommufd_hwpt_paging_unfill(hwpt);
 		iommufd_object_abort_and_destroy(idev->ictx, &hwpt->common.obj);

@@ -394,26 +394,37 @@ static void record_dirty(struct iommu_dirty_sink *sink, u64 iova, u64 len_bytes)
 	iova_bitmap_set(&walk->bitmap, iova, iova + len_bytes - 1);
 }
 
-/* Where something is mapped at or behind *@at.  Most of a bitmap may stand for nothing. */
-static bool next_mapped(struct iommufd_ioas *ioas, u64 *at, u64 last)
+/* Where the mappings end that follow one another from @at on, or @last.  False: nothing is mapped there. */
+static bool mapped_to(struct iommufd_ioas *ioas, u64 at, u64 last, u64 *ret_last)
 {
 	struct iopt_area *area;
+	bool mapped = false;
 
 	mutex_lock(&ioas->iopt.lock);
-	area = iopt_area_first(&ioas->iopt, *at, last);
-	if (area)
-		*at = max(*at, area->iova);
+	area = iopt_area_first(&ioas->iopt, at, last);
+	while (area && area->iova <= at) {
+		mapped = true;
+		*ret_last = min(area->last, last);
+		if (area->last >= last)
+			break;
+		at = area->last + 1;
+		area = iopt_next_area(area);
+	}
 	mutex_unlock(&ioas->iopt.lock);
-	return area;
+	return mapped;
 }
 
+/* Of what is mapped from the bitmap's first bit on without a gap; Linux looks no further (7.3 was asked). */
 static int walk_dirty(struct iommufd_hwpt_paging *hwpt, struct dirty_walk *walk, unsigned flags)
 {
 	u64 at = walk->bitmap.iova, last = walk->bitmap.last, part_last;
 	int err = 0;
 
-	while (!err && next_mapped(hwpt->ioas, &at, last)) {
-		part_last = iova_bitmap_seek(&walk->bitmap, at);
+	while (!err) {
+		if (!mapped_to(hwpt->ioas, at, iova_bitmap_seek(&walk->bitmap, at), &part_last)) {
+			explain_note("nothing is mapped at iova 0x%llx: from there on the bitmap is left as it is", (ull)at);
+			break;
+		}
 		err = iommu_domain_read_and_clear_dirty(hwpt->common.domain, at, part_last - at + 1, flags, &walk->sink);
 		iova_bitmap_flush(&walk->bitmap);
 		if (part_last == last)

@@ -153,11 +153,11 @@ void iommufd_object_tombstone_user(struct iommufd_ctx *ictx, struct iommufd_obje
 const char *iommufd_object_name(enum iommufd_object_type type);
 
 /**
- * iommufd_access_create_internal - the object that Linux has beside a hardware queue, for the pins of its memory
- * Here it is there for its number, and so that a program cannot destroy it (EBUSY).
- * Return: for iommufd_access_destroy(); ERR_PTR(-ENOMEM).
+ * iommufd_access_create_internal - the object that is beside a hardware queue, for the pins of its memory in @ioas
+ * A program cannot destroy it (EBUSY).  While it is there, what is mapped in the IOAS is aligned to whole pages.
+ * Return: for iommufd_access_destroy(); ERR_PTR(-ENOMEM), as iopt_add_access().
  */
-struct iommufd_access *iommufd_access_create_internal(struct iommufd_ctx *ictx);
+struct iommufd_access *iommufd_access_create_internal(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas);
 
 /** iommufd_account_mode - on whose account what is mapped goes. */
 static inline enum locked_vm_mode iommufd_account_mode(const struct iommufd_ctx *ictx)

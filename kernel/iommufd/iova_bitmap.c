@@ -62,11 +62,12 @@ static bool load(struct iova_bitmap *bitmap)
 
 u64 iova_bitmap_seek(struct iova_bitmap *bitmap, u64 iova)
 {
-	u64 left, carry = bitmap->carry_last;
+	u64 left, room, carry = bitmap->carry_last;
 
 	bitmap->first_byte = bit_of(bitmap, iova) / 8;
 	left = bit_of(bitmap, bitmap->last) / 8 + 1 - bitmap->first_byte;
-	bitmap->bytes = (unsigned)min(left, (u64)IOVA_BITMAP_WINDOW_BYTES);
+	room = IOVA_BITMAP_WINDOW_BYTES - (bitmap->uaddr + bitmap->first_byte) % IOVA_BITMAP_WINDOW_BYTES;
+	bitmap->bytes = (unsigned)min(left, room);
 	bitmap->changed_from = bitmap->changed_end = 0;
 	bitmap->there = load(bitmap);
 	bitmap->carry_last = 0;

@@ -15,14 +15,14 @@
  * little-endian words, as Linux's __u64 array is on every machine we run on.
  *
  * As on Linux (7.3 was asked) bits that cannot be set, for there is no writable memory, are lost without an
- * error.
+ * error; those in other pages of the bitmap are set.
  */
 #ifndef KERNEL_IOMMUFD_IOVA_BITMAP_H
 #define KERNEL_IOMMUFD_IOVA_BITMAP_H
 
 #include "kernel/lib/types.h"
 
-#define IOVA_BITMAP_WINDOW_BYTES 4096u
+#define IOVA_BITMAP_WINDOW_BYTES 4096u /* a page of the program's memory, or what is left of it */
 
 struct iova_bitmap {
 	u64 iova, last;		/* what the whole bitmap stands for */

@@ -340,6 +340,7 @@ static u64 mark_bits_locked(struct mock_domain *mock, const u8 *bits, u64 nr, u6
 	return count;
 }
 
+/* With no bits it asks whether bits can be marked. */
 static int mark_piece(struct mock_domain *mock, const u8 *bits, u64 nr, u64 iova, u64 page_size, u64 *count)
 {
 	int err = 0;
@@ -354,12 +355,13 @@ static int mark_piece(struct mock_domain *mock, const u8 *bits, u64 nr, u64 iova
 }
 
 #define DIRTY_PIECE_BYTES 4096u
+#define DIRTY_BITS_MAX (1ull << 27)
 
 static int mark_dirty(struct mock_domain *mock, struct iommu_test_cmd *cmd)
 {
 	u64 page_size = cmd->dirty.page_size, nr = cmd->dirty.length / page_size, count = 0;
 	u8 bits[DIRTY_PIECE_BYTES];
-	int err = 0;
+	int err = mark_piece(mock, NULL, 0, 0, page_size, &count);
 
 	for (u64 at = 0; at < nr && !err; at += 8 * DIRTY_PIECE_BYTES) {
 		u64 n = min(nr - at, (u64)(8 * DIRTY_PIECE_BYTES)), bytes = (n + 7) / 8;
@@ -376,14 +378,17 @@ static int mark_dirty(struct mock_domain *mock, struct iommu_test_cmd *cmd)
 static int op_dirty(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
-	u64 page_size = cmd->dirty.page_size, last;
+	u64 page_size = cmd->dirty.page_size;
 	struct iommufd_hwpt_paging *hwpt;
 	int err;
 
 	if (!page_size || !cmd->dirty.length || !cmd->dirty.uptr || cmd->dirty.iova % page_size ||
-	    cmd->dirty.length % page_size || range_overflows(cmd->dirty.iova, cmd->dirty.length, &last))
+	    cmd->dirty.length % page_size)
 		return fail(-EINVAL, "iova 0x%llx, length 0x%llx, page_size 0x%llx, bitmap 0x%llx: whole pages, a bitmap",
 			    (ull)cmd->dirty.iova, (ull)cmd->dirty.length, (ull)page_size, (ull)cmd->dirty.uptr);
+	if (cmd->dirty.length / page_size > DIRTY_BITS_MAX)
+		return fail(-EOVERFLOW, "a bitmap of %llu bits: %llu are the most", (ull)(cmd->dirty.length / page_size),
+			    DIRTY_BITS_MAX);
 	hwpt = get_mock_hwpt(ucmd->ictx, cmd->id);
 	if (IS_ERR(hwpt))
 		return (int)PTR_ERR(hwpt);
@@ -478,14 +483,13 @@ static int trigger_vevent_locked(struct iommufd_device *idev)
 	struct iommufd_hw_pagetable *hwpt = iommufd_device_hwpt_locked(idev, IOMMU_NO_PASID);
 	struct mock_nested *nested = hwpt ? to_mock_nested(hwpt->domain) : NULL;
 	struct iommu_viommu_event_selftest event;
-	u64 virt_id;
-	int err;
+	u64 virt_id = atomic_load(&to_mock_dev(idev->dev)->virt_id);
 
 	if (!nested || !nested->viommu)
 		return fail(-ENOENT, "%s is attached to no page table of a vIOMMU", idev->dev->name);
-	err = iommufd_viommu_virt_id(nested->viommu, idev->dev, &virt_id);
-	if (err)
-		return err;
+	if (!virt_id)
+		return fail(-ENOENT, "%s was called 0 when it was attached: a mock device takes that for no vDEVICE",
+			    idev->dev->name);
 	event.virt_id = (u32)virt_id;
 	return iommufd_viommu_report_event(nested->viommu, IOMMU_VEVENTQ_TYPE_SELFTEST, &event, sizeof(event));
 }

@@ -189,15 +189,11 @@ static int invalidate_iotlb(struct mock_nested *nested, const struct iommu_hwpt_
 }
 
 /* Before the first entry: is it what we know? */
-static int check_array(struct iommu_user_data_array *array, u32 type, size_t entry_len)
+static int check_array(struct iommu_user_data_array *array, u32 type)
 {
-	u32 num = array->entry_num;
-
 	array->entry_num = 0;
 	if (array->type != type)
 		return fail(-EINVAL, "data_type 0x%x is not 0x%x, which the mock IOMMU knows", array->type, type);
-	if (num && array->entry_len != entry_len)
-		return fail(-EINVAL, "entry_len %zu is not %zu", array->entry_len, entry_len);
 	return 0;
 }
 
@@ -205,8 +201,10 @@ static int cache_invalidate_user(struct iommu_domain *domain, struct iommu_user_
 {
 	struct iommu_hwpt_invalidate_selftest entry;
 	struct iommu_user_data_array all = *array;
-	int err = check_array(array, IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, sizeof(entry));
+	int err = check_array(array, IOMMU_HWPT_INVALIDATE_DATA_SELFTEST);
 
+	if (!err && all.entry_num && all.entry_len != sizeof(entry))
+		err = fail(-EINVAL, "entry_len %zu is not %zu", all.entry_len, sizeof(entry));
 	for (u32 i = 0; i < all.entry_num && !err; i++) {
 		err = iommu_copy_user_data_entry(&entry, &all, IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, i, sizeof(entry),
 						 sizeof(entry));
@@ -274,24 +272,28 @@ static struct iommu_domain *domain_alloc_nested(struct iommu_device *iommu, stru
 
 /* ---- what devices are attached to ---- */
 
-static int check_attach(const struct mock_dev *mdev, struct iommu_domain *domain)
+static int check_ours(const struct mock_dev *mdev, const struct iommu_domain *domain)
 {
-	struct mock_nested *nested = to_mock_nested(domain);
-	u64 virt_id;
-
 	if (domain->iommu && domain->iommu != &mock_iommu)
 		return fail(-EINVAL, "%s is a mock device: page tables of another IOMMU are not for it", mdev->name);
-	if (domain->dirty_ops && mdev->flags & MOCK_FLAGS_DEVICE_NO_DIRTY)
-		return fail(-EINVAL, "the page table tracks what is written, %s cannot", mdev->name);
-	if (nested && nested->viommu)
-		return iommufd_viommu_virt_id(nested->viommu, &mdev->dev, &virt_id);
 	return 0;
 }
 
 static int attach_dev(struct iommu_device *iommu, struct iommu_domain *domain, u16 devid)
 {
+	struct mock_nested *nested = to_mock_nested(domain);
+	struct mock_dev *mdev = dev_by_id(devid);
+	int err = check_ours(mdev, domain);
+	u64 virt_id = 0;
+
 	(void)iommu;
-	return check_attach(dev_by_id(devid), domain);
+	if (!err && domain->dirty_ops && mdev->flags & MOCK_FLAGS_DEVICE_NO_DIRTY)
+		err = fail(-EINVAL, "the page table tracks what is written, %s cannot", mdev->name);
+	if (!err && nested && nested->viommu)
+		err = iommufd_viommu_virt_id(nested->viommu, &mdev->dev, &virt_id);
+	if (!err)
+		atomic_store(&mdev->virt_id, virt_id);
+	return err;
 }
 
 /* The special PASID: what replaces its first domain fails once. */
@@ -320,7 +322,7 @@ static int set_dev_pasid(struct iommu_device *iommu, struct iommu_domain *domain
 		return fail(-EINVAL, "%s has no PASIDs", mdev->name);
 	if (fails_now(mdev, pasid, old))
 		return fail(-ENOMEM, "replacing what PASID %u has fails the first time: so it is made", pasid);
-	return check_attach(mdev, domain);
+	return check_ours(mdev, domain);
 }
 
 /* ---- what the unit says of itself ---- */
@@ -385,6 +387,7 @@ struct mock_viommu {
 };
 
 #define MOCK_VIOMMU_PAGES 2
+#define MOCK_ENTRIES_MAX_BYTES (4u << 20)
 
 static struct iommufd_viommu *outer(struct iommu_viommu *viommu)
 {
@@ -511,28 +514,41 @@ static int invalidate_entry(struct iommu_viommu *viommu, struct iommu_viommu_inv
 	return 0;
 }
 
-/* All are copied before the first is carried out; those of a program that knows no caches are shorter. */
+/* All are copied before the first is carried out; what short ones lack is 0. */
 static int copy_entries(struct iommu_viommu_invalidate_selftest *entries, const struct iommu_user_data_array *all)
 {
 	int err = 0;
 
 	for (u32 i = 0; i < all->entry_num && !err; i++)
 		err = iommu_copy_user_data_entry(&entries[i], all, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, i,
-						 sizeof(entries[i]),
-						 offsetof(struct iommu_viommu_invalidate_selftest, cache_id));
+						 sizeof(entries[i]), 1);
 	return err;
+}
+
+/* Of the kinds of memory that Linux has, it takes the one of which there is no piece larger than 4 MiB. */
+static struct iommu_viommu_invalidate_selftest *alloc_entries(u32 num)
+{
+	struct iommu_viommu_invalidate_selftest *entries = NULL;
+
+	if (num <= MOCK_ENTRIES_MAX_BYTES / sizeof(*entries))
+		entries = kvcalloc(num, sizeof(*entries));
+	return entries ?: ERR_PTR(fail(-ENOMEM, "no memory for %u entries of %zu bytes", num, sizeof(*entries)));
 }
 
 static int viommu_cache_invalidate(struct iommu_viommu *viommu, struct iommu_user_data_array *array)
 {
-	struct iommu_viommu_invalidate_selftest *entries;
+	struct iommu_viommu_invalidate_selftest *entries = NULL;
 	struct iommu_user_data_array all = *array;
-	int err = check_array(array, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST, array->entry_len);
+	int err;
 
-	if (err || !all.entry_num)
-		return err;
-	entries = kvcalloc(all.entry_num, sizeof(*entries));
-	err = entries ? copy_entries(entries, &all) : fail(-ENOMEM, "no memory for %u entries", all.entry_num);
+	if (all.entry_num) {
+		entries = alloc_entries(all.entry_num);
+		if (IS_ERR(entries))
+			return (int)PTR_ERR(entries);
+	}
+	err = check_array(array, IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST);
+	if (!err)
+		err = copy_entries(entries, &all);
 	for (u32 i = 0; i < all.entry_num && !err; i++) {
 		err = invalidate_entry(viommu, &entries[i]);
 		if (!err)
@@ -675,6 +691,7 @@ struct mock_dev *mock_dev_create(u32 flags)
 	mdev->flags = flags;
 	for (unsigned i = 0; i < MOCK_DEV_CACHES; i++)
 		atomic_init(&mdev->cache[i], MOCK_DEV_CACHE_DEFAULT);
+	atomic_init(&mdev->virt_id, 0);
 	err = enlist(mdev);
 	if (err) {
 		kfree(mdev);

@@ -22,6 +22,7 @@ struct mock_dev {
 	u16 devid;		/* index into the table of mock devices */
 	u32 flags;		/* MOCK_FLAGS_DEVICE_*; immutable */
 	bool failed_1024;	/* the unit's lock */
+	_Atomic u64 virt_id;	/* what the vIOMMU called it when it was attached to its page table; 0 it was not */
 	_Atomic u32 cache[MOCK_DEV_CACHES];
 };
 

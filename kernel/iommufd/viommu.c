@@ -376,10 +376,30 @@ void iommufd_hw_queue_destroy(struct iommufd_object *obj)
 	iommufd_object_drop(&viommu->obj);
 }
 
+/*
+ * The unit reads a queue by physical addresses.  Here they are contiguous where the program's addresses are, as if
+ * there were huge pages everywhere (mm.h).
+ */
+static int check_contiguous(struct iommu_domain *domain, u64 iova, u64 len_bytes, phys_addr_t *ret_phys)
+{
+	const phys_addr_t first = iommu_iova_to_phys(domain, iova);
+
+	for (u64 off = PAGE_SIZE - (first & ~PAGE_MASK); off < len_bytes; off += PAGE_SIZE) {
+		phys_addr_t phys = iommu_iova_to_phys(domain, iova + off);
+
+		if (phys != first + off)
+			return fail(-EFAULT, "the queue's memory is not contiguous: what is behind iova 0x%llx is at 0x%llx, "
+				    "not at 0x%llx", (ull)(iova + off), (ull)phys, (ull)(first + off));
+	}
+	*ret_phys = first;
+	return 0;
+}
+
 static int hw_queue_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viommu)
 {
 	const struct iommu_hw_queue_alloc *cmd = ucmd->cmd;
 	const struct iommu_viommu_ops *ops = viommu->core.ops;
+	struct iommufd_ioas *ioas = viommu->hwpt->ioas;
 	struct iommufd_hw_queue *queue;
 	struct iommufd_access *access;
 	int err;
@@ -403,17 +423,18 @@ static int hw_queue_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viomm
 	};
 	if ((cmd->length >> PAGE_SHIFT) >= INT_MAX / sizeof(u64))
 		return fail(-ENOMEM, "length 0x%llx: no memory for a list of as many pages", (ull)cmd->length);
-	/* The unit reads it whenever it likes, so that an unmap has to fail instead of taking it back. */
-	err = iopt_pin_pages(&viommu->hwpt->ioas->iopt, cmd->nesting_parent_iova, cmd->length, NULL, true, true);
-	if (err)
-		return err;
-	queue->pinned = true;
-	access = iommufd_access_create_internal(ucmd->ictx);
+	access = iommufd_access_create_internal(ucmd->ictx, ioas);
 	if (IS_ERR(access))
 		return (int)PTR_ERR(access);
 	queue->access = access;
-	queue->core.phys = iommu_iova_to_phys(viommu->core.parent, cmd->nesting_parent_iova);
-	err = ops->hw_queue_init(&queue->core);
+	/* The unit reads it whenever it likes, so that an unmap has to fail instead of taking it back. */
+	err = iopt_pin_pages(&ioas->iopt, cmd->nesting_parent_iova, cmd->length, NULL, true, true);
+	if (err)
+		return err;
+	queue->pinned = true;
+	err = check_contiguous(viommu->core.parent, cmd->nesting_parent_iova, cmd->length, &queue->core.phys);
+	if (!err)
+		err = ops->hw_queue_init(&queue->core);
 	queue->inited = !err;
 	return err;
 }

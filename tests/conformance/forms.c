@@ -17,14 +17,15 @@
 #include <stddef.h>
 
 #include "tests/conformance/calls.h"
+#include "tests/conformance/mock.h"
 
 #ifdef MOCK /* forms_mock.c */
 enum { IOAS = 1, DEV = 3, HWPT = 5, VIOMMU, NESTED, FAULT };
-#define AT 0x1000000 /* where mock devices' addresses begin */
-#define DATA_TYPE 0xdead
-#define MOCK_TYPE 0xdeadbeef
-#define EVENT_TYPE 0xbeefbeef
-#define INVALIDATE_TYPE 0xdeadbeef
+#define AT MOCK_START
+#define DATA_TYPE SELFTEST_DATA
+#define MOCK_TYPE SELFTEST_VIOMMU
+#define EVENT_TYPE SELFTEST_VEVENTQ
+#define INVALIDATE_TYPE SELFTEST_INVALIDATE
 #define INVALIDATE_BYTES 8
 #else
 enum { DEV = 1, IOAS, HWPT, VIOMMU = HWPT, NESTED = HWPT, FAULT = 0 };
@@ -101,13 +102,13 @@ static uint32_t hwpt_alloc(uint32_t pt, uint32_t flags, uint32_t type, void *dat
 #ifdef MOCK
 static void context_open(void)
 {
-	uint32_t add[18] = { sizeof(add), 2, IOAS }, data[2] = { 0, 0 }; /* MOCK_DOMAIN */
+	uint32_t add[18] = { sizeof(add), MOCK_DOMAIN, IOAS }, data[2] = { 0, 0 };
 	struct iommu_viommu_alloc v = { .size = sizeof(v), .type = MOCK_TYPE, .dev_id = DEV, .hwpt_id = HWPT };
 	struct iommu_fault_alloc f = { .size = sizeof(f) };
 
 	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	is_id("the IOAS", ioas(iommufd), IOAS);
-	if (ioctl(iommufd, _IO(IOMMUFD_TYPE, 0xa0), add) && errno == ENOTTY) {
+	if (ioctl(iommufd, TEST_CMD, add) && errno == ENOTTY) {
 		puts("no mock devices: the kernel has no CONFIG_IOMMUFD_TEST, or softvfio no --iommufd-test");
 		exit(77);
 	}
@@ -288,7 +289,7 @@ static void numbers(void)
 	begin("numbers");
 	context_open();
 	for (unsigned nr = 0; nr < 256; nr++) {
-		if (known(nr) || nr == 0xa0) /* a kernel may be built with a test ioctl */
+		if (known(nr) || nr == _IOC_NR(TEST_CMD)) /* a kernel may be built with it */
 			continue;
 		snprintf(what, sizeof(what), "number 0x%02x", nr);
 		words[0] = sizeof(words);

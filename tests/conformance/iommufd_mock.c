@@ -3,8 +3,7 @@
  * iommufd_mock.c - all of iommufd that needs a device, on mock devices.
  *
  * By the test ioctl of /dev/iommu (a kernel with CONFIG_IOMMUFD_TEST, as root; or softvfio run
- * --iommufd-test).  Where there is none the program says so and skips (77).  The layout of that ioctl is in no
- * uAPI header, so that it stands here: word by word, by offset.
+ * --iommufd-test).  Where there is none the program says so and skips (77).
  *
  * usage: iommufd_mock [CASE]    all cases, or the one of that name
  */
@@ -24,32 +23,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/conformance/mock.h"
+
 #define PG 4096ull
-#define MOCK_PG 2048ull
-#define MOCK_START 0x1000000ull
-#define MOCK_LAST 0x7fffffffull
 #define MiB (1ull << 20)
-#define TEST_CMD _IO(IOMMUFD_TYPE, 0xa0)
-
-enum {
-	ADD_RESERVED = 1, MOCK_DOMAIN, CHECK_MAP, CHECK_REFS, CREATE_ACCESS, DESTROY_PAGES, ACCESS_PAGES, ACCESS_RW,
-	MEMORY_LIMIT, REPLACE, ACCESS_REPLACE, MOCK_FLAGS, DIRTY, CHECK_IOTLB, TRIGGER_IOPF, CHECK_CACHE, TRIGGER_VEVENT,
-	PASID_ATTACH, PASID_REPLACE, PASID_DETACH, PASID_CHECK, DMABUF_GET, DMABUF_REVOKE,
-};
-enum { NO_DIRTY = 1, PASID = 4 };
-
-#define SELFTEST_HW_INFO 0xfeedbeefu
-#define SELFTEST_DATA 0xdeadu
-#define SELFTEST_INVALIDATE 0xdeadbeefu
-#define SELFTEST_VIOMMU 0xdeadbeefu
-#define SELFTEST_VEVENTQ 0xbeefbeefu
-#define SELFTEST_HW_QUEUE 0xdeadbeefu
-
-/* The command: 72 bytes. */
-union test_cmd {
-	uint32_t w[18];
-	uint64_t q[9];
-};
 
 static int fd;		/* of the case that runs */
 static int failures, checks;
@@ -836,6 +813,44 @@ static void dirty_bits(unsigned skew)
 static void dirty(void) { dirty_bits(0); }
 static void dirty_unaligned(void) { dirty_bits(15); }
 
+/* What follows a gap is not told, and the bitmap's own memory may end early. */
+static void dirty_gaps(void)
+{
+	uint8_t *bits = mmap(NULL, 2 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const uint32_t no_clear = IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR;
+	long ioas = ioas_alloc(), hwpt;
+	const uint8_t set[1] = { 0x17 };
+	struct mock a = { 0 };
+
+	is(option_huge(ioas, 0), 0);
+	is(mock(ioas, &a), 0);
+	hwpt = hwpt_alloc(a.dev, ioas, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
+	is(map(ioas, buffer, 2 * PG, MOCK_START), 0);
+	is(map(ioas, buffer, PG, MOCK_START + 2 * PG), 0);
+	is(map(ioas, buffer, PG, MOCK_START + 4 * PG), 0);
+	is(make_dirty(hwpt, MOCK_START, 5 * PG, PG, nowhere), -EINVAL); /* tracking is off */
+	is(set_dirty(hwpt, true), 0);
+	is(make_dirty(hwpt, MOCK_START, 5 * PG, PG, nowhere), -EFAULT);
+	is(make_dirty(9999, MOCK_START, (1ull << 27) * PG, PG, set), -ENOENT);
+	is(make_dirty(9999, MOCK_START, ((1ull << 27) + 1) * PG, PG, set), -EOVERFLOW);
+	is(make_dirty(hwpt, MOCK_START, 5 * PG, PG, set), 4);
+	is(get_dirty(hwpt, MOCK_START - PG, 8 * PG, PG, bits, 0), 0);
+	is(get_dirty(hwpt, MOCK_START + 3 * PG, 8 * PG, PG, bits, 0), 0);
+	is(bits[0], 0);
+	is(get_dirty(hwpt, MOCK_START, 8 * PG, PG, bits, no_clear), 0);
+	is(bits[0], 0x07);
+	mprotect(bits + PG, PG, PROT_NONE);
+	bits[PG - 1] = 0;
+	is(get_dirty(hwpt, MOCK_START, 1ull << 40, PG, bits + PG - 1, 0), 0);
+	is(bits[PG - 1], 0x07);
+	bits[0] = 0;
+	is(get_dirty(hwpt, MOCK_START, 8 * PG, PG, bits, 0), 0);
+	is(bits[0], 0);
+	is(get_dirty(hwpt, MOCK_START + 4 * PG, 8 * PG, PG, bits, 0), 0);
+	is(bits[0], 0x01);
+	munmap(bits, 2 * PG);
+}
+
 /* The other format: 1 MiB pages, and iovas beyond the first format's aperture. */
 static void dirty_huge(void)
 {
@@ -1002,7 +1017,7 @@ static void faults(void)
 
 static void pasids(void)
 {
-	long ioas = ioas_alloc(), rid, one, two, plain;
+	long ioas = ioas_alloc(), beyond = ioas_alloc(), rid, one, two, plain;
 	struct mock a = { 0 }, none = { 0 };
 
 	is(mock_flags(ioas, PASID, &a), 0);
@@ -1016,6 +1031,11 @@ static void pasids(void)
 	is(replace(a.stdev, rid, NULL), 0);
 	is(pasid_op(PASID_ATTACH, a.stdev, 100, plain), -EINVAL);
 	is(pasid_op(PASID_ATTACH, a.stdev, 100, ioas), -EINVAL);
+	/* That it is none for PASIDs is said before that the unit cannot reach what is mapped there. */
+	is(map(beyond, buffer, PG, 0), 0);
+	is(pasid_op(PASID_ATTACH, a.stdev, 100, beyond), -EINVAL);
+	is(replace(a.stdev, beyond, NULL), -EADDRINUSE);
+	is(mock(beyond, &none), -EADDRINUSE);
 	is(pasid_op(PASID_CHECK, a.stdev, 100, 0), 0);
 	is(pasid_op(PASID_ATTACH, a.stdev, 100, one), 0);
 	is(pasid_op(PASID_CHECK, a.stdev, 100, one), 0);
@@ -1056,18 +1076,14 @@ static void pasids(void)
 
 /* ---- vIOMMUs ---- */
 
-struct viommu_data {
-	uint32_t in, out;
-	uint64_t offset, length;
-};
-
 static void viommus(void)
 {
 	struct viommu_data data = { .in = 0x12345678 };
 	struct { uint32_t flags, vdev, cache; } inv[3] = { { 0, 0x99, 2 }, { 0, 0x98, 0 } };
-	long ioas = ioas_alloc(), parent, plain, viommu, vdev, hwpt;
+	long ioas = ioas_alloc(), parent, plain, viommu, vdev, hwpt, by_pasid;
+	const uint32_t many = (4 << 20) / sizeof(inv[0]) + 1; /* more than 4 MiB of entries */
+	struct mock a = { 0 }, b = { 0 }, c = { 0 };
 	uint32_t num, *page;
-	struct mock a = { 0 }, b = { 0 };
 
 	is(mock(ioas, &a), 0);
 	is(mock(ioas, &b), 0);
@@ -1105,6 +1121,12 @@ static void viommus(void)
 	hwpt = hwpt_nested(a.dev, viommu, 0, 3);
 	is(hwpt > 0, 1);
 	is(replace(a.stdev, hwpt, NULL), -ENOENT); /* it has no number there yet */
+	is(mock_flags(ioas, PASID, &c), 0);
+	is(replace(c.stdev, hwpt_alloc(c.dev, ioas, IOMMU_HWPT_ALLOC_PASID), NULL), 0);
+	by_pasid = hwpt_nested(c.dev, viommu, IOMMU_HWPT_ALLOC_PASID, 3);
+	is(pasid_op(PASID_ATTACH, c.stdev, 5, by_pasid), 0); /* nor does a PASID need one */
+	is(pasid_op(PASID_DETACH, c.stdev, 5, 0), 0);
+	is(destroy(by_pasid), 0);
 	vdev = vdevice_alloc(viommu, a.dev, 0x99);
 	is(vdev > 0, 1);
 	is(vdevice_alloc(viommu, a.dev, 0x97), -EEXIST);
@@ -1130,7 +1152,16 @@ static void viommus(void)
 	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 12, &num)), 0);
 	is(check_word(CHECK_CACHE, a.dev, 3, 0), 0);
 	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 8, &num)), 0); /* from before there were caches */
-	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 4, &num)), -EINVAL);
+	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 4, &num)), -EINVAL); /* for number 0 */
+	inv[0].flags = 2;
+	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 1, &num)), -EOPNOTSUPP);
+	inv[0].flags = 1;
+	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, nowhere, 1, &num)), -EFAULT);
+	is(num, 0);
+	is((num = many, invalidate(viommu, SELFTEST_INVALIDATE, nowhere, 1, &num)), -ENOMEM);
+	is(num, many);
+	is((num = many - 1, invalidate(viommu, SELFTEST_INVALIDATE, nowhere, 1, &num)), -EFAULT);
+	is(num, 0);
 	is((num = 1, invalidate(viommu, SELFTEST_INVALIDATE, inv, 16, &num)), -E2BIG); /* what follows is not 0 */
 	is(num, 0);
 	is((num = 0, invalidate(viommu, SELFTEST_INVALIDATE, NULL, 0, &num)), 0);
@@ -1148,7 +1179,7 @@ static void viommus(void)
 static void vevents(void)
 {
 	struct { struct iommufd_vevent_header header; uint32_t virt_id; } ev[4];
-	long ioas = ioas_alloc(), parent, viommu, hwpt, queue;
+	long ioas = ioas_alloc(), parent, viommu, hwpt, queue, vdev;
 	uint32_t q, other;
 	struct mock a = { 0 };
 
@@ -1156,7 +1187,8 @@ static void vevents(void)
 	parent = hwpt_alloc(a.dev, ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
 	viommu = viommu_alloc(a.dev, parent, SELFTEST_VIOMMU, NULL, 0);
 	hwpt = hwpt_nested(a.dev, viommu, 0, 3);
-	is(vdevice_alloc(viommu, a.dev, 0x99) > 0, 1);
+	vdev = vdevice_alloc(viommu, a.dev, 0x99);
+	is(vdev > 0, 1);
 	is(trigger_vevent(a.dev), -ENOENT); /* attached to no table of a vIOMMU */
 	is(replace(a.stdev, hwpt, NULL), 0);
 	is(trigger_vevent(a.dev), -EOPNOTSUPP); /* no queue */
@@ -1196,6 +1228,16 @@ static void vevents(void)
 	is(sys(read((int)q, ev, 12)), 12);
 	is(ev[0].header.sequence, 6);
 	is(sys(write((int)q, ev, 8)), -EINVAL);
+	/* The number counts that it had when it was attached; 0 is none to a mock device. */
+	is(destroy(vdev), 0);
+	is(trigger_vevent(a.dev), 0);
+	is(sys(read((int)q, ev, 12)), 12);
+	is(ev[0].virt_id, 0x99);
+	is(replace(a.stdev, ioas, NULL), 0);
+	is(trigger_vevent(a.dev), -ENOENT);
+	is(vdevice_alloc(viommu, a.dev, 0) > 0, 1);
+	is(replace(a.stdev, hwpt, NULL), 0);
+	is(trigger_vevent(a.dev), -ENOENT);
 	close((int)q);
 	is(destroy(queue), 0);
 }
@@ -1215,6 +1257,16 @@ static void hw_queues(void)
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 2, MOCK_START, PG), -ENOENT); /* the memory first */
 	is(hw_queue_alloc(viommu, 5, 2, MOCK_START, PG), -EOPNOTSUPP);
 	is(hw_queue_alloc(9999, SELFTEST_HW_QUEUE, 0, MOCK_START, PG), -ENOENT);
+	is(map(ioas, buffer, MOCK_PG, MOCK_START + 8 * PG), 0);
+	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, MOCK_START, PG), -EADDRINUSE); /* not aligned to pages */
+	is(unmap(ioas, MOCK_START + 8 * PG, MOCK_PG), MOCK_PG);
+	/* A queue's memory is contiguous: one page twice is not. */
+	is(map(ioas, buffer, PG, MOCK_START + 4 * PG), 0);
+	is(map(ioas, buffer, PG, MOCK_START + 5 * PG), 0);
+	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 0, MOCK_START + 4 * PG, 2 * PG), -EFAULT);
+	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 2, MOCK_START + 5 * PG - 1, 2), -EFAULT);
+	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 2, MOCK_START + 5 * PG, PG), -EINVAL);
+	is(unmap(ioas, MOCK_START + 4 * PG, 2 * PG), 2 * PG);
 	is(map(ioas, buffer, 2 * PG, MOCK_START), 0);
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 2, MOCK_START, PG), -EINVAL);
 	is(hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 1, MOCK_START, PG), -EIO);
@@ -1224,6 +1276,7 @@ static void hw_queues(void)
 	q1 = hw_queue_alloc(viommu, SELFTEST_HW_QUEUE, 1, MOCK_START, PG);
 	is(q1 > 0, 1);
 	is(destroy(q0 + 1), -EBUSY); /* each has another object beside it */
+	is(map(ioas, buffer, MOCK_PG, MOCK_START + 8 * PG), -EINVAL);
 	is(q1, q0 + 2);
 	is(destroy(q1 + 1), -EBUSY);
 	is(unmap(ioas, MOCK_START, 2 * PG), -EBUSY);
@@ -1358,7 +1411,8 @@ static const struct {
 	{ "attaching", attaching }, { "mapping", mapping }, { "memory_that_is_not_there", memory_that_is_not_there },
 	{ "sharing_pins", sharing_pins }, { "mapped_file", mapped_file }, { "reserved", reserved }, { "accesses", accesses },
 	{ "access_and_domain", access_and_domain }, { "hw_info", hw_info }, { "hwpt_errors", hwpt_errors }, { "hwpt_error_order", hwpt_error_order },
-	{ "dirty", dirty }, { "dirty_unaligned", dirty_unaligned }, { "dirty_huge", dirty_huge }, { "nested", nested },
+	{ "dirty", dirty }, { "dirty_unaligned", dirty_unaligned }, { "dirty_gaps", dirty_gaps },
+	{ "dirty_huge", dirty_huge }, { "nested", nested },
 	{ "faults", faults }, { "pasids", pasids }, { "viommus", viommus }, { "vevents", vevents },
 	{ "hw_queues", hw_queues }, { "dmabufs", dmabufs }, { "envelope", envelope }, { "closing", closing },
 };
