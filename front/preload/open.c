@@ -93,6 +93,12 @@ static bool is_everybodys(const char *inside)
 	return !strncmp(inside, "/sys/kernel/debug/fail", 22);
 }
 
+/* No plain file can refuse to be read. */
+static bool is_unreadable(const char *inside)
+{
+	return ends_with(inside, "/power/autosuspend_delay_ms");
+}
+
 static __attribute__((cold)) void say_no_node(const char *name, int flags)
 {
 	const char *of = strncmp(name, "/dev/vfio/devices/", 18) ? "group of which a device is" : "device that is";
@@ -124,7 +130,8 @@ static int open_inside(const struct path *p, int flags)
 	if (strncmp(p->inside, "/sys/", 5))
 		return open_with_kernel(p, flags);
 	/* A file that nobody may read says so to root too: the kernel's part knows how. */
-	if (reads_only && (st.st_mode & 0444) && !(front_attached() && is_live(p->inside)) && !is_everybodys(p->inside))
+	if (reads_only && (st.st_mode & 0444) && !(front_attached() && is_live(p->inside)) && !is_everybodys(p->inside) &&
+	    !is_unreadable(p->inside))
 		return open_plain(p, flags);
 	return open_with_kernel(p, flags);
 }

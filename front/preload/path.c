@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "kernel/lib/sys.h"
 
@@ -24,6 +25,7 @@
 static struct {
 	char machine[PATH_MACHINE_MAX];	/* immutable from path_init() to path_forget(); canonical, no slash at its end */
 	size_t machine_len;
+	dev_t machine_dev; /* where it lies */
 	bool cwd_near;			/* atomic: relative names may be ours */
 	bool dir_fd_near;		/* atomic: names relative to a descriptor may be ours */
 } self;
@@ -79,6 +81,11 @@ static bool below(const char *name, size_t len, const char *dir)
 const char *path_machine(void)
 {
 	return self.machine;
+}
+
+dev_t path_machine_dev(void)
+{
+	return self.machine_dev;
 }
 
 /* ---- from real to seen --------------------------------------------------------------------- */
@@ -276,11 +283,14 @@ void path_dir_opened(const struct path *p, const char *path)
 int path_init(const char *machine_dir)
 {
 	int fd = sys_open(machine_dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	struct stat st;
 	ssize_t len;
 
 	if (fd < 0)
 		return fd;
 	len = read_fd_link(fd, self.machine, sizeof(self.machine));
+	if (!sys_fstat(fd, &st))
+		self.machine_dev = st.st_dev;
 	sys_close(fd);
 	if (len < 0)
 		return (int)len;

@@ -14,6 +14,7 @@
 #define FRONT_PRELOAD_PATH_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 #include "kernel/lib/types.h"
 
@@ -31,6 +32,8 @@ int path_init(const char *machine_dir);
 /** path_forget - no name is a machine's any more.  No other thread is in a call. */
 void path_forget(void);
 const char *path_machine(void);
+/** path_machine_dev - the file system on which that is: files elsewhere are none of the machine's. */
+dev_t path_machine_dev(void);
 
 /**
  * path_resolve - find out whose name it is

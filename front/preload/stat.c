@@ -3,8 +3,8 @@
  * stat.c - what a name is: stat, access, statfs, and calls that only need the right name.
  *
  * A device node in the machine's directory is an empty file; the kernel's part knows that it is a
- * character device and with which number, and programs check both.  Everything else there is
- * what it looks like.
+ * character device and with which number, and programs check both.  An attribute has the size of a page,
+ * whatever it says.  Everything else there is what it looks like.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -19,6 +19,7 @@
 
 #include "front/preload/front.h"
 #include "kernel/fs/chrdev.h"
+#include "kernel/fs/kernfs.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
 
@@ -39,11 +40,20 @@ static bool node_info(const char *inside, u32 *ret_mode, u64 *ret_rdev)
 	return true;
 }
 
+static bool is_attribute(const char *inside, u32 mode)
+{
+	return S_ISREG(mode) && !strncmp(inside, "/sys/", 5);
+}
+
 static void show_node(const struct path *p, struct stat *st)
 {
 	u32 mode;
 	u64 rdev;
 
+	if (is_attribute(p->inside, st->st_mode)) {
+		st->st_size = kernfs_attr_size(p->inside, st->st_size);
+		st->st_blocks = 0;
+	}
 	if (!S_ISREG(st->st_mode) || !node_info(p->inside, &mode, &rdev))
 		return;
 	st->st_mode = S_IFCHR | (st->st_mode & 07777); /* the file's own bits: somebody may have changed them */
@@ -64,11 +74,29 @@ static bool stat_file(int fd, struct stat *st, int *ret)
 	return true;
 }
 
+/* A plain descriptor of an attribute: what its real file is called tells. */
+static void show_attribute(int fd, struct stat *st)
+{
+	char name[PATH_MAX];
+
+	if (!*path_machine() || !S_ISREG(st->st_mode) || st->st_dev != path_machine_dev() || path_of_fd(fd, name, sizeof(name)) <= 0)
+		return;
+	if (is_attribute(name, st->st_mode)) {
+		st->st_size = kernfs_attr_size(name, st->st_size);
+		st->st_blocks = 0;
+	}
+}
+
 static int stat_fd(int fd, struct stat *st)
 {
 	int ret;
 
-	return stat_file(fd, st, &ret) ? ret : sys_fstat(fd, st);
+	if (stat_file(fd, st, &ret))
+		return ret;
+	ret = sys_fstat(fd, st);
+	if (!ret)
+		show_attribute(fd, st);
+	return ret;
 }
 
 /* /proc/self/fd/N of a file of ours, followed: what N is. */
@@ -93,8 +121,8 @@ static int stat_name(int dir_fd, const char *path, struct stat *st, int flags)
 	int saved = errno, ret, fd;
 	struct path p;
 
-	if (no_name(path, flags) && stat_file(dir_fd, st, &ret))
-		return (int)front_return(ret, saved);
+	if (no_name(path, flags) && dir_fd >= 0)
+		return (int)front_return(stat_fd(dir_fd, st), saved);
 	if (front_resolve(dir_fd, path, &p)) {
 		ret = sys_fstatat(p.dir_fd, p.name, st, flags);
 		if (!ret)
@@ -175,7 +203,19 @@ static bool statx_file(int fd, int flags, unsigned mask, struct statx *stx, int 
 	stx->stx_mode = (u16)st.st_mode;
 	if (!S_ISREG(st.st_mode))
 		statx_device(stx, st.st_mode, st.st_rdev);
+	else
+		stx->stx_size = (u64)st.st_size, stx->stx_blocks = (u64)st.st_blocks;
 	return true;
+}
+
+static void statx_attribute(int fd, struct statx *stx)
+{
+	struct stat st = {.st_mode = stx->stx_mode, .st_size = (off_t)stx->stx_size, .st_blocks = (blkcnt_t)stx->stx_blocks,
+			  .st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor)};
+
+	show_attribute(fd, &st);
+	stx->stx_size = (u64)st.st_size;
+	stx->stx_blocks = (u64)st.st_blocks;
 }
 
 EXPORT int statx(int dir_fd, const char *path, int flags, unsigned mask, struct statx *stx)
@@ -187,6 +227,12 @@ EXPORT int statx(int dir_fd, const char *path, int flags, unsigned mask, struct 
 
 	if (no_name(path, flags) && statx_file(dir_fd, flags, mask, stx, &ret))
 		return (int)front_return(ret, saved);
+	if (no_name(path, flags) && dir_fd >= 0) {
+		ret = real_statx(dir_fd, path, flags, mask, stx);
+		if (!ret)
+			statx_attribute(dir_fd, stx);
+		return (int)front_return(ret, saved);
+	}
 	if (!front_resolve(dir_fd, path, &p)) {
 		fd = flags & AT_SYMLINK_NOFOLLOW ? -1 : fd_of_name(path);
 		if (fd < 0 || !statx_file(fd, flags, mask, stx, &ret))
@@ -194,6 +240,10 @@ EXPORT int statx(int dir_fd, const char *path, int flags, unsigned mask, struct 
 		return (int)front_return(ret, saved);
 	}
 	ret = real_statx(p.dir_fd, p.name, flags, mask, stx);
+	if (!ret && is_attribute(p.inside, stx->stx_mode)) {
+		stx->stx_size = (u64)kernfs_attr_size(p.inside, (s64)stx->stx_size);
+		stx->stx_blocks = 0;
+	}
 	if (!ret && S_ISREG(stx->stx_mode) && node_info(p.inside, &mode, &rdev))
 		statx_device(stx, mode, rdev);
 	return (int)front_return(ret, saved);

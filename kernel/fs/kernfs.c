@@ -449,6 +449,40 @@ int kernfs_create_file(const char *path, u32 mode, const void *content, size_t l
 	return kernfs_node_add(path, mode, bin_size, ops, priv);
 }
 
+static int link_same(const char *same, const char *path)
+{
+	int err = (int)sys_call6(SYS_linkat, tree.dir_fd, (long)same, tree.dir_fd, (long)path, 0, 0);
+
+	return err == -EEXIST ? 0 : err;
+}
+
+/* One inode under many names: a name that is to say something else gets another inode (replace_file()). */
+static int make_same(const char *path, u32 mode, const char *text)
+{
+	char same[64];
+	int err;
+
+	snprintf(same, sizeof(same), "state.d/same/%03o-%.*s", mode, (int)strcspn(text, "\n"), text);
+	err = link_same(same, path);
+	if (err == -ENOENT) {
+		err = make_file(same, mode, text, strlen(text));
+		if (!err)
+			err = make_parents(path);
+		if (!err)
+			err = link_same(same, path);
+	}
+	return err ? make_file(path, mode, text, strlen(text)) : 0; /* a file system without hard links */
+}
+
+int kernfs_create_same(const char *path, u32 mode, const char *text, const struct kernfs_ops *ops, void *priv)
+{
+	int err = tree.dir_fd < 0 ? 0 : make_same(path, mode, text);
+
+	if (err || !ops || tree.dir_fd < 0)
+		return err;
+	return kernfs_node_add(path, mode, 0, ops, priv);
+}
+
 int kernfs_create_link(const char *path, const char *target)
 {
 	int err;
@@ -547,6 +581,12 @@ void kernfs_remove(const char *path)
 		remove_at(tree.dir_fd, path);
 }
 
+void kernfs_remove_empty(const char *path)
+{
+	if (tree.dir_fd >= 0 && !following)
+		sys_unlinkat(tree.dir_fd, path, AT_REMOVEDIR);
+}
+
 /* ---- looking and changing ------------------------------------------------------------------ */
 
 int kernfs_lstat(const char *path, struct stat *ret)
@@ -642,6 +682,14 @@ int kernfs_write(const char *path, const void *buf, size_t len)
 	if (!S_ISREG(st.st_mode))
 		return fail(-EINVAL, "%s/%s is not a file that could be written", tree.dir, path);
 	return replace_file(path, st.st_mode, buf, len);
+}
+
+void kernfs_show(const char *path, const char *text)
+{
+	struct stat st;
+
+	if (tree.dir_fd >= 0 && !following && !kernfs_lstat(path, &st))
+		replace_file(path, st.st_mode, text, strlen(text));
 }
 
 int kernfs_write_state(const char *path, const void *buf, size_t len)

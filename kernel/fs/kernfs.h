@@ -112,6 +112,16 @@ int kernfs_create_dir(const char *path);
  */
 int kernfs_create_file(const char *path, u32 mode, const void *content, size_t len,
 		       const struct kernfs_ops *ops, void *priv);
+/**
+ * kernfs_create_same - kernfs_create_file() of the same one line and mode as many others, which costs less
+ * @text: short, no slash.  Nobody writes into it: it has operations (@ops, kernfs_common()), or is read-only.
+ */
+int kernfs_create_same(const char *path, u32 mode, const char *text, const struct kernfs_ops *ops, void *priv);
+/**
+ * kernfs_common - for all files of a name that nobody else answers for
+ * @name: "uevent", "power/control"; @ops: text only; their priv is the file's path.  To be said once or again.
+ */
+void kernfs_common(const char *name, const struct kernfs_ops *ops);
 /** @target: as readlink() will show it, relative as in sysfs; kernfs_link_to() works it out. */
 int kernfs_create_link(const char *path, const char *target);
 int kernfs_link_to(const char *path, const char *to_path);
@@ -120,6 +130,9 @@ int kernfs_link_to(const char *path, const char *to_path);
  * absent.
  */
 void kernfs_remove(const char *path);
+
+/** kernfs_remove_empty - a directory, unless something is in it. */
+void kernfs_remove_empty(const char *path);
 
 /* Look at and change the tree itself (not through ops). */
 bool kernfs_exists(const char *path);
@@ -130,6 +143,8 @@ ssize_t kernfs_read(const char *path, void *buf, size_t size);
  * -errno.
  */
 int kernfs_write(const char *path, const void *buf, size_t len);
+/** kernfs_show - the same for who tells of his own state: without a reason if the file is not there. */
+void kernfs_show(const char *path, const char *text);
 /** kernfs_write_state - the same for a file of our own, made if new: "state.d/pci/ids". */
 int kernfs_write_state(const char *path, const void *buf, size_t len);
 /**
@@ -152,6 +167,11 @@ struct file *kernfs_open_attr(const char *path, unsigned int f_flags);
  * @path: as kernfs_open_attr(), for the name; @priv: must outlive the file
  */
 struct file *kernfs_open_loose(const char *path, u32 mode, const struct kernfs_ops *ops, void *priv, unsigned int f_flags);
+/**
+ * kernfs_attr_size - what stat() says of a regular file below /sys: a page of each attribute, what is there of a binary one
+ * @path: "/sys/..."; all others, and debugfs, say 0; @bytes: of the real file
+ */
+s64 kernfs_attr_size(const char *path, s64 bytes);
 /**
  * kernfs_attr_flush - carry out what was written to the backing file behind our back (stdio of a
  * program writes with libc's own write): called by the front end after fflush() and on last close

@@ -515,6 +515,8 @@ struct file *kernfs_open_attr(const char *path, unsigned int f_flags)
 	if (!node) {
 		found = kernfs_canonical(path, real, sizeof(real)) == 0;
 		node = found ? kernfs_node_get(real) : NULL;
+		if (found && !node)
+			node = kernfs_node_common(real);
 	}
 	if (!node) {
 		err = check_plain(path, found ? real : NULL, f_flags);
@@ -530,6 +532,26 @@ struct file *kernfs_open_attr(const char *path, unsigned int f_flags)
 		return NULL; /* the real file says it all */
 	}
 	return attr_open(node, f_flags);
+}
+
+/* By their names: who asks may be on no machine yet, and know nothing of operations. */
+static bool is_bin_name(const char *name)
+{
+	static const char *const names[] = { "config", "rom", "vpd" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return !strncmp(name, "resource", 8) && name[8] >= '0' && name[8] <= '9';
+}
+
+s64 kernfs_attr_size(const char *path, s64 bytes)
+{
+	const char *name = strrchr(path, '/');
+
+	if (strncmp(path, "/sys/", 5) || !strncmp(path, "/sys/kernel/debug/", 18))
+		return 0;
+	return name && is_bin_name(name + 1) ? bytes : (s64)PAGE_SIZE;
 }
 
 struct file *kernfs_open_loose(const char *path, u32 mode, const struct kernfs_ops *ops, void *priv, unsigned int f_flags)

@@ -21,7 +21,8 @@ struct kernfs_node {
 	u32 mode;			/* permission bits; immutable */
 	size_t bin_size;		/* of a binary attribute; immutable */
 	const struct kernfs_ops *ops;	/* immutable */
-	void *priv;			/* immutable; the registrant's */
+	void *priv;			/* immutable once in use; the registrant's */
+	bool is_common;			/* kernfs_node_common()'s, in no table: dead once its file is gone; immutable */
 	atomic_bool dead;		/* removed: no operation starts any more */
 	atomic_int running;		/* show, bin_read and bin_write under way */
 	atomic_int refs;		/* one of the table until dead, one of each open file */
@@ -35,6 +36,8 @@ extern struct mutex kernfs_node_lock; /* LOCK_KERNFS; nothing is taken under it 
 int kernfs_node_add(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv);
 /** kernfs_node_loose - one that is in no table, with the caller's reference; NULL: no memory. */
 struct kernfs_node *kernfs_node_loose(const char *path, u32 mode, size_t bin_size, const struct kernfs_ops *ops, void *priv);
+/** kernfs_node_common - one for a file whose name has operations of its own (kernfs_common()); NULL. */
+struct kernfs_node *kernfs_node_common(const char *path);
 /** kernfs_node_del - forget @path and all below it; waits as kernfs.h says. */
 void kernfs_node_del(const char *path);
 /** kernfs_node_get - with a reference; NULL. */

@@ -13,6 +13,7 @@
  */
 #include "kernel/fs/kernfs_internal.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "kernel/lib/explain.h"
@@ -123,6 +124,61 @@ void kernfs_node_del(const char *path)
 		node_retire(node);
 }
 
+/* ---- what many files have in common --------------------------------------------------------- */
+
+#define COMMON_MAX 8
+
+static struct {
+	const char *name;
+	const struct kernfs_ops *ops;
+} common[COMMON_MAX]; /* under kernfs_node_lock; grows */
+
+void kernfs_common(const char *name, const struct kernfs_ops *ops)
+{
+	unsigned i = 0;
+
+	mutex_lock(&kernfs_node_lock);
+	while (i < COMMON_MAX && common[i].name && strcmp(common[i].name, name))
+		i++;
+	if (i < COMMON_MAX) {
+		common[i].name = name;
+		common[i].ops = ops;
+	}
+	mutex_unlock(&kernfs_node_lock);
+}
+
+static const struct kernfs_ops *common_ops(const char *path)
+{
+	const struct kernfs_ops *ops = NULL;
+	size_t len = strlen(path), n;
+
+	mutex_lock(&kernfs_node_lock);
+	for (unsigned i = 0; i < COMMON_MAX && common[i].name && !ops; i++) {
+		n = strlen(common[i].name);
+		if (len > n && path[len - n - 1] == '/' && !strcmp(path + len - n, common[i].name))
+			ops = common[i].ops;
+	}
+	mutex_unlock(&kernfs_node_lock);
+	return ops;
+}
+
+struct kernfs_node *kernfs_node_common(const char *path)
+{
+	const struct kernfs_ops *ops = strncmp(path, "sys/", 4) ? NULL : common_ops(path);
+	struct kernfs_node *node = NULL;
+	struct stat st;
+
+	if (ops && !kernfs_lstat(path, &st) && S_ISREG(st.st_mode))
+		node = kernfs_node_loose(path, st.st_mode & 0777, 0, ops, NULL);
+	if (node) {
+		node->priv = (void *)(uintptr_t)node->path;
+		node->is_common = true;
+	}
+	return node;
+}
+
+/* ---- in the table --------------------------------------------------------------------------- */
+
 struct kernfs_node *kernfs_node_get(const char *path)
 {
 	struct kernfs_node key = {.path = path}, *node;
@@ -148,6 +204,11 @@ static bool node_enter(struct kernfs_node *node)
 static void node_leave(struct kernfs_node *node)
 {
 	atomic_fetch_sub(&node->running, 1);
+}
+
+static bool is_dead(const struct kernfs_node *node)
+{
+	return atomic_load(&node->dead) || (node->is_common && !kernfs_exists(node->path));
 }
 
 static int gone(const struct kernfs_node *node)
@@ -193,7 +254,7 @@ ssize_t kernfs_node_store(struct kernfs_node *node, const char *buf, size_t len)
 	struct kernfs_node *outer = storing;
 	ssize_t ret;
 
-	if (atomic_load(&node->dead))
+	if (is_dead(node))
 		return gone(node);
 	storing = node;
 	ret = node->ops->store(node->priv, buf, len);
@@ -203,5 +264,5 @@ ssize_t kernfs_node_store(struct kernfs_node *node, const char *buf, size_t len)
 
 bool kernfs_active(void)
 {
-	return !storing || !atomic_load(&storing->dead);
+	return !storing || !is_dead(storing);
 }

@@ -614,6 +614,75 @@ static void test_store_races_removal(void **state)
 	assert_true(kernfs_active()); /* outside of any store */
 }
 
+/* What a common attribute is asked; its priv is the path. */
+static char common_path[128];
+static ssize_t common_store(void *priv, const char *buf, size_t len)
+{
+	snprintf(common_path, sizeof(common_path), "%s", (const char *)priv);
+	return kernfs_active() ? (ssize_t)len : -ENODEV;
+}
+
+static void test_common(void **state)
+{
+	static const struct kernfs_ops ops = {.store = common_store};
+	struct file *file;
+	u64 pos = 0;
+
+	kernfs_common("power/control", &ops);
+	kernfs_common("power/control", &ops); /* by another bus */
+	assert_int_equal(kernfs_create_file("sys/a/power/control", 0644, "on\n", 3, NULL, NULL), 0);
+	assert_int_equal(kernfs_create_file("sys/a/xpower/control", 0444, "on\n", 3, NULL, NULL), 0);
+	assert_int_equal(kernfs_create_link("sys/b", "a"), 0);
+	file = kernfs_open_attr("sys/b/power/control", O_WRONLY);
+	assert_non_null(file);
+	assert_false(IS_ERR(file));
+	assert_int_equal(file->f_op->write(file, "auto", 4, &pos), 4);
+	assert_string_equal(common_path, "sys/a/power/control");
+	kernfs_remove("sys/a/power");
+	assert_int_equal(file->f_op->write(file, "auto", 4, &pos), -ENODEV);
+	fput(file);
+	assert_int_equal(PTR_ERR(kernfs_open_attr("sys/a/xpower/control", O_WRONLY)), -EACCES); /* not that name */
+	assert_null(kernfs_open_attr("sys/a/power/control", O_RDONLY)); /* the file system says that it is gone */
+}
+
+static void test_same(void **state)
+{
+	struct stat a, b, c;
+
+	assert_int_equal(kernfs_create_same("sys/a/status", 0444, "active\n", NULL, NULL), 0);
+	assert_int_equal(kernfs_create_same("sys/b/status", 0444, "active\n", NULL, NULL), 0);
+	assert_int_equal(kernfs_create_same("sys/b/state", 0644, "active\n", NULL, NULL), 0);
+	assert_int_equal(kernfs_create_same("sys/b/bind", 0200, "", NULL, NULL), 0);
+	assert_int_equal(lstat(on_disk("sys/a/status"), &a) | lstat(on_disk("sys/b/status"), &b) | lstat(on_disk("sys/b/state"), &c), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_not_equal(a.st_ino, c.st_ino);
+	assert_int_equal(mode_of("sys/b/state"), 0644);
+	assert_int_equal(mode_of("sys/b/bind"), 0200);
+	kernfs_show("sys/a/status", "suspended\n");
+	kernfs_show("sys/a/nothing", "suspended\n");
+	must_contain("sys/a/status", "suspended\n");
+	must_contain("sys/b/status", "active\n");
+	assert_int_equal(mode_of("sys/a/status"), 0444);
+	assert_false(kernfs_exists("sys/a/nothing"));
+	assert_int_equal(kernfs_create_same("sys/a/status", 0444, "active\n", NULL, NULL), 0); /* there already: left alone */
+	must_contain("sys/a/status", "suspended\n");
+	kernfs_remove_empty("sys/a");
+	assert_true(kernfs_exists("sys/a"));
+	kernfs_remove("sys/a/status");
+	kernfs_remove_empty("sys/a");
+	assert_false(kernfs_exists("sys/a"));
+}
+
+static void test_sizes(void **state)
+{
+	assert_int_equal(kernfs_attr_size("/sys/devices/a/vendor", 7), 4096);
+	assert_int_equal(kernfs_attr_size("/sys/devices/a/resource", 741), 4096);
+	assert_int_equal(kernfs_attr_size("/sys/devices/a/config", 256), 256);
+	assert_int_equal(kernfs_attr_size("/sys/devices/a/resource0_wc", 64), 64);
+	assert_int_equal(kernfs_attr_size("/sys/kernel/debug/vfio/state", 8), 0);
+	assert_int_equal(kernfs_attr_size("/proc/1/fail-nth", 2), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -635,6 +704,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_binary, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_while_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_races_removal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_common, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -525,8 +525,7 @@ int do_fstat(struct file *file, struct stat *st)
 	st->st_mode = file->mode;
 	st->st_rdev = file->rdev;
 	st->st_blocks = (blkcnt_t)(file->size / 512);
-	if (file->f_op->kind != FILE_SYSFS)
-		st->st_size = (off_t)file->size;
+	st->st_size = file->f_op->kind == FILE_SYSFS ? kernfs_attr_size(file->path, st->st_size) : (off_t)file->size;
 	return 0;
 }
 
