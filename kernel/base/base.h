@@ -16,6 +16,12 @@ extern struct bus_list bus_list; /* bus.c; under the tree lock */
  */
 int name_of(const char *text, char *ret, size_t size);
 
+/* ---- power.c and class.c: tell the tree who answers for what all devices have ---- */
+void power_init(void);
+void class_init(void);
+/** power_add - make <dir>/power; @pm: does the bus know of runtime power management?  0; -errno. */
+int power_add(const char *dir, bool pm);
+
 /* ---- core.c ---- */
 /** device_write_uevent - make <device>/uevent say the driver of now. */
 void device_write_uevent(struct device *dev);

@@ -96,7 +96,6 @@ static ssize_t rescan_store(void *priv, const char *buf, size_t len)
 static const struct kernfs_ops probe_ops = {.store = drivers_probe_store};
 static const struct kernfs_ops autoprobe_ops = {.store = drivers_autoprobe_store};
 static const struct kernfs_ops rescan_ops = {.store = rescan_store};
-static const struct kernfs_ops uevent_ops = {.store = device_uevent_store};
 
 static int add_file(struct bus_type *bus, const char *name, u32 mode, const char *content,
 		    const struct kernfs_ops *ops)
@@ -104,7 +103,7 @@ static int add_file(struct bus_type *bus, const char *name, u32 mode, const char
 	char path[BASE_PATH_MAX];
 
 	snprintf(path, sizeof(path), "sys/bus/%s/%s", bus->name, name);
-	return kernfs_create_file(path, mode, content, content ? strlen(content) : 0, ops, bus);
+	return kernfs_create_same(path, mode, content, ops, bus);
 }
 
 static int add_dir(struct bus_type *bus, const char *name)
@@ -122,13 +121,13 @@ static int add_files(struct bus_type *bus)
 	if (!err)
 		err = add_dir(bus, "drivers");
 	if (!err)
-		err = add_file(bus, "drivers_probe", 0200, NULL, &probe_ops);
+		err = add_file(bus, "drivers_probe", 0200, "", &probe_ops);
 	if (!err)
 		err = add_file(bus, "drivers_autoprobe", 0644, "1\n", &autoprobe_ops);
 	if (!err)
-		err = add_file(bus, "uevent", 0200, NULL, &uevent_ops);
+		err = add_file(bus, "uevent", 0200, "", NULL);
 	if (!err && bus->rescan)
-		err = add_file(bus, "rescan", 0200, NULL, &rescan_ops);
+		err = add_file(bus, "rescan", 0200, "", &rescan_ops);
 	return err;
 }
 
@@ -140,6 +139,8 @@ int bus_register(struct bus_type *bus)
 	TAILQ_INIT(&bus->devices);
 	TAILQ_INIT(&bus->drivers);
 	device_sync_reset();
+	power_init();
+	class_init();
 	err = add_files(bus);
 	if (!err)
 		TAILQ_INSERT_TAIL(&bus_list, bus, node);

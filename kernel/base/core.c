@@ -101,32 +101,9 @@ static ssize_t override_store(void *priv, const char *buf, size_t len)
 	return err ? err : (ssize_t)len;
 }
 
-/* ---- power --------------------------------------------------------------------------------- */
-
-static ssize_t control_store(void *priv, const char *buf, size_t len)
-{
-	struct device *dev = priv;
-	char path[BASE_PATH_MAX];
-	size_t n = strcspn(buf, "\n");
-	bool on = n == 2 && !strncmp(buf, "on", 2);
-	int err;
-
-	if (!on && !(n == 4 && !strncmp(buf, "auto", 4)))
-		return fail(-EINVAL, "\"%.32s\" is neither on nor auto", buf);
-	err = device_store_begin();
-	if (err)
-		return err;
-	snprintf(path, sizeof(path), "%s/power/control", dev->path);
-	err = kernfs_write(path, on ? "on\n" : "auto\n", on ? 3 : 5);
-	device_store_end(false);
-	return err ? err : (ssize_t)len;
-}
-
 /* ---- registration -------------------------------------------------------------------------- */
 
-static const struct kernfs_ops uevent_ops = {.store = device_uevent_store};
 static const struct kernfs_ops override_ops = {.store = override_store};
-static const struct kernfs_ops control_ops = {.store = control_store};
 
 static int add_file(struct device *dev, const char *name, u32 mode, const char *text,
 		    const struct kernfs_ops *ops)
@@ -153,23 +130,16 @@ static int add_links(struct device *dev)
 
 static int add_files(struct device *dev)
 {
-	const bool pm = !dev->bus->no_runtime_pm;
 	char text[PAGE_SIZE + 8];
 	int err;
 
 	text[uevent_text(dev, text, sizeof(text))] = '\0';
-	err = add_file(dev, "uevent", 0644, text, &uevent_ops);
+	err = add_file(dev, "uevent", 0644, text, NULL);
 	if (err)
 		return err;
 	override_text(dev, text, sizeof(text));
 	err = add_file(dev, "driver_override", 0644, text, &override_ops);
-	if (!err)
-		err = add_file(dev, "power/control", 0644, pm ? "on\n" : "auto\n", &control_ops);
-	if (!err)
-		err = add_file(dev, "power/runtime_status", 0444, pm ? "active\n" : "unsupported\n", NULL);
-	if (!err)
-		err = add_file(dev, "power/runtime_enabled", 0444, pm ? "forbidden\n" : "disabled\n", NULL);
-	return err;
+	return err ? err : power_add(dev->path, !dev->bus->no_runtime_pm);
 }
 
 static bool autoprobe(const struct bus_type *bus)

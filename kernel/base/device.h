@@ -151,6 +151,26 @@ void device_changed(void);
  * -ENOMEM.
  */
 int device_set_override(struct device *dev, const char *text, size_t len);
+/* The node of a device of a class: what is to be in its `dev` and `uevent`. */
+struct class_node {
+	unsigned major, minor;
+	const char *name;	/* "vfio/3" */
+	const char *more;	/* lines behind; NULL none */
+};
+/**
+ * class_device_add - make a device of a class, its links and its power/; what is there already stays
+ * @dir: "sys/devices/virtual/vfio/3"; its last name is the device's; @class: "vfio"; @node: NULL: it has none
+ * Tree lock held.  Return: 0; -errno.
+ */
+int class_device_add(const char *dir, const char *class, const struct class_node *node);
+/** device_add_dir - the directory of a device of no bus and class, such as a host bridge: uevent and power/.  0; -errno. */
+int device_add_dir(const char *dir);
+/** class_device_del - take away the links and the directory.  Tree lock held. */
+void class_device_del(const char *dir, const char *class);
+/** pm_runtime_show - what <device>/power/runtime_status says from now on, in all processes ("active\n").  Any lock. */
+void pm_runtime_show(struct device *dev, const char *status);
+/** pm_runtime_allow - its driver lets it sleep while nobody uses it, or no longer: power/control.  Any lock. */
+void pm_runtime_allow(struct device *dev, bool allow);
 /** device_uevent_store - an op for attributes named uevent: accepts the known actions, else -EINVAL. */
 ssize_t device_uevent_store(void *priv, const char *buf, size_t len);
 /**

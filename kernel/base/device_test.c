@@ -426,6 +426,47 @@ static void test_two_binders(void **state)
 	}
 }
 
+static void test_class(void **state)
+{
+	const struct class_node node = {200, 7, "fruit/7", "DEVMODE=0666\n"};
+
+	kernfs_lock();
+	assert_int_equal(class_device_add("sys/devices/virtual/fruit/f7", "fruit", &node), 0);
+	assert_int_equal(class_device_add("sys/devices/virtual/fruit/f8", "fruit", NULL), 0);
+	kernfs_unlock();
+	must_contain("sys/class/fruit/f7/dev", "200:7\n");
+	must_contain("sys/dev/char/200:7/uevent", "MAJOR=200\nMINOR=7\nDEVNAME=fruit/7\nDEVMODE=0666\n");
+	must_contain("sys/class/fruit/f8/uevent", "");
+	assert_false(kernfs_exists("sys/class/fruit/f8/dev"));
+	must_contain("sys/class/fruit/f7/power/runtime_status", "unsupported\n");
+	must_echo("on\n", "sys/class/fruit/f7/power/control");
+	must_contain("sys/devices/virtual/fruit/f7/power/control", "on\n");
+	must_contain("sys/devices/virtual/fruit/f8/power/control", "auto\n");
+	must_fail("x", "sys/class/fruit/f8/power/control", -EINVAL);
+	must_fail("5", "sys/class/fruit/f8/power/autosuspend_delay_ms", -EIO);
+	must_echo("change", "sys/class/fruit/f8/uevent");
+	must_fail("x", "sys/class/fruit/f8/uevent", -EINVAL);
+	kernfs_lock();
+	class_device_del("sys/devices/virtual/fruit/f7", "fruit");
+	kernfs_unlock();
+	assert_false(kernfs_exists("sys/dev/char/200:7"));
+	assert_false(kernfs_exists("sys/class/fruit/f7"));
+	assert_false(kernfs_exists("sys/devices/virtual/fruit/f7"));
+	assert_true(kernfs_exists("sys/class/fruit/f8/power"));
+}
+
+static void test_power(void **state)
+{
+	must_contain("sys/devices/x/a0/power/runtime_status", "active\n");
+	must_fail("1", "sys/devices/x/a0/power/autosuspend_delay_ms", -EIO);
+	pm_runtime_show(&a0, "suspended\n");
+	pm_runtime_allow(&a0, true);
+	must_contain("sys/devices/x/a0/power/runtime_status", "suspended\n");
+	must_contain("sys/devices/x/a0/power/control", "auto\n");
+	must_contain("sys/devices/x/a1/power/runtime_status", "active\n");
+	must_contain("sys/devices/x/a1/power/control", "on\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drivers_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_override, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_attrs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_class, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_power, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_autoprobe_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_driver_twice, setup, teardown),
 		cmocka_unit_test(test_parse),

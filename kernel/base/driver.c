@@ -68,14 +68,13 @@ static ssize_t unbind_store(void *priv, const char *buf, size_t len)
 
 static const struct kernfs_ops bind_ops = {.store = bind_store};
 static const struct kernfs_ops unbind_ops = {.store = unbind_store};
-static const struct kernfs_ops uevent_ops = {.store = device_uevent_store};
 
 static int add_file(struct device_driver *drv, const char *name, const struct kernfs_ops *ops)
 {
 	char path[BASE_PATH_MAX];
 
 	snprintf(path, sizeof(path), "sys/bus/%s/drivers/%s/%s", drv->bus->name, drv->name, name);
-	return kernfs_create_file(path, 0200, NULL, 0, ops, drv);
+	return kernfs_create_same(path, 0200, "", ops, drv);
 }
 
 static int add_module_link(struct device_driver *drv)
@@ -109,7 +108,7 @@ int driver_register(struct device_driver *drv)
 	if (!err)
 		err = add_file(drv, "unbind", &unbind_ops);
 	if (!err)
-		err = add_file(drv, "uevent", &uevent_ops);
+		err = add_file(drv, "uevent", NULL);
 	if (!err)
 		err = add_module_link(drv);
 	if (!err && drv->bus->add_driver_attrs)

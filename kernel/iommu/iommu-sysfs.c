@@ -26,7 +26,6 @@
 
 #define GROUPS_DIR "sys/kernel/iommu_groups"
 #define UNITS_DIR "sys/devices/virtual/iommu"
-#define CLASS_DIR "sys/class/iommu"
 #define PATH_SIZE 256
 #define RESV_MAX 16
 
@@ -44,23 +43,14 @@ int iommu_sysfs_add_unit(struct iommu_device *iommu)
 	int err;
 
 	if (iommu == &iommu_none)
-		return 0;
+		return kernfs_create_dir("sys/class/iommu"); /* of which there is none */
 	snprintf(unit, sizeof(unit), UNITS_DIR "/%s", iommu->name);
+	err = class_device_add(unit, "iommu", NULL);
 	snprintf(path, sizeof(path), "%s/devices", unit);
-	err = kernfs_create_dir(path);
-	snprintf(path, sizeof(path), "%s/uevent", unit);
 	if (!err)
-		err = kernfs_create_file(path, 0644, "", 0, NULL, NULL);
+		err = kernfs_create_dir(path);
 	if (!err && iommu->ops->sysfs_add)
 		err = iommu->ops->sysfs_add(iommu, unit);
-	if (!err)
-		err = kernfs_create_dir(CLASS_DIR);
-	snprintf(path, sizeof(path), "%s/subsystem", unit);
-	if (!err)
-		err = kernfs_link_to(path, CLASS_DIR);
-	snprintf(path, sizeof(path), CLASS_DIR "/%s", iommu->name);
-	if (!err)
-		err = kernfs_link_to(path, unit);
 	return err;
 }
 
@@ -70,10 +60,8 @@ void iommu_sysfs_remove_unit(struct iommu_device *iommu)
 
 	if (iommu == &iommu_none)
 		return;
-	snprintf(path, sizeof(path), CLASS_DIR "/%s", iommu->name);
-	kernfs_remove(path);
 	snprintf(path, sizeof(path), UNITS_DIR "/%s", iommu->name);
-	kernfs_remove(path);
+	class_device_del(path, "iommu");
 }
 
 /* ---- a group ---- */
@@ -91,6 +79,11 @@ static int type_parse(const char *text, size_t len)
 		if (len == strlen(type_names[i]) && memcmp(text, type_names[i], len) == 0)
 			return i;
 	return -EINVAL;
+}
+
+static enum iommu_default_type first_type(const struct iommu_device *iommu)
+{
+	return iommu->ops->lazy_flush ? IOMMU_DEFAULT_DMA_FQ : IOMMU_DEFAULT_DMA;
 }
 
 enum iommu_default_type iommu_sysfs_default_type(const struct iommu_group *group)
@@ -111,12 +104,16 @@ static ssize_t type_store(void *priv, const char *buf, size_t len)
 	char path[PATH_SIZE], text[32];
 	bool is_auto = len >= 4 && memcmp(buf, "auto", 4) == 0 && (len == 4 || (len == 5 && buf[4] == '\n'));
 	int type = is_auto ? IOMMU_DEFAULT_DMA : type_parse(buf, len), err;
+	struct group_device *gdev;
 
 	if (type < 0)
 		return fail(-EINVAL, "a group's type is identity, DMA, DMA-FQ or auto");
 	err = device_store_begin(); /* from here on the group is known to be there */
 	if (err)
 		return err;
+	gdev = TAILQ_FIRST(&group->devices);
+	if (is_auto && gdev)
+		type = first_type(gdev->iommu);
 	err = iommu_group_set_default_type(group, type);
 	group_path(group, "type", path);
 	snprintf(text, sizeof(text), "%s\n", type_names[type]);
@@ -182,7 +179,8 @@ int iommu_sysfs_add_group(struct iommu_group *group, struct iommu_device *iommu,
 	if (iommu == &iommu_none)
 		return add_noiommu_files(group);
 	group_path(group, "type", path);
-	return kernfs_create_file(path, 0644, "DMA\n", 4, &type_ops, group);
+	snprintf(text, sizeof(text), "%s\n", type_names[first_type(iommu)]);
+	return kernfs_create_file(path, 0644, text, strlen(text), &type_ops, group);
 }
 
 void iommu_sysfs_remove_group(struct iommu_group *group)

@@ -326,6 +326,7 @@ struct iommu_device_ops {
 	int (*sysfs_add)(struct iommu_device *iommu, const char *dir);
 	bool cache_coherency;		/* IOMMU_CAP_CACHE_COHERENCY */
 	bool enforce_cache_coherency;	/* IOMMU_CAP_ENFORCE_CACHE_COHERENCY */
+	bool lazy_flush;		/* a group's type is DMA-FQ at first, not DMA */
 	bool no_flags;			/* there are plain domains only, none with a fault queue either */
 	/* A nested domain has a table of PASIDs: page requests of a PASID that has nothing attached are its. */
 	bool user_pasid_table;

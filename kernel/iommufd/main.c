@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/base/device.h"
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/fault_files.h"
 #include "kernel/fs/file.h"
@@ -742,31 +743,15 @@ struct iommufd_ctx *iommufd_ctx_from_fd(int fd)
 
 /* ---- the module ---- */
 
-#define MISC_DIR "sys/devices/virtual/misc/iommu"
-
 static struct cdev iommufd_cdev = { .path = "iommu", .mode = 0660, .open = iommufd_open };
-
-static const struct {
-	const char *path;
-	u32 mode;
-	const char *text;
-} sysfs_files[] = {
-	{ MISC_DIR "/dev", 0444, "10:258\n" },
-	{ MISC_DIR "/uevent", 0644, "MAJOR=10\nMINOR=258\nDEVNAME=iommu\nDEVMODE=0660\n" },
-	{ "sys/module/iommufd/parameters/allow_unsafe_interrupts", 0644, "N\n" },
-};
 
 static int add_sysfs(void)
 {
-	int ret = 0;
+	const struct class_node node = { IOMMUFD_MAJOR, IOMMUFD_MINOR, "iommu", "DEVMODE=0660\n" };
+	int ret = class_device_add("sys/devices/virtual/misc/iommu", "misc", &node);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(sysfs_files) && !ret; i++)
-		ret = kernfs_create_file(sysfs_files[i].path, sysfs_files[i].mode, sysfs_files[i].text,
-					 strlen(sysfs_files[i].text), NULL, NULL);
 	if (!ret)
-		ret = kernfs_link_to(MISC_DIR "/subsystem", "sys/class/misc");
-	if (!ret)
-		ret = kernfs_link_to("sys/class/misc/iommu", MISC_DIR);
+		ret = kernfs_create_file("sys/module/iommufd/parameters/allow_unsafe_interrupts", 0644, "N\n", 2, NULL, NULL);
 	return ret ? fail(ret, "the files of iommufd below /sys could not be made") : 0;
 }
 

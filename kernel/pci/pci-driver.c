@@ -270,11 +270,11 @@ int pci_add_driver_attrs(struct device_driver *drv)
 	int err;
 
 	snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s/new_id", drv->name);
-	err = kernfs_create_file(path, 0200, NULL, 0, &new_id_ops, to_pci_driver(drv));
+	err = kernfs_create_same(path, 0200, "", &new_id_ops, to_pci_driver(drv));
 	if (err)
 		return err;
 	snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s/remove_id", drv->name);
-	return kernfs_create_file(path, 0200, NULL, 0, &remove_id_ops, to_pci_driver(drv));
+	return kernfs_create_same(path, 0200, "", &remove_id_ops, to_pci_driver(drv));
 }
 
 /* ---- registration -------------------------------------------------------------------------- */
@@ -292,6 +292,7 @@ static void driver_remove(struct device *dev)
 
 	if (drv->remove)
 		drv->remove(to_pci_dev(dev));
+	pci_forget_messages(to_pci_dev(dev));
 }
 
 int pci_register_driver(struct pci_driver *drv)
@@ -380,7 +381,9 @@ int pci_bus_init(void)
 	err = bus_register(&pci_bus_type);
 	if (err)
 		return err;
-	err = kernfs_create_dir("sys/bus/pci/slots");
+	err = pci_host_bridge_init();
+	if (!err)
+		err = kernfs_create_dir("sys/bus/pci/slots");
 	if (!err)
 		err = kernfs_create_file("sys/bus/pci/resource_alignment", 0644, "", 0, &alignment_ops, NULL);
 	if (err)

@@ -98,14 +98,17 @@ static int show_resource(struct pci_dev *pdev, char *buf, size_t size)
 }
 
 /* All CPUs of the host are near. */
-static int show_local_cpulist(struct pci_dev *pdev, char *buf, size_t size)
+void pci_local_cpulist_text(char *buf, size_t size)
 {
 	int cpus = get_nprocs_conf();
 
-	return cpus > 1 ? snprintf(buf, size, "0-%d\n", cpus - 1) : snprintf(buf, size, "0\n");
+	if (cpus > 1)
+		snprintf(buf, size, "0-%d\n", cpus - 1);
+	else
+		snprintf(buf, size, "0\n");
 }
 
-static int show_local_cpus(struct pci_dev *pdev, char *buf, size_t size)
+void pci_local_cpus_text(char *buf, size_t size)
 {
 	int cpus = get_nprocs_conf(), words = (cpus + 31) / 32, len = 0;
 
@@ -115,7 +118,19 @@ static int show_local_cpus(struct pci_dev *pdev, char *buf, size_t size)
 
 		len += snprintf(buf + len, size - (size_t)len, w == words - 1 ? "%x" : ",%08x", mask);
 	}
-	return len + snprintf(buf + len, size - (size_t)len, "\n");
+	snprintf(buf + len, size - (size_t)len, "\n");
+}
+
+static int show_local_cpulist(struct pci_dev *pdev, char *buf, size_t size)
+{
+	pci_local_cpulist_text(buf, size);
+	return (int)strlen(buf);
+}
+
+static int show_local_cpus(struct pci_dev *pdev, char *buf, size_t size)
+{
+	pci_local_cpus_text(buf, size);
+	return (int)strlen(buf);
 }
 
 static int link_speed(unsigned code, char *buf, size_t size)
@@ -258,11 +273,12 @@ static int add_plain_attrs(struct pci_dev *pdev)
 	for (size_t i = 0; i < ARRAY_SIZE(plain_attrs) && !err; i++) {
 		if (plain_attrs[i].wanted && !plain_attrs[i].wanted(pdev))
 			continue;
-		if (plain_attrs[i].text)
-			len = plain_attrs[i].text(pdev, text, sizeof(text));
-		else
-			len = snprintf(text, sizeof(text), "%s", plain_attrs[i].fixed);
 		attr_path(pdev, plain_attrs[i].name, path);
+		if (plain_attrs[i].fixed) {
+			err = kernfs_create_same(path, 0444, plain_attrs[i].fixed, NULL, NULL);
+			continue;
+		}
+		len = plain_attrs[i].text(pdev, text, sizeof(text));
 		err = kernfs_create_file(path, plain_attrs[i].mode ? plain_attrs[i].mode : 0444, text, (size_t)len,
 					 NULL, NULL);
 	}
@@ -429,9 +445,24 @@ static ssize_t enable_show(void *priv, char *buf)
 	return snprintf(buf, PAGE_SIZE, "%d\n", atomic_load(&pdev->enable_cnt));
 }
 
+void pci_show_enabled(struct pci_dev *pdev)
+{
+	char path[PCI_PATH_MAX], text[16];
+
+	attr_path(pdev, "enable", path);
+	snprintf(text, sizeof(text), "%d\n", atomic_load(&pdev->enable_cnt));
+	kernfs_show(path, text);
+}
+
+/* How often a program did it, apart from drivers: they do it in each process anew. */
+static void user_count_path(const struct pci_dev *pdev, char path[PCI_PATH_MAX])
+{
+	snprintf(path, PCI_PATH_MAX, "state.d/pci/enable.%s", pdev->dev.name);
+}
+
 static int enable(struct pci_dev *pdev, bool on)
 {
-	char text[16];
+	char path[PCI_PATH_MAX], text[16];
 	int err = 0;
 
 	if (pdev->dev.driver)
@@ -443,8 +474,9 @@ static int enable(struct pci_dev *pdev, bool on)
 		return fail(-EIO, "%s is not enabled", pdev->dev.name);
 	else
 		pci_disable_device(pdev);
+	user_count_path(pdev, path);
 	snprintf(text, sizeof(text), "%d\n", atomic_load(&pdev->enable_cnt));
-	return err ? err : rewrite(pdev, "enable", text);
+	return err ? err : kernfs_write_state(path, text, strlen(text));
 }
 
 static ssize_t enable_store(void *priv, const char *buf, size_t len)
@@ -468,10 +500,18 @@ static void follow_enable(struct pci_dev *pdev)
 	char path[PCI_PATH_MAX], text[16] = "";
 	unsigned long count = 0;
 
-	attr_path(pdev, "enable", path);
+	user_count_path(pdev, path);
 	if (kernfs_read(path, text, sizeof(text) - 1) > 0 && !parse_ulong(text, &count))
 		for (count = min(count, 64ul); count; count--)
 			pci_enable_device(pdev);
+}
+
+static void forget_user_count(struct pci_dev *pdev)
+{
+	char path[PCI_PATH_MAX];
+
+	user_count_path(pdev, path);
+	kernfs_remove(path);
 }
 
 static ssize_t power_state_show(void *priv, char *buf)
@@ -492,13 +532,14 @@ void pci_set_asleep(struct pci_dev *pdev, bool asleep)
 	atomic_store(&pdev->asleep, asleep);
 }
 
-void pci_show_asleep(struct pci_dev *pdev)
+void pci_show_power(struct pci_dev *pdev)
 {
-	char text[PAGE_SIZE];
+	char path[PCI_PATH_MAX], text[PAGE_SIZE];
 
-	kernfs_assert_locked();
 	power_state_show(pdev, text);
-	rewrite(pdev, "power_state", text);
+	attr_path(pdev, "power_state", path);
+	kernfs_show(path, text);
+	pm_runtime_show(&pdev->dev, atomic_load(&pdev->asleep) ? "suspended\n" : "active\n");
 }
 
 /* ---- small switches ------------------------------------------------------------------------ */
@@ -580,6 +621,28 @@ static ssize_t reset_store(void *priv, const char *buf, size_t len)
 	return err ? err : (ssize_t)len;
 }
 
+static int tell_of_reset(struct pci_dev *pdev, void *bridge)
+{
+	if (!pci_is_behind(pdev, bridge))
+		return 0;
+	pci_reset_notify_done(pdev);
+	if (pdev->dev.driver && to_pci_driver(pdev->dev.driver)->reset_by_user)
+		to_pci_driver(pdev->dev.driver)->reset_by_user(pdev);
+	return 0;
+}
+
+static ssize_t reset_subordinate_store(void *priv, const char *buf, size_t len)
+{
+	int err = device_store_trigger(buf);
+
+	if (err <= 0)
+		return err ? err : (ssize_t)len;
+	pci_reset_link(priv);
+	pci_for_each_dev(tell_of_reset, priv);
+	device_store_end(false);
+	return (ssize_t)len;
+}
+
 static int reset_method_of(const char *name)
 {
 	for (int m = 0; m < PCI_RESET_METHODS; m++)
@@ -650,7 +713,7 @@ static int add_reset(struct pci_dev *pdev)
 	if (err)
 		return err;
 	attr_path(pdev, "reset", path);
-	return kernfs_create_file(path, 0200, NULL, 0, &reset_ops, pdev);
+	return kernfs_create_same(path, 0200, "", &reset_ops, pdev);
 }
 
 void pci_update_reset_files(struct pci_dev *pdev)
@@ -690,7 +753,7 @@ static ssize_t rescan_store(void *priv, const char *buf, size_t len)
 
 	if (err <= 0)
 		return err ? err : (ssize_t)len;
-	err = pci_rescan_bus(&pci_bus_type);
+	err = pci_rescan(((struct pci_dev *)priv)->domain, ((struct pci_dev *)priv)->bus);
 	device_store_end(true);
 	return err ? err : (ssize_t)len;
 }
@@ -767,8 +830,7 @@ static int add_dirs(struct pci_dev *pdev)
 		if (!dir_attrs[i].wanted(pdev))
 			continue;
 		attr_path(pdev, dir_attrs[i].name, path);
-		err = kernfs_create_file(path, 0644, dir_attrs[i].content, strlen(dir_attrs[i].content),
-					 &dir_attrs[i].ops, pdev);
+		err = kernfs_create_same(path, 0644, dir_attrs[i].content, &dir_attrs[i].ops, pdev);
 	}
 	return err;
 }
@@ -781,6 +843,7 @@ static const struct {
 	const char *content;
 	struct kernfs_ops ops;
 	bool physical; /* not of virtual functions: sriov_numvfs decides about those */
+	bool bridge; /* of bridges only */
 } live_attrs[] = {
 	{"enable", 0644, NULL, {.show = enable_show, .store = enable_store}},
 	{"power_state", 0444, NULL, {.show = power_state_show}},
@@ -788,8 +851,9 @@ static const struct {
 	{"msi_bus", 0644, "1\n", {.store = msi_bus_store}},
 	{"broken_parity_status", 0644, "0\n", {.store = parity_store}},
 	{"d3cold_allowed", 0644, "0\n", {.store = d3cold_store}},
-	{"remove", 0220, NULL, {.store = remove_store}, true},
-	{"rescan", 0200, NULL, {.store = rescan_store}, true},
+	{"reset_subordinate", 0200, "", {.store = reset_subordinate_store}, .bridge = true},
+	{"remove", 0220, "", {.store = remove_store}, true},
+	{"rescan", 0200, "", {.store = rescan_store}, true},
 };
 
 static int add_live_attrs(struct pci_dev *pdev)
@@ -800,13 +864,13 @@ static int add_live_attrs(struct pci_dev *pdev)
 	for (size_t i = 0; i < ARRAY_SIZE(live_attrs) && !err; i++) {
 		const char *content = live_attrs[i].content;
 
-		if (pdev->physfn && live_attrs[i].physical)
+		if ((pdev->physfn && live_attrs[i].physical) || (live_attrs[i].bridge && !pci_is_bridge(pdev)))
 			continue;
 		if (pdev->pm_cap && !strcmp(live_attrs[i].name, "d3cold_allowed"))
 			content = "1\n";
 		attr_path(pdev, live_attrs[i].name, path);
-		err = kernfs_create_file(path, live_attrs[i].mode, content, content ? strlen(content) : 0,
-					 &live_attrs[i].ops, pdev);
+		err = content ? kernfs_create_same(path, live_attrs[i].mode, content, &live_attrs[i].ops, pdev)
+			      : kernfs_create_file(path, live_attrs[i].mode, NULL, 0, &live_attrs[i].ops, pdev);
 	}
 	return err;
 }
@@ -836,6 +900,7 @@ int pci_add_device_attrs(struct device *dev)
 		follow_enable(pdev);
 		return 0;
 	}
+	forget_user_count(pdev);
 	err = add_plain_attrs(pdev);
 	return err ? err : add_resource_files(pdev);
 }

@@ -54,13 +54,17 @@ static void power_up(struct pci_dev *pdev)
  */
 int pci_enable_device(struct pci_dev *pdev)
 {
-	if (atomic_fetch_add(&pdev->enable_cnt, 1))
+	if (atomic_fetch_add(&pdev->enable_cnt, 1)) {
+		pci_show_enabled(pdev);
 		return 0;
+	}
 	power_up(pdev);
 	if (pdev->physfn) /* no firmware was at it, and it has no I/O */
 		command_update(pdev, 0, PCI_COMMAND_MEMORY);
 	else if (decode_bits(pdev))
 		command_update(pdev, 0, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	pci_show_enabled(pdev);
+	pci_show_pin(pdev);
 	return 0;
 }
 
@@ -72,6 +76,7 @@ void pci_disable_device(struct pci_dev *pdev)
 		;
 	if (count == 1)
 		pci_clear_master(pdev);
+	pci_show_enabled(pdev);
 }
 
 void pci_set_master(struct pci_dev *pdev)

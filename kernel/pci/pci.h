@@ -113,6 +113,7 @@ struct pci_dev {
 	struct resource window[PCI_BRIDGE_WINDOWS];	/* bridges: what lies behind; under the tree lock */
 	struct pci_space *space;	/* bridges: free addresses behind; setup-res.c, under the tree lock */
 	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
+	unsigned first_irq, nr_irqs; /* numbers of its messages in /sys; immutable */
 	bool packed;		/* small BARs may share a page; set before it is added, immutable */
 	atomic_bool asleep;	/* its driver lets it sleep in D3hot while nobody uses it */
 	atomic_bool present;	/* enlisted; a program may remove it until a rescan; written under the tree lock */
@@ -253,8 +254,8 @@ void pci_bridge_secondary_bus_reset(struct pci_dev *bridge);
 
 /** pci_set_asleep - the driver has no user (or has one): what power_state shows.  Any thread. */
 void pci_set_asleep(struct pci_dev *pdev, bool asleep);
-/** pci_show_asleep - the same for readers in other processes.  Tree lock held. */
-void pci_show_asleep(struct pci_dev *pdev);
+/** pci_show_power - the same, and the power state that its registers have, for readers in other processes.  Any lock. */
+void pci_show_power(struct pci_dev *pdev);
 /**
  * pci_read_vpd, pci_write_vpd - vital product data; behind its end nothing is read
  * Return: bytes; -ENODEV none; -EIO no list that ends; -EINVAL no whole words; -ETIMEDOUT.
@@ -277,6 +278,12 @@ unsigned pci_num_vf(const struct pci_dev *pdev);
  */
 int pci_alloc_irq_vectors(struct pci_dev *pdev, bool msix, unsigned nvec);
 void pci_free_irq_vectors(struct pci_dev *pdev);
+/**
+ * pci_show_messages - that the driver uses these vectors of what it enabled, in msi_irqs of /sys (irq.c)
+ * pci_hide_messages - that it uses none any more.  Called by the device's only user.
+ */
+void pci_show_messages(struct pci_dev *pdev, bool msix, unsigned first, unsigned count);
+void pci_hide_messages(struct pci_dev *pdev, bool msix);
 unsigned pci_msi_vec_count(struct pci_dev *pdev);
 unsigned pci_msix_vec_count(struct pci_dev *pdev);
 /**

@@ -30,10 +30,34 @@ int pci_enlist_vfs(struct pci_dev *pdev);
 void pci_delist_vfs(struct pci_dev *pdev);
 /** pci_rescan_bus - bring back what programs removed.  0; -errno of the first that failed. */
 int pci_rescan_bus(struct bus_type *bus);
+/** pci_come_back - one device, if it is gone and the bridge above is there.  0; -errno. */
+int pci_come_back(struct pci_dev *pdev);
+/** pci_write_removed - keep in the machine's directory which are gone. */
+void pci_write_removed(void);
 /** pci_stop_and_remove - a program removed @pdev: it and what is behind it leave the tree.  */
 void pci_stop_and_remove(struct pci_dev *pdev);
 /** pci_follow_removed - after another process removed or brought back devices.  false: again later. */
 bool pci_follow_removed(void);
+
+/* ---- bus.c: tree lock held ---- */
+/** pci_host_bridge_init - /sys/devices/pci0000:00, and its bus. */
+int pci_host_bridge_init(void);
+/** pci_bus_add - there is a device on this bus: so there is the bus. */
+int pci_bus_add(struct pci_dev *pdev);
+/** pci_bus_remove_behind - the bridge goes, and so the buses behind it. */
+void pci_bus_remove_behind(struct pci_dev *bridge);
+/** pci_rescan - pci_rescan_bus() for one bus and those behind it. */
+int pci_rescan(u16 domain, u8 bus);
+
+/* ---- irq.c ---- */
+/** pci_irq_line - where firmware routes its pin; 0 without one. */
+u8 pci_irq_line(const struct pci_dev *pdev);
+/** pci_irq_init - its run of numbers; it is the last one of pci_devices. */
+void pci_irq_init(struct pci_dev *pdev);
+/** pci_show_pin - the device is enabled: `irq` is an input of the I/O APIC from now on. */
+void pci_show_pin(struct pci_dev *pdev);
+/** pci_forget_messages - its driver is gone, and msi_irqs with it.  Tree lock held. */
+void pci_forget_messages(struct pci_dev *pdev);
 
 /* ---- pci-driver.c ---- */
 int pci_bus_match(struct device *dev, struct device_driver *drv);
@@ -54,7 +78,11 @@ void pci_program_windows(struct pci_dev *bridge);
 
 /* ---- pci-sysfs.c ---- */
 int pci_add_device_attrs(struct device *dev);
+void pci_local_cpus_text(char *buf, size_t size);
+void pci_local_cpulist_text(char *buf, size_t size);
 int pci_resource_text(const struct pci_dev *pdev, char *buf, size_t size);
+/** pci_show_enabled - `enable` says how often the device is. */
+void pci_show_enabled(struct pci_dev *pdev);
 /** pci_update_bridge_files - windows and bus numbers changed. */
 void pci_update_bridge_files(struct pci_dev *bridge);
 /** pci_update_reset_files - the ways to reset @pdev may have changed. */
@@ -101,6 +129,8 @@ int pci_iov_add_attrs(struct pci_dev *pdev);
 /* ---- reset.c ---- */
 /** pci_reset_link - secondary bus reset with the state of all that is behind kept.  Tree lock held. */
 void pci_reset_link(struct pci_dev *bridge);
+/** pci_is_behind - is @bridge above @pdev, with or without others between? */
+bool pci_is_behind(const struct pci_dev *pdev, const struct pci_dev *bridge);
 const char *pci_reset_method_name(enum pci_reset_method method);
 /** pci_reset_method_works - could it be used now? */
 bool pci_reset_method_works(struct pci_dev *pdev, enum pci_reset_method method);

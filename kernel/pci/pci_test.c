@@ -782,6 +782,116 @@ static void test_removed_while_open(void **state)
 	must_echo("1", "sys/bus/pci/rescan");
 }
 
+#define BUS_0 "sys/devices/pci0000:00/pci_bus/0000:00/"
+#define BUS_1 "sys/devices/pci0000:00/0000:00:11.0/pci_bus/0000:01/"
+
+static void test_buses(void **state)
+{
+	must_link("sys/class/pci_bus/0000:00", "../../devices/pci0000:00/pci_bus/0000:00");
+	must_link("sys/class/pci_bus/0000:01", "../../devices/pci0000:00/0000:00:11.0/pci_bus/0000:01");
+	must_link(BUS_0 "device", "../../../pci0000:00");
+	must_link(BUS_1 "device", "../../../0000:00:11.0");
+	must_contain(BUS_1 "power/runtime_status", "unsupported\n");
+	must_contain("sys/devices/pci0000:00/uevent", "");
+	must_fail("x", BUS_1 "rescan", -EINVAL);
+	must_echo("1", EDU "remove");
+	must_echo("1", NVME "remove");
+	must_echo("0", BUS_1 "rescan");
+	assert_false(kernfs_exists(NVME));
+	must_echo("1", BUS_1 "rescan");
+	assert_true(kernfs_exists(NVME));
+	assert_false(kernfs_exists(EDU)); /* it is on the other one */
+	must_echo("1", BUS_0 "rescan");
+	assert_true(kernfs_exists(EDU));
+	must_echo("1", PORT "remove");
+	assert_false(kernfs_exists("sys/class/pci_bus/0000:01"));
+	attach_again();
+	assert_false(kernfs_exists("sys/class/pci_bus/0000:01"));
+	must_echo("1", BUS_0 "rescan");
+	assert_true(kernfs_exists(BUS_1 "rescan"));
+	assert_true(kernfs_exists(NVME));
+}
+
+static void test_irq_numbers(void **state)
+{
+	must_contain(EDU "irq", "10\n");
+	must_echo("1", EDU "enable");
+	must_contain(EDU "irq", "16\n"); /* slot 0x10, pin A */
+	must_echo("0", EDU "enable");
+	must_contain(EDU "irq", "16\n");
+	assert_false(kernfs_exists(EDU "msi_irqs"));
+	pci_show_messages(&edu->pdev, false, 0, 1);
+	must_contain(EDU "msi_irqs/24", "msi\n");
+	must_contain(EDU "irq", "24\n");
+	pci_show_messages(&nvme->pdev, true, 0, 2);
+	pci_show_messages(&nvme->pdev, true, 64, 1);
+	assert_false(kernfs_exists(NVME "msi_irqs/24")); /* which is another's */
+	must_contain(NVME "msi_irqs/25", "msix\n");
+	must_contain(NVME "msi_irqs/26", "msix\n");
+	must_contain(NVME "msi_irqs/89", "msix\n");
+	assert_false(kernfs_exists(NVME "msi_irqs/27"));
+	must_contain(NVME "irq", "17\n");
+	pci_hide_messages(&nvme->pdev, true);
+	pci_hide_messages(&edu->pdev, false);
+	must_contain(EDU "irq", "16\n");
+	must_contain(NVME "irq", "17\n");
+	assert_true(kernfs_exists(NVME "msi_irqs"));
+	assert_false(kernfs_exists(NVME "msi_irqs/25"));
+	must_echo("0000:01:00.0", "sys/bus/pci/drivers/nvme/unbind");
+	assert_false(kernfs_exists(NVME "msi_irqs"));
+	attach_again();
+	assert_int_equal(nvme->pdev.first_irq, 25);
+	assert_int_equal(nvme->pdev.nr_irqs, 65);
+}
+
+static void test_reset_subordinate(void **state)
+{
+	assert_false(kernfs_exists(NVME "reset_subordinate"));
+	must_fail("x", PORT "reset_subordinate", -EINVAL);
+	must_echo("0", PORT "reset_subordinate");
+	assert_int_equal(nvme->bus_resets, 0);
+	pci_write_config_byte(&nvme->pdev, PCI_INTERRUPT_LINE, 0x5a);
+	must_echo("1", PORT "reset_subordinate");
+	assert_int_equal(nvme->bus_resets, 1);
+	assert_int_equal(edu->bus_resets + port->bus_resets, 0);
+	assert_int_equal(fake_config_read(nvme, PCI_INTERRUPT_LINE, 1), 0x5a);
+	assert_int_equal(fake_config_read(nvme, PCI_BASE_ADDRESS_0, 4), 0xfd000004);
+}
+
+static void test_power_files(void **state)
+{
+	must_contain(NVME "power_state", "D0\n");
+	pci_set_asleep(&nvme->pdev, true);
+	pci_set_asleep(&edu->pdev, true);
+	pci_show_power(&nvme->pdev);
+	pci_show_power(&edu->pdev);
+	must_contain(NVME "power_state", "D3hot\n");
+	must_contain(NVME "power/runtime_status", "suspended\n");
+	must_contain(EDU "power_state", "D0\n"); /* it has no other */
+	must_contain(EDU "power/runtime_status", "suspended\n");
+	pci_set_asleep(&nvme->pdev, false);
+	pci_show_power(&nvme->pdev);
+	must_contain(NVME "power_state", "D0\n");
+	must_contain(NVME "power/runtime_status", "active\n");
+}
+
+/* A driver enables its device in each process; what a program did is once and for all. */
+static void test_enabled_by_drivers(void **state)
+{
+	must_contain(NVME "enable", "1\n");
+	attach_again();
+	assert_int_equal(atomic_load(&nvme->pdev.enable_cnt), 1);
+	assert_int_equal(atomic_load(&edu->pdev.enable_cnt), 0);
+	must_echo("0000:01:00.0", "sys/bus/pci/drivers/nvme/unbind");
+	must_contain(NVME "enable", "0\n");
+	must_echo("1", EDU "enable");
+	must_echo("1", EDU "remove");
+	must_echo("1", "sys/bus/pci/rescan");
+	must_contain(EDU "enable", "0\n");
+	attach_again();
+	assert_int_equal(atomic_load(&edu->pdev.enable_cnt), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -812,6 +922,11 @@ int main(void)
 		T(test_remove_bridge),
 		T(test_follow),
 		T(test_removed_while_open),
+		T(test_buses),
+		T(test_irq_numbers),
+		T(test_reset_subordinate),
+		T(test_power_files),
+		T(test_enabled_by_drivers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

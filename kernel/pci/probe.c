@@ -118,18 +118,6 @@ static void find_capabilities(struct pci_dev *pdev)
 	pdev->has_af_flr = (af & (PCI_AF_CAP_FLR | PCI_AF_CAP_TP)) == (PCI_AF_CAP_FLR | PCI_AF_CAP_TP);
 }
 
-/* A PC's firmware routes the four pins of each slot to two lines in turn. */
-static u8 route_line(const struct pci_dev *pdev)
-{
-	unsigned swizzle = pdev->pin - 1u;
-
-	if (!pdev->pin)
-		return 0;
-	for (; pdev; pdev = pdev->bridge)
-		swizzle += pdev->devfn >> 3;
-	return swizzle & 2 ? 11 : 10;
-}
-
 static int setup_device(struct pci_dev *pdev)
 {
 	u32 ids, class_rev, sub = 0;
@@ -167,7 +155,7 @@ static int setup_device(struct pci_dev *pdev)
 	pci_aer_enable(pdev);
 	pci_vpd_init(pdev);
 	size_resources(pdev);
-	pdev->irq_line = route_line(pdev);
+	pdev->irq_line = pci_irq_line(pdev);
 	if (pdev->pin)
 		pci_write_config_byte(pdev, PCI_INTERRUPT_LINE, pdev->irq_line);
 	return 0;
@@ -235,6 +223,9 @@ static int enlist(struct pci_dev *pdev, bool no_probe)
 	if (err)
 		goto err_absent;
 	number_buses(pdev);
+	err = pci_bus_add(pdev);
+	if (err)
+		goto err_unregister;
 	if (pdev->physfn)
 		err = pci_iov_add_links(pdev);
 	else if (pdev->dev.found)
@@ -262,6 +253,7 @@ static void delist(struct pci_dev *pdev)
 		pci_iov_remove_links(pdev);
 	if (pdev->dev.iommu_group)
 		iommu_release_device(&pdev->dev);
+	pci_bus_remove_behind(pdev);
 	device_unregister(&pdev->dev);
 	pdev->present = false;
 	update_siblings(pdev);
@@ -296,6 +288,7 @@ int pci_device_add(struct pci_dev *pdev, bool no_probe)
 	if (!pdev->dev.path)
 		return fail(-ENOMEM, "no memory for %s", pdev->dev.name);
 	TAILQ_INSERT_TAIL(&pci_devices, pdev, all_node);
+	pci_irq_init(pdev);
 	if (is_absent(pdev))
 		return 0;
 	err = enlist(pdev, no_probe);
@@ -398,7 +391,7 @@ static bool is_removed(const char *name)
 	return false;
 }
 
-static void write_removed(void)
+void pci_write_removed(void)
 {
 	char buf[PAGE_SIZE];
 	struct pci_dev *pdev;
@@ -410,20 +403,13 @@ static void write_removed(void)
 	kernfs_write_state(REMOVED_FILE, buf, len);
 }
 
-static bool is_behind(const struct pci_dev *pdev, const struct pci_dev *bridge)
-{
-	while (pdev && pdev != bridge)
-		pdev = pdev->bridge;
-	return pdev;
-}
-
 /* Children first. */
 static void delist_all_behind(struct pci_dev *top)
 {
 	struct pci_dev *pdev;
 
 	TAILQ_FOREACH_REVERSE(pdev, &pci_devices, pci_dev_list, all_node)
-		if (pdev->present && is_behind(pdev, top))
+		if (pdev->present && (pdev == top || pci_is_behind(pdev, top)))
 			delist(pdev);
 }
 
@@ -431,7 +417,7 @@ void pci_stop_and_remove(struct pci_dev *pdev)
 {
 	kernfs_assert_locked();
 	delist_all_behind(pdev);
-	write_removed();
+	pci_write_removed();
 }
 
 /* As a hotplug port does it: what other processes did meanwhile is looked at first. */
@@ -446,6 +432,13 @@ void pci_surprise_remove(struct pci_dev *pdev)
 	kernfs_unlock();
 }
 
+int pci_come_back(struct pci_dev *pdev)
+{
+	if (pdev->present || pdev->physfn || (pdev->bridge && !pdev->bridge->present))
+		return 0;
+	return enlist(pdev, false);
+}
+
 int pci_rescan_bus(struct bus_type *bus)
 {
 	struct pci_dev *pdev;
@@ -453,12 +446,10 @@ int pci_rescan_bus(struct bus_type *bus)
 
 	kernfs_assert_locked();
 	TAILQ_FOREACH(pdev, &pci_devices, all_node) {
-		if (pdev->present || pdev->physfn || (pdev->bridge && !pdev->bridge->present))
-			continue;
-		err = enlist(pdev, false);
+		err = pci_come_back(pdev);
 		ret = ret ? ret : err;
 	}
-	write_removed();
+	pci_write_removed();
 	return ret;
 }
 

@@ -159,16 +159,19 @@ bool pci_reset_supported(struct pci_dev *pdev)
 	return chosen[0] >= 0;
 }
 
+bool pci_is_behind(const struct pci_dev *pdev, const struct pci_dev *bridge)
+{
+	do
+		pdev = pdev->bridge;
+	while (pdev && pdev != bridge);
+	return pdev;
+}
+
 /* Children hear of it from us: a bridge's model does not know who sits behind it. */
 static int reset_child(struct pci_dev *pdev, void *bridge)
 {
-	for (struct pci_dev *up = pdev->bridge; up; up = up->bridge) {
-		if (up != bridge)
-			continue;
-		if (pdev->hw_ops->reset)
-			pdev->hw_ops->reset(pdev->hw, true);
-		break;
-	}
+	if (pci_is_behind(pdev, bridge) && pdev->hw_ops->reset)
+		pdev->hw_ops->reset(pdev->hw, true);
 	return 0;
 }
 
@@ -192,11 +195,8 @@ struct link_state {
 static int save_child(struct pci_dev *pdev, void *arg)
 {
 	struct link_state *link = arg;
-	struct pci_dev *up = pdev->bridge;
 
-	while (up && up != link->bridge)
-		up = up->bridge;
-	if (!up)
+	if (!pci_is_behind(pdev, link->bridge))
 		return 0;
 	if (link->count < link->room) {
 		link->devs[link->count] = pdev;

@@ -2,8 +2,8 @@
 /*
  * vfio_sysfs.c - what VFIO shows below /sys: classes, groups, devices and module parameters.
  *
- *	/sys/class/vfio/3		-> /sys/devices/virtual/vfio/3/{dev,uevent,subsystem}
- *	/sys/class/vfio-dev/vfio0	-> <device>/vfio-dev/vfio0/{dev,uevent,device,subsystem}
+ *	/sys/class/vfio/3		-> /sys/devices/virtual/vfio/3, as base/class.c makes it
+ *	/sys/class/vfio-dev/vfio0	-> <device>/vfio-dev/vfio0, likewise; and in it `device`
  *	/sys/class/misc/vfio		-> /sys/devices/virtual/misc/vfio
  *	/sys/module/{vfio,vfio_iommu_type1,vfio_pci,vfio_platform,vfio_amba}
  *
@@ -26,56 +26,35 @@
 #define PATH_SIZE 512
 #define MAX_DEVICES 4096
 
-static const struct kernfs_ops uevent_ops = { .store = device_uevent_store };
-
 static int add_text(const char *path, u32 mode, const char *text, const struct kernfs_ops *ops, void *priv)
 {
-	return kernfs_create_file(path, mode, text, strlen(text), ops, priv);
-}
-
-/* The files that every class device has. */
-static int add_class_files(const char *dir, unsigned major, unsigned minor, const char *devname,
-			   const char *more, const char *class_dir)
-{
-	char path[PATH_SIZE], text[128];
-	int ret;
-
-	snprintf(path, sizeof(path), "%s/dev", dir);
-	snprintf(text, sizeof(text), "%u:%u\n", major, minor);
-	ret = add_text(path, 0444, text, NULL, NULL);
-	if (ret)
-		return ret;
-	snprintf(path, sizeof(path), "%s/uevent", dir);
-	snprintf(text, sizeof(text), "MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n%s", major, minor, devname, more);
-	ret = add_text(path, 0644, text, &uevent_ops, NULL);
-	if (ret)
-		return ret;
-	snprintf(path, sizeof(path), "%s/subsystem", dir);
-	return kernfs_link_to(path, class_dir);
+	return kernfs_create_same(path, mode, text, ops, priv);
 }
 
 /* ---- groups ---- */
 
+static void group_dir(const struct vfio_group *group, char dir[PATH_SIZE])
+{
+	snprintf(dir, PATH_SIZE, "sys/devices/virtual/vfio/%s", vfio_group_name(group));
+}
+
 void vfio_sysfs_del_group(const struct vfio_group *group)
 {
-	char path[PATH_SIZE];
+	char dir[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "sys/class/vfio/%s", vfio_group_name(group));
-	kernfs_remove(path);
-	snprintf(path, sizeof(path), "sys/devices/virtual/vfio/%s", vfio_group_name(group));
-	kernfs_remove(path);
+	group_dir(group, dir);
+	class_device_del(dir, "vfio");
+	kernfs_remove_empty("sys/devices/virtual/vfio");
 }
 
 int vfio_sysfs_add_group(const struct vfio_group *group)
 {
-	char dir[PATH_SIZE], link[PATH_SIZE];
+	const struct class_node node = { VFIO_GROUP_MAJOR, group->id, group->node, NULL };
+	char dir[PATH_SIZE];
 	int ret;
 
-	snprintf(dir, sizeof(dir), "sys/devices/virtual/vfio/%s", vfio_group_name(group));
-	snprintf(link, sizeof(link), "sys/class/vfio/%s", vfio_group_name(group));
-	ret = add_class_files(dir, VFIO_GROUP_MAJOR, group->id, group->node, "", "sys/class/vfio");
-	if (!ret)
-		ret = kernfs_link_to(link, dir);
+	group_dir(group, dir);
+	ret = class_device_add(dir, "vfio", &node);
 	if (ret) {
 		vfio_sysfs_del_group(group);
 		return fail(ret, "%s could not be made", dir);
@@ -124,32 +103,28 @@ static int choose_index(const struct vfio_device *vdev, unsigned *ret_index)
 
 void vfio_sysfs_del_device(struct vfio_device *vdev)
 {
-	char path[PATH_SIZE];
+	char dir[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "sys/class/vfio-dev/%s", vdev->name);
-	kernfs_remove(path);
-	snprintf(path, sizeof(path), "%s/vfio-dev", vdev->dev->path);
-	kernfs_remove(path);
+	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", vdev->dev->path, vdev->name);
+	class_device_del(dir, "vfio-dev");
+	snprintf(dir, sizeof(dir), "%s/vfio-dev", vdev->dev->path);
+	kernfs_remove(dir);
 }
 
 static int add_device_nodes(struct vfio_device *vdev)
 {
-	char dir[PATH_SIZE - 16], path[PATH_SIZE], name[40];
+	char dir[PATH_SIZE - 16], path[PATH_SIZE], name[40], to[64];
+	const struct class_node node = { VFIO_DEVICE_MAJOR, vdev->index, name, NULL };
 	int ret;
 
 	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", vdev->dev->path, vdev->name);
 	snprintf(name, sizeof(name), "vfio/devices/%s", vdev->name);
-	ret = add_class_files(dir, VFIO_DEVICE_MAJOR, vdev->index, name, "", "sys/class/vfio-dev");
+	ret = class_device_add(dir, "vfio-dev", &node);
 	if (ret)
 		return ret;
-	snprintf(path, sizeof(path), "../../../%s", vdev->dev->name);
-	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s/device", vdev->dev->path, vdev->name);
-	ret = kernfs_create_link(dir, path);
-	if (ret)
-		return ret;
-	snprintf(dir, sizeof(dir), "%s/vfio-dev/%s", vdev->dev->path, vdev->name);
-	snprintf(path, sizeof(path), "sys/class/vfio-dev/%s", vdev->name);
-	return kernfs_link_to(path, dir);
+	snprintf(path, sizeof(path), "%s/device", dir);
+	snprintf(to, sizeof(to), "../../../%s", vdev->dev->name);
+	return kernfs_create_link(path, to);
 }
 
 int vfio_sysfs_add_device(struct vfio_device *vdev)
@@ -249,15 +224,13 @@ int vfio_set_unsafe_noiommu_mode(bool on)
 
 int vfio_sysfs_init(void)
 {
+	const struct class_node node = { VFIO_CONTAINER_MAJOR, VFIO_CONTAINER_MINOR, "vfio/vfio", "DEVMODE=0666\n" };
 	int ret = kernfs_create_dir("sys/class/vfio");
 
 	if (!ret)
 		ret = kernfs_create_dir("sys/class/vfio-dev");
 	if (!ret)
-		ret = add_class_files("sys/devices/virtual/misc/vfio", VFIO_CONTAINER_MAJOR,
-				      VFIO_CONTAINER_MINOR, "vfio/vfio", "DEVMODE=0666\n", "sys/class/misc");
-	if (!ret)
-		ret = kernfs_link_to("sys/class/misc/vfio", "sys/devices/virtual/misc/vfio");
+		ret = class_device_add("sys/devices/virtual/misc/vfio", "misc", &node);
 	if (!ret)
 		ret = add_modules();
 	return ret;

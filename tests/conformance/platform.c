@@ -127,7 +127,10 @@ static int open_device(void)
 	T("device of another group", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, other));
 	snprintf(path, sizeof(path), "%s ", device);
 	T("device, a blank behind", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, path));
-	return (int)TFD("device", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, device));
+	d = (int)TFD("device", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, device));
+	T("power/runtime_status", access(file_of(device, "power/runtime_status"), R_OK));
+	note_file(file_of(device, "power/runtime_status"));
+	return d;
 }
 
 /* ---- info ---- */

@@ -14,7 +14,7 @@
 #include <string.h>
 
 static int count;
-static char pending[1024];
+static char pending[2048];
 static const char *area;
 
 static void flush_row(void)

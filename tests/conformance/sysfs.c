@@ -264,7 +264,8 @@ static void writes(const char *area_name, const char *path)
 static void attributes(void)
 {
 	static const char *const attrs[] = {
-		"enable", "broken_parity_status", "d3cold_allowed", "msi_bus", "reset", "reset_method", "power/control", "vendor", "class",
+		"enable", "broken_parity_status", "d3cold_allowed", "msi_bus", "reset", "reset_method", "power/control", "power/autosuspend_delay_ms",
+		"vendor", "class",
 		"modalias", "uevent", "iommu_group/type", "iommu_group/reserved_regions", "current_link_speed", "nonexistent",
 	};
 	static const char *const methods[] = { "flr", "bus", "pm", "flr bus", "bus flr", "flr flr", "device_specific", "default", "default\n", "FLR", "flr,bus", "" };
@@ -287,6 +288,15 @@ static void attributes(void)
 	puts_to(of_device(nvme, "reset_method"), "default");
 	writes("bus rescan", PCI "rescan");
 	writes("device rescan", of_device(edu, "rescan"));
+	writes("rescan of one bus", "/sys/class/pci_bus/0000:01/rescan");
+	writes("control of a bus's power", "/sys/class/pci_bus/0000:01/power/control");
+	writes("autosuspend_delay_ms of a bus", "/sys/class/pci_bus/0000:01/power/autosuspend_delay_ms");
+	writes("uevent of a bus", "/sys/class/pci_bus/0000:01/uevent");
+	writes("reset_subordinate", of_device(nvme, "../reset_subordinate"));
+	puts_to(of_device(nvme, "driver_override"), "vfio-pci");
+	puts_to(VFIO_PCI "bind", nvme);
+	writes("reset_subordinate above a bound device", of_device(nvme, "../reset_subordinate"));
+	free_device(nvme);
 	writes("drivers_autoprobe", PCI "drivers_autoprobe");
 	puts_to(PCI "drivers_autoprobe", "1");
 }
@@ -330,6 +340,21 @@ static void directory(const char *area_name, const char *path)
 	}
 }
 
+/* What only a look at one bus brings back. */
+static void removal_behind(void)
+{
+	begin("remove and rescan of one bus");
+	said("remove", of_device(nvme, "remove"), "1");
+	said("remove", of_device(edu, "remove"), "1");
+	said("rescan of another bus", "/sys/class/pci_bus/0000:01/rescan", "1");
+	note("%s %s", access(of_device(edu, ""), F_OK) ? "gone" : "there", access(of_device(nvme, ""), F_OK) ? "gone" : "there");
+	T("the bus of a device that was removed", access("/sys/class/pci_bus/0000:01", F_OK));
+	said("rescan of the root bus", "/sys/class/pci_bus/0000:00/rescan", "1");
+	note("%s", access(of_device(edu, ""), F_OK) ? "gone" : "there");
+	free_device(edu);
+	free_device(nvme);
+}
+
 static void removal(void)
 {
 	begin("remove and rescan");
@@ -370,6 +395,7 @@ int main(int argc, char **argv)
 	binding();
 	overrides();
 	attributes();
+	removal_behind();
 	removal();
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);

@@ -26,9 +26,11 @@
 
 #include <assert.h>
 #include <linux/iommufd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
@@ -43,6 +45,11 @@
 
 /* Of a basic unit: all that is cached can be invalidated at once. */
 #define EFR_BASIC (1ull << 6)
+
+/* Capability header: it has extended features and more words; devices may keep translations themselves. */
+#define CAP_IOTLB (1u << 24)
+#define CAP_EFR (1u << 27)
+#define CAP_EXT (1u << 28)
 
 static const struct iommu_device_ops amd_basic_ops, amd_full_ops;
 static const struct iommu_domain_ops amd_domain_ops;
@@ -530,9 +537,29 @@ static bool amd_capable(struct iommu_device *iommu, u16 devid, enum iommu_cap ca
 	return cap == IOMMU_CAP_DIRTY_TRACKING; /* PASIDs are for ordinary reads and writes */
 }
 
+static u64 extended_features(const struct iommu_device *iommu)
+{
+	return iommu->ops == &amd_full_ops ? EFR_FULL : EFR_BASIC;
+}
+
+/* The header of its capability (3.2.1) and its extended features, as they would be in its PCI function's registers. */
+static int amd_sysfs_add(struct iommu_device *iommu, const char *dir)
+{
+	const u32 cap = 0xf | 3u << 16 | CAP_EFR | CAP_EXT | (iommu->ops == &amd_full_ops ? CAP_IOTLB : 0);
+	char path[256], text[48];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/amd-iommu/cap", dir);
+	snprintf(text, sizeof(text), "%x\n", cap);
+	err = kernfs_create_file(path, 0444, text, strlen(text), NULL, NULL);
+	snprintf(path, sizeof(path), "%s/amd-iommu/features", dir);
+	snprintf(text, sizeof(text), "%llx:0\n", (unsigned long long)extended_features(iommu));
+	return err ? err : kernfs_create_file(path, 0444, text, strlen(text), NULL, NULL);
+}
+
 static ssize_t amd_hw_info(struct iommu_device *iommu, u16 devid, u32 *type, void *buf)
 {
-	const struct iommu_hw_info_amd info = { .efr = iommu->ops == &amd_full_ops ? EFR_FULL : EFR_BASIC };
+	const struct iommu_hw_info_amd info = { .efr = extended_features(iommu) };
 
 	if (*type != IOMMU_HW_INFO_TYPE_DEFAULT && *type != IOMMU_HW_INFO_TYPE_AMD)
 		return fail(-EOPNOTSUPP, "%s shows its registers as type %u, not %u", iommu->name,
@@ -620,6 +647,7 @@ static const struct iommu_device_ops amd_basic_ops = {
 	.iotlb_sync = amd_iotlb_sync,
 	.get_resv_regions = amd_get_resv_regions,
 	.hw_info = amd_hw_info,
+	.sysfs_add = amd_sysfs_add,
 	.viommu_ops = &amd_viommu_ops, /* as on Linux; there is no page table to put one on */
 	.cache_coherency = true,
 	.enforce_cache_coherency = true, /* every leaf has FC set */
@@ -635,6 +663,7 @@ static const struct iommu_device_ops amd_full_ops = {
 	.get_resv_regions = amd_get_resv_regions,
 	.capable = amd_capable,
 	.hw_info = amd_hw_info,
+	.sysfs_add = amd_sysfs_add,
 	.pasid_bits = amd_pasid_bits,
 	.page_response = amd_page_response,
 	.viommu_ops = &amd_viommu_ops,

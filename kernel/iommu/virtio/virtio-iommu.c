@@ -41,6 +41,7 @@ static const struct iommu_device_ops virtio_ops = {
 	.iotlb_sync = amd_iotlb_sync,
 	.get_resv_regions = virtio_get_resv_regions,
 	.cache_coherency = true,
+	.lazy_flush = true,
 	.no_flags = true,
 };
 

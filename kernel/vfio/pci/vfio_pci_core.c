@@ -71,8 +71,10 @@ static int enable(struct vfio_pci_core_device *vdev)
 	pci_set_asleep(pdev, false);
 	pci_clear_master(pdev);
 	ret = pci_enable_device(pdev);
-	if (ret)
-		return fail(ret, "%s cannot be enabled", vfio_pci_name(vdev));
+	if (ret) {
+		fail(ret, "%s cannot be enabled", vfio_pci_name(vdev));
+		goto err_sleep;
+	}
 	reset_at_open(vdev);
 	pci_intx(pdev, true);
 	ret = pci_save_state(pdev, &vdev->pristine);
@@ -83,6 +85,7 @@ static int enable(struct vfio_pci_core_device *vdev)
 	ret = vfio_pci_config_init(vdev);
 	if (ret)
 		goto err_free_state;
+	pci_show_power(pdev);
 	return 0;
 
 err_free_state:
@@ -90,6 +93,8 @@ err_free_state:
 	vdev->pristine = (struct pci_saved_state){ 0 };
 err_disable:
 	pci_disable_device(pdev);
+err_sleep:
+	pci_set_asleep(pdev, vdev->slept);
 	return ret;
 }
 
@@ -132,6 +137,7 @@ static void disable(struct vfio_pci_core_device *vdev)
 	pci_set_asleep(vdev->pdev, vdev->slept);
 	vdev->needs_reset = !vdev->reset_works || pci_reset_function(vdev->pdev);
 	vfio_pci_memory_unlock(vdev);
+	pci_show_power(vdev->pdev);
 }
 
 static void vfio_pci_close_device(struct vfio_device *core_vdev)
@@ -528,7 +534,8 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 		return ret;
 	}
 	pci_set_asleep(vdev->pdev, !module_says("disable_idle_d3"));
-	pci_show_asleep(vdev->pdev);
+	pci_show_power(vdev->pdev);
+	pm_runtime_allow(&vdev->pdev->dev, true);
 	return 0;
 }
 
@@ -536,6 +543,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_unregister_group_dev(&vdev->vdev);
 	pci_set_asleep(vdev->pdev, false);
-	pci_show_asleep(vdev->pdev);
+	pci_show_power(vdev->pdev);
+	pm_runtime_allow(&vdev->pdev->dev, false);
 	vdev->pdev->dev.driver_data = NULL;
 }

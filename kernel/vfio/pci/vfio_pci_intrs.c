@@ -162,10 +162,19 @@ static int alloc_vectors(struct vfio_pci_core_device *vdev, unsigned index, unsi
 	return 0;
 }
 
+/* Linux sets up those that a program names: at first up to the highest, later one by one. */
+static void show_vectors(struct vfio_pci_core_device *vdev, unsigned first, unsigned count)
+{
+	pci_show_messages(vdev->pdev, irq_is(vdev, VFIO_PCI_MSIX_IRQ_INDEX), first, count);
+	for (unsigned i = first; i < first + count; i++)
+		vdev->ctx[i].shown = true;
+}
+
 static void free_vectors(struct vfio_pci_core_device *vdev)
 {
 	u16 command;
 
+	pci_hide_messages(vdev->pdev, irq_is(vdev, VFIO_PCI_MSIX_IRQ_INDEX));
 	vfio_pci_memory_lock(vdev);
 	command = command_save(vdev);
 	pci_free_irq_vectors(vdev->pdev);
@@ -203,6 +212,7 @@ static int msi_enable(struct vfio_pci_core_device *vdev, unsigned index, unsigne
 	}
 	if (index == VFIO_PCI_MSI_IRQ_INDEX)
 		atomic_store(&vdev->msi_qmax, log2_up(num));
+	show_vectors(vdev, 0, reach);
 	return 0;
 }
 
@@ -219,6 +229,8 @@ static int set_vector(struct vfio_pci_irq_ctx *ctx, int fd)
 	struct eventfd_ctx *trigger = get_eventfd(fd);
 	int ret = install(ctx, IS_ERR(trigger) ? NULL : trigger);
 
+	if (!ctx->shown && fd >= 0 && !ret && !IS_ERR(trigger))
+		show_vectors(ctx->vdev, ctx->vector, 1);
 	return IS_ERR(trigger) ? (int)PTR_ERR(trigger) : ret;
 }
 

@@ -64,6 +64,7 @@ void vfio_pci_set_power_state(struct vfio_pci_core_device *vdev, unsigned state)
 	if (!state)
 		forget_saved(vdev, true);
 	vfio_pci_gate_update(vdev);
+	pci_show_power(vdev->pdev);
 }
 
 /* Its registers are there again, so those kept when it went to sleep are not needed. */
@@ -78,6 +79,12 @@ void vfio_pci_woken(struct vfio_pci_core_device *vdev)
 
 /* ---- low power ------------------------------------------------------------------------------- */
 
+static void show_sleep(struct vfio_pci_core_device *vdev, bool asleep)
+{
+	pci_set_asleep(vdev->pdev, asleep);
+	pci_show_power(vdev->pdev);
+}
+
 static int enter(struct vfio_pci_core_device *vdev, struct eventfd_ctx *wake)
 {
 	int ret = 0;
@@ -91,6 +98,7 @@ static int enter(struct vfio_pci_core_device *vdev, struct eventfd_ctx *wake)
 		vdev->pm_engaged = true;
 		atomic_store(&vdev->pm_wake, wake);
 		vfio_pci_gate_update(vdev);
+		show_sleep(vdev, true);
 	}
 	vfio_pci_memory_unlock(vdev);
 	return ret;
@@ -99,6 +107,8 @@ static int enter(struct vfio_pci_core_device *vdev, struct eventfd_ctx *wake)
 /* Return: whom to tell, with its reference; NULL. */
 static struct eventfd_ctx *leave_locked(struct vfio_pci_core_device *vdev)
 {
+	if (vdev->pm_engaged)
+		show_sleep(vdev, false);
 	vdev->pm_engaged = false;
 	vfio_pci_gate_update(vdev);
 	return atomic_exchange(&vdev->pm_wake, NULL);

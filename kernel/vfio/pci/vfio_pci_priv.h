@@ -41,6 +41,7 @@
 struct vfio_pci_irq_ctx {
 	struct vfio_pci_core_device *vdev; /* immutable */
 	unsigned vector; /* immutable */
+	bool shown; /* igate; /sys has it */
 	struct eventfd_ctx *trigger; /* igate; changes only while msi.c has no handler.  NULL: none */
 };
 

@@ -49,6 +49,7 @@ static int vfio_platform_open_device(struct vfio_device *core_vdev)
 		return ret;
 	if (vdev->pdev->has_reset)
 		reset(vdev);
+	pm_runtime_show(&vdev->pdev->dev, "active\n");
 	return 0;
 }
 
@@ -61,6 +62,7 @@ static void vfio_platform_close_device(struct vfio_device *core_vdev)
 	mutex_lock(&vdev->igate);
 	vfio_platform_irq_cleanup(vdev);
 	mutex_unlock(&vdev->igate);
+	pm_runtime_show(&vdev->pdev->dev, "suspended\n");
 }
 
 /* ---- info ------------------------------------------------------------------------------------ */
@@ -389,15 +391,6 @@ static const struct vfio_device_ops vfio_platform_ops = {
 	.mmap = vfio_platform_mmap,
 };
 
-/* The driver does runtime power management, so to speak: its device sleeps until it is opened. */
-static void show_power(struct platform_device *pdev, const char *status)
-{
-	char path[320];
-
-	snprintf(path, sizeof(path), "%s/power/runtime_status", pdev->dev.path);
-	kernfs_write(path, status, strlen(status));
-}
-
 static void vfio_platform_free(struct vfio_platform_device *vdev)
 {
 	vdev->pdev->dev.driver_data = NULL;
@@ -426,7 +419,7 @@ int vfio_platform_probe_common(struct platform_device *pdev, u32 flags, bool res
 	if (ret)
 		vfio_platform_free(vdev);
 	else
-		show_power(pdev, "suspended\n");
+		pm_runtime_show(&pdev->dev, "suspended\n");
 	return ret;
 }
 
@@ -435,7 +428,7 @@ void vfio_platform_remove_common(struct platform_device *pdev)
 	struct vfio_platform_device *vdev = pdev->dev.driver_data;
 
 	vfio_unregister_group_dev(&vdev->vdev);
-	show_power(pdev, "unsupported\n");
+	pm_runtime_show(&pdev->dev, "unsupported\n");
 	vfio_platform_free(vdev);
 }
 
