@@ -55,7 +55,8 @@ static void set_hw(struct machine_device *md, struct hw_device *hw)
 	md->pdev.cfg_size = hw_config_size(hw);
 }
 
-int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu)
+int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu,
+			 bool multifunction)
 {
 	bool no_driver = kernfs_creating() && !strcmp(device_config_driver(md->config), "none");
 	struct hw_device *hw;
@@ -68,6 +69,8 @@ int machine_device_build(struct machine_device *md, struct pci_dev *bridge, stru
 	if (IS_ERR(hw))
 		return (int)PTR_ERR(hw);
 	set_hw(md, hw);
+	if (multifunction)
+		hw_config_multifunction(hw);
 	md->pdev.packed = md->config->packed;
 	err = set_override(md);
 	if (!err)

@@ -248,6 +248,15 @@ static struct pci_dev *bridge_of(struct machine *m, const struct device_config *
 	return NULL;
 }
 
+/* Is it the function of its slot that says whether there are more?  PCI Local Bus 3.0, 6.2.1. */
+static bool is_multifunction(const struct machine *m, const struct device_config *dev)
+{
+	for (int func = 1; func < 8; func++)
+		if (dev->devid % 8 == 0 && machine_config_find(m->config, dev->devid + func))
+			return true;
+	return false;
+}
+
 static int build_devices(struct machine *m, bool ports)
 {
 	for (unsigned i = 0; i < m->config->nr_devices; i++) {
@@ -259,8 +268,10 @@ static int build_devices(struct machine *m, bool ports)
 			continue;
 		md->config = dev;
 		m->nr_devices++;
-		err = dev->model->platform ? platform_device_build(md, m->config, m->units[dev->iommu].hw)
-					   : machine_device_build(md, bridge_of(m, dev), m->units[dev->iommu].hw);
+		if (dev->model->platform)
+			err = platform_device_build(md, m->config, m->units[dev->iommu].hw);
+		else
+			err = machine_device_build(md, bridge_of(m, dev), m->units[dev->iommu].hw, is_multifunction(m, dev));
 		if (err)
 			return err;
 	}

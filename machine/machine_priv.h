@@ -124,10 +124,12 @@ struct machine_device {
 	pthread_t remover;
 };
 /**
- * machine_device_build - a PCI device; @bridge: the port above, NULL on the root bus.  Tree lock held.
+ * machine_device_build - a PCI device; @bridge: the port above, NULL on the root bus; @multifunction: more functions
+ * are in its slot.  Tree lock held.
  * Return: 0; -errno with reason, and then machine_device_destroy() cleans up what there is.
  */
-int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu);
+int machine_device_build(struct machine_device *md, struct pci_dev *bridge, struct hw_iommu *hw_iommu,
+			 bool multifunction);
 /** machine_device_inject - give the orders of faults that its configuration has.  0; -errno with reason. */
 int machine_device_inject(struct machine_device *md);
 /** machine_device_settle - wait until a removal that is under way has ended.  No lock held. */

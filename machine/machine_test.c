@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -403,6 +404,7 @@ static int setup_noiommu(void **state)
 	assert_int_equal(machine_config_set_iommu(cfg, "none"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,dma_mask=0xffffffffffffffff"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=" EDU2 ",driver=none"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:00:10.1,driver=none"), 0);
 	err = machine_create(dir, cfg);
 	machine_config_free(cfg);
 	return err;
@@ -437,6 +439,24 @@ static void test_without_iommu(void **state)
 	assert_non_null(strstr(last_event, "DMA without an IOMMU: device 01:00.0 writes physical address"));
 	pci_disable_device(peer);
 	pci_disable_device(edu);
+}
+
+/* Function 0 says that its slot has more, before a reset and after it; nobody else does. */
+static void test_functions(void **state)
+{
+	struct pci_dev *first, *second, *alone;
+	u8 byte;
+
+	attach_ok();
+	first = pci_get_device_by_name(EDU2);
+	second = pci_get_device_by_name("0000:00:10.1");
+	alone = pci_get_device_by_name(EDU);
+	assert_int_equal(first->hdr_type, 0x80);
+	assert_int_equal(second->hdr_type, 0);
+	assert_int_equal(alone->hdr_type, 0);
+	hw_reset(container_of(first, struct machine_device, pdev)->hw, true);
+	assert_int_equal(pci_read_config_byte(first, PCI_HEADER_TYPE, &byte), 0);
+	assert_int_equal(byte, 0x80);
 }
 
 /* ---- IOMMUs with all features ---------------------------------------------------------------- */
@@ -570,6 +590,7 @@ int main(void)
 		T(test_interrupts),
 		T(test_edu_config_as_on_linux),
 		cmocka_unit_test_setup_teardown(test_without_iommu, setup_noiommu, teardown),
+		cmocka_unit_test_setup_teardown(test_functions, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_full_iommus, setup_full, teardown),
 		T(test_stores),
 		T(test_destroy_follows_no_links),

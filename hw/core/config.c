@@ -25,6 +25,7 @@
 
 #define BAR_ROM_TYPE0 0x30
 #define BAR_ROM_TYPE1 0x38
+#define HEADER_MULTIFUNCTION 0x80
 #define EXPRESS_CAP_BYTES 0x3c /* version 2 has all registers, those of a slot too */
 
 u16 hw_cfg_get16(const u8 *p) { return (u16)(p[0] | p[1] << 8); }
@@ -235,6 +236,12 @@ void hw_config_created(struct hw_device *hw)
 	mutex_lock(&hw->cfg_lock);
 	hw_config_sync_locked(hw);
 	mutex_unlock(&hw->cfg_lock);
+}
+
+void hw_config_multifunction(struct hw_device *hw)
+{
+	hw->cfg[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
+	hw->reset[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
 }
 
 unsigned hw_config_size(const struct hw_device *hw)

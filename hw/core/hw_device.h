@@ -64,6 +64,8 @@ struct hw_device *hw_device_create_vf(struct hw_device *physfn, unsigned index, 
 				      const struct hw_host_ops *host_ops, void *host, struct hw_iommu *iommu,
 				      u16 devid);
 const struct hw_model *hw_device_model(const struct hw_device *hw);
+/** hw_config_multifunction - its header says that the slot has more functions.  Before anybody else sees @hw. */
+void hw_config_multifunction(struct hw_device *hw);
 void hw_device_destroy(struct hw_device *hw);
 
 /* These have the shape of struct pci_hw_ops; @hw is a struct hw_device. */
