@@ -92,6 +92,19 @@ void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id)
 	}
 }
 
+void hw_pci_conventional(struct hw_device *hw, uint16_t status, uint8_t latency_timer, uint8_t min_gnt, uint8_t max_lat)
+{
+	if (!hw->creating || hw->model->platform) {
+		hw_explain(hw, "a PCI device tells of its speed in create() only");
+		return;
+	}
+	status &= PCI_STATUS_66MHZ | PCI_STATUS_FAST_BACK | PCI_STATUS_DEVSEL_MASK;
+	hw_cfg_put16(hw->cfg + PCI_STATUS, (u16)(hw_cfg_get16(hw->cfg + PCI_STATUS) | status));
+	hw->cfg[PCI_LATENCY_TIMER] = latency_timer;
+	hw->cfg[PCI_MIN_GNT] = min_gnt;
+	hw->cfg[PCI_MAX_LAT] = max_lat;
+}
+
 void hw_config_bar_layout(struct hw_device *hw, unsigned bar)
 {
 	const struct hw_bar *b = &hw->bars[bar];

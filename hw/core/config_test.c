@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <linux/pci_regs.h>
+
 #include "hw/core/hw_fake.h"
 
 #define COMMAND 0x04
@@ -230,6 +232,36 @@ static void test_soft_reset(void **state)
 	hw_device_destroy(hw);
 }
 
+static int conventional_create(struct hw_device *hw)
+{
+	static const struct hw_pci_id id = { .vendor = 0x8086, .device = 0x2449 };
+
+	hw_pci_identify(hw, &id);
+	hw_pci_conventional(hw, 0xffff, 0x20, 8, 24);
+	return 0;
+}
+
+/* Its speed, which a write does not change and a reset brings back; none of the bits that are events. */
+static void test_conventional(void **state)
+{
+	static const struct hw_model conventional = {
+		.name = "conventional", .create = conventional_create, .reset = model_reset,
+	};
+	struct hw_device *hw = fake_create_ok(&conventional, NULL);
+
+	hw_config_write(hw, PCI_LATENCY_TIMER, 1, 0xff);
+	hw_config_write(hw, PCI_MIN_GNT, 2, 0);
+	hw_config_write(hw, PCI_STATUS, 2, 0xffff);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(hw_config_read(hw, PCI_STATUS, 2), 0x06a0);
+		assert_int_equal(hw_config_read(hw, PCI_LATENCY_TIMER, 1), 0x20);
+		assert_int_equal(hw_config_read(hw, PCI_MIN_GNT, 2), 0x1808);
+		hw_pci_conventional(hw, 0, 0, 0, 0); /* too late */
+		hw_reset(hw, true);
+	}
+	hw_device_destroy(hw);
+}
+
 static int bad_create(struct hw_device *hw)
 {
 	static const struct hw_pci_id id = { .vendor = 1, .device = 2 };
@@ -273,6 +305,7 @@ int main(void)
 		T(test_unsupported_power_state),
 		T(test_flr),
 		cmocka_unit_test(test_soft_reset),
+		cmocka_unit_test(test_conventional),
 		cmocka_unit_test(test_bad_layout),
 	};
 

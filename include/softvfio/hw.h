@@ -178,6 +178,18 @@ struct hw_pci_id {
 void hw_pci_identify(struct hw_device *hw, const struct hw_pci_id *id) HW_API(hw_pci_identify);
 
 /**
+ * hw_pci_conventional - what a device says of its speed on a conventional bus
+ * @status: of the status register 66 MHz capable, fast back-to-back capable and DEVSEL timing; other bits are left out
+ * @latency_timer: which software cannot change
+ * @min_gnt, @max_lat: in units of 250 ns
+ *
+ * In create() only, after hw_pci_identify().  Never fails.  Without it, and of an express device, all are 0.
+ * Source: PCI Local Bus 3.0, 6.2.3 and 6.2.4.
+ */
+void hw_pci_conventional(struct hw_device *hw, uint16_t status, uint8_t latency_timer, uint8_t min_gnt, uint8_t max_lat)
+	HW_API(hw_pci_conventional);
+
+/**
  * hw_bar_add - give the device a BAR
  * @bar: 0..5 (0..1 of a bridge), or HW_ROM_BAR
  * @size_bytes: a power of two, at least 16 (memory) or 4 (I/O), at most 16 TiB (2 GiB unless MEM64)
