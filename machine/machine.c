@@ -257,15 +257,26 @@ static bool is_multifunction(const struct machine *m, const struct device_config
 	return false;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	return (*(struct device_config *const *)a)->devid - (*(struct device_config *const *)b)->devid;
+}
+
+/* In the order in which Linux finds devices: the first on a bus does not know of the next. */
 static int build_devices(struct machine *m, bool ports)
 {
-	for (unsigned i = 0; i < m->config->nr_devices; i++) {
-		struct device_config *dev = &m->config->devices[i];
+	struct device_config *order[MACHINE_MAX_DEVICES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->config->nr_devices; i++)
+		if (device_config_is_port(&m->config->devices[i]) == ports)
+			order[n++] = &m->config->devices[i];
+	qsort(order, n, sizeof(*order), by_address);
+	for (unsigned i = 0; i < n; i++) {
+		struct device_config *dev = order[i];
 		struct machine_device *md = &m->devices[m->nr_devices];
 		int err;
 
-		if (device_config_is_port(dev) != ports)
-			continue;
 		md->config = dev;
 		m->nr_devices++;
 		if (dev->model->platform)

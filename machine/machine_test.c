@@ -405,6 +405,8 @@ static int setup_noiommu(void **state)
 	assert_int_equal(machine_config_add(cfg, "edu,dma_mask=0xffffffffffffffff"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=" EDU2 ",driver=none"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:00:10.1,driver=none"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:0a:01.0,driver=none"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:0a:00.0,driver=none"), 0);
 	err = machine_create(dir, cfg);
 	machine_config_free(cfg);
 	return err;
@@ -457,6 +459,14 @@ static void test_functions(void **state)
 	hw_reset(container_of(first, struct machine_device, pdev)->hw, true);
 	assert_int_equal(pci_read_config_byte(first, PCI_HEADER_TYPE, &byte), 0);
 	assert_int_equal(byte, 0x80);
+}
+
+/* The first on its bus was found alone, in whatever order the devices were named. */
+static void test_found_in_order(void **state)
+{
+	assert_true(there("sys/bus/pci/devices/0000:0a:00.0/reset_method"));
+	assert_true(there("sys/bus/pci/devices/0000:0a:01.0/vendor"));
+	assert_false(there("sys/bus/pci/devices/0000:0a:01.0/reset_method"));
 }
 
 /* ---- IOMMUs with all features ---------------------------------------------------------------- */
@@ -591,6 +601,7 @@ int main(void)
 		T(test_edu_config_as_on_linux),
 		cmocka_unit_test_setup_teardown(test_without_iommu, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_functions, setup_noiommu, teardown),
+		cmocka_unit_test_setup_teardown(test_found_in_order, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_full_iommus, setup_full, teardown),
 		T(test_stores),
 		T(test_destroy_follows_no_links),

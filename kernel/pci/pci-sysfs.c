@@ -700,6 +700,7 @@ static ssize_t reset_method_store(void *priv, const char *buf, size_t len)
 static const struct kernfs_ops reset_ops = {.store = reset_store};
 static const struct kernfs_ops reset_method_ops = {.store = reset_method_store};
 
+/* Made once, when the device is found: who comes to its bus later does not change what the file says. */
 static int add_reset(struct pci_dev *pdev)
 {
 	char path[PCI_PATH_MAX], text[64];
@@ -714,24 +715,6 @@ static int add_reset(struct pci_dev *pdev)
 		return err;
 	attr_path(pdev, "reset", path);
 	return kernfs_create_same(path, 0200, "", &reset_ops, pdev);
-}
-
-void pci_update_reset_files(struct pci_dev *pdev)
-{
-	char path[PCI_PATH_MAX], text[64];
-
-	if (pdev->dev.found)
-		return;
-	attr_path(pdev, "reset_method", path);
-	if (!pci_default_reset_methods(pdev, text, sizeof(text))) {
-		kernfs_remove(path);
-		attr_path(pdev, "reset", path);
-		kernfs_remove(path);
-	} else if (kernfs_exists(path)) {
-		kernfs_write(path, text, strlen(text));
-	} else {
-		add_reset(pdev);
-	}
 }
 
 /* ---- remove and rescan --------------------------------------------------------------------- */

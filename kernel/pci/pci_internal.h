@@ -85,8 +85,6 @@ int pci_resource_text(const struct pci_dev *pdev, char *buf, size_t size);
 void pci_show_enabled(struct pci_dev *pdev);
 /** pci_update_bridge_files - windows and bus numbers changed. */
 void pci_update_bridge_files(struct pci_dev *bridge);
-/** pci_update_reset_files - the ways to reset @pdev may have changed. */
-void pci_update_reset_files(struct pci_dev *pdev);
 
 /* ---- aer.c ---- */
 /** pci_aer_init - find the capability, make the counters.  pci_aer_exit - forget reports, free them.  Tree lock held. */

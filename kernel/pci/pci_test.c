@@ -660,7 +660,7 @@ static void test_reset_keeps_state(void **state)
 	assert_int_equal(fake_config_read(big, PCI_ROM_ADDRESS, 4), 0xfe140000);
 }
 
-/* Two devices behind one bridge: neither can be reset by the bus, as Linux says for a pair of edu. */
+/* Two devices behind one bridge: the bus resets neither, but the first was found alone, and its file says so. */
 static void test_pair(void **state)
 {
 	struct fake_hw *a = fake_new("0000:02:01.0", 0x1234, 0x11e8, 0xff00, false);
@@ -681,7 +681,8 @@ static void test_pair(void **state)
 	assert_int_equal(a->bus_resets, 1);
 	assert_true(pci_alone_on_bus(&a->pdev));
 	assert_int_equal(pci_device_add(&b->pdev, true), 0);
-	assert_false(kernfs_exists(D "0000:02:01.0/reset_method"));
+	must_contain(D "0000:02:01.0/reset_method", "bus\n");
+	assert_false(kernfs_exists(D "0000:02:02.0/reset_method"));
 	assert_false(kernfs_exists(D "0000:02:02.0/reset"));
 	assert_int_equal(pci_reset_function(&a->pdev), -ENOTTY);
 	assert_int_equal(pci_reset_function(&b->pdev), -ENOTTY);
@@ -689,8 +690,21 @@ static void test_pair(void **state)
 	pci_bridge_secondary_bus_reset(&bridge->pdev); /* a hot reset hits both */
 	assert_int_equal(a->bus_resets + b->bus_resets, 3);
 	assert_int_equal(nvme->bus_resets, 0);
+	pci_device_remove(&a->pdev);
+	assert_int_equal(pci_reset_function(&b->pdev), -ENOTTY); /* alone, but it was found in company */
 	pci_device_remove(&b->pdev);
-	must_contain(D "0000:02:01.0/reset_method", "bus\n");
+	assert_int_equal(pci_device_add(&a->pdev, true), 0);
+	assert_int_equal(pci_device_add(&b->pdev, true), 0);
+	pci_device_remove(&b->pdev);
+	assert_int_equal(pci_reset_function(&a->pdev), 0);
+	assert_int_equal(pci_device_add(&b->pdev, true), 0);
+	kernfs_unlock();
+	must_echo("default", D "0000:02:01.0/reset_method");
+	must_contain(D "0000:02:01.0/reset_method", "");
+	must_fail("bus", D "0000:02:01.0/reset_method", -EINVAL);
+	must_fail("1", D "0000:02:01.0/reset", -ENOTTY);
+	kernfs_lock();
+	pci_device_remove(&b->pdev);
 	pci_device_remove(&a->pdev);
 	pci_device_remove(&bridge->pdev);
 	kernfs_unlock();

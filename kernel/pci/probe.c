@@ -181,22 +181,6 @@ static void number_buses(struct pci_dev *pdev)
 
 /* ---- into the tree and out of it ----------------------------------------------------------- */
 
-static int update_siblings_one(struct pci_dev *pdev, void *of)
-{
-	const struct pci_dev *other = of;
-
-	if (pdev != other && pdev->bus == other->bus && pdev->domain == other->domain)
-		pci_update_reset_files(pdev);
-	return 0;
-}
-
-static void update_siblings(struct pci_dev *pdev)
-{
-	if (pdev->physfn)
-		return; /* Linux looks once, when a device is found */
-	pci_for_each_dev(update_siblings_one, pdev);
-}
-
 /* vfio-pci wants those of a device that it has, too. */
 static void tell_physfn_driver(struct pci_dev *vf)
 {
@@ -234,7 +218,6 @@ static int enlist(struct pci_dev *pdev, bool no_probe)
 		err = pci_iommu_probe(pdev);
 	if (err)
 		goto err_unregister;
-	update_siblings(pdev);
 	if (!no_probe && (!pdev->physfn || pdev->dev.found || pci_iov_autoprobe(pdev)))
 		device_initial_probe(&pdev->dev);
 	return 0;
@@ -256,7 +239,6 @@ static void delist(struct pci_dev *pdev)
 	pci_bus_remove_behind(pdev);
 	device_unregister(&pdev->dev);
 	pdev->present = false;
-	update_siblings(pdev);
 }
 
 static char *device_path(const struct pci_dev *pdev)

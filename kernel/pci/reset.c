@@ -10,8 +10,9 @@
  * They are tried in that order, until the device answers again.  It does so at once or never: what
  * Linux waits for, up to a minute, here has happened when the reset returns.
  *
- * A user may choose by writing to reset_method; the file is where the choice lives, so that all
- * processes of the machine follow it.
+ * What works when a device is found is in its file reset_method, and a device for which nothing does has no such
+ * file.  A user may choose by writing to it; the file is where the choice lives, so that all
+ * processes of the machine follow it.  What is in it may have stopped working: then the next is tried.
  *
  * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control).
  */
@@ -111,7 +112,7 @@ int pci_default_reset_methods(struct pci_dev *pdev, char *buf, size_t size)
 	return len;
 }
 
-/* What reset_method says; where there is no such file, what the device can do. */
+/* What reset_method says. */
 static void chosen_methods(struct pci_dev *pdev, char *buf, size_t size)
 {
 	char path[PCI_PATH_MAX];
@@ -119,10 +120,7 @@ static void chosen_methods(struct pci_dev *pdev, char *buf, size_t size)
 
 	snprintf(path, sizeof(path), "%s/reset_method", pdev->dev.path);
 	len = kernfs_read(path, buf, size - 1);
-	if (len < 0)
-		pci_default_reset_methods(pdev, buf, size);
-	else
-		buf[len] = '\0';
+	buf[len < 0 ? 0 : len] = '\0';
 }
 
 static int next_method(char **at)
