@@ -143,6 +143,8 @@ static void test_create_fails(void **state)
 	static const struct { const char *text, *why; } bad[] = {
 		{"edu,dma_mask=wide", "dma_mask=wide is no number"},
 		{"nvme,size=1", "size=1 is not in"},
+		{"root-port,bus=9,cxl=yes", "cxl=yes: on or off"},
+		{"root-port,bus=9,atomics=32", "atomics=32: on or off"},
 	};
 
 	explain_enable();
@@ -405,6 +407,8 @@ static int setup_noiommu(void **state)
 	assert_int_equal(machine_config_add(cfg, "edu,dma_mask=0xffffffffffffffff"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=" EDU2 ",driver=none"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:00:10.1,driver=none"), 0);
+	assert_int_equal(machine_config_add(cfg, "root-port,bus=9,cxl=on"), 0);
+	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:09:00.0,driver=none"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:0a:01.0,driver=none"), 0);
 	assert_int_equal(machine_config_add(cfg, "edu,addr=0000:0a:00.0,driver=none"), 0);
 	err = machine_create(dir, cfg);
@@ -459,6 +463,19 @@ static void test_functions(void **state)
 	hw_reset(container_of(first, struct machine_device, pdev)->hw, true);
 	assert_int_equal(pci_read_config_byte(first, PCI_HEADER_TYPE, &byte), 0);
 	assert_int_equal(byte, 0x80);
+}
+
+/* Buses are reset by the way that their port has. */
+static void test_cxl_port(void **state)
+{
+	char text[32];
+
+	attach_ok();
+	assert_int_equal(kernfs_read("sys/bus/pci/devices/0000:09:00.0/reset_method", text, sizeof(text)), strlen("cxl_bus\n"));
+	assert_memory_equal(text, "cxl_bus\n", strlen("cxl_bus\n"));
+	assert_int_equal(pci_reset_function(pci_get_device_by_name("0000:09:00.0")), 0);
+	assert_int_equal(kernfs_read("sys/bus/pci/devices/" EDU "/reset_method", text, sizeof(text)), strlen("bus\n"));
+	assert_memory_equal(text, "bus\n", strlen("bus\n"));
 }
 
 /* The first on its bus was found alone, in whatever order the devices were named. */
@@ -601,6 +618,7 @@ int main(void)
 		T(test_edu_config_as_on_linux),
 		cmocka_unit_test_setup_teardown(test_without_iommu, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_functions, setup_noiommu, teardown),
+		cmocka_unit_test_setup_teardown(test_cxl_port, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_found_in_order, setup_noiommu, teardown),
 		cmocka_unit_test_setup_teardown(test_full_iommus, setup_full, teardown),
 		T(test_stores),

@@ -670,8 +670,8 @@ static int reset_methods_from(struct pci_dev *pdev, const char *buf, char *ret, 
 			continue;
 		m = reset_method_of(name);
 		if (m < 0)
-			return fail(-EINVAL, "%.32s is no way to reset a device: those are flr, af_flr, pm and bus",
-				    name);
+			return fail(-EINVAL,
+				    "%.32s is no way to reset a device: those are flr, af_flr, pm, bus and cxl_bus", name);
 		if (!pci_reset_method_works(pdev, (enum pci_reset_method)m))
 			return fail(-EINVAL, "%s cannot be reset by %s", pdev->dev.name, name);
 		if (++count > RESET_METHODS_MAX)

@@ -12,7 +12,7 @@
 enum { PCI_WINDOW_IO, PCI_WINDOW_MEM, PCI_WINDOW_PREF };
 
 /* Each way to reset a device, in the order of preference. */
-enum pci_reset_method { PCI_RESET_FLR, PCI_RESET_AF, PCI_RESET_PM, PCI_RESET_BUS, PCI_RESET_METHODS };
+enum pci_reset_method { PCI_RESET_FLR, PCI_RESET_AF, PCI_RESET_PM, PCI_RESET_BUS, PCI_RESET_CXL_BUS, PCI_RESET_METHODS };
 
 TAILQ_HEAD(pci_dev_list, pci_dev);
 extern struct pci_dev_list pci_devices; /* probe.c: all, present or not; fixed while there is a machine */

@@ -713,6 +713,43 @@ static void test_pair(void **state)
 	free(bridge);
 }
 
+/* Memory behind a CXL port, which has to be told that a bus reset is meant. */
+static void test_cxl_bus(void **state)
+{
+	struct fake_hw *memory = fake_new("0000:0d:00.0", 0x8086, 0x0d93, 0x050210, false);
+	struct fake_hw *cxl_port = fake_new("0000:00:1c.0", 0x8086, 0x7075, 0x060400, true);
+
+	fake_put(cxl_port->config + 0x100, PCI_EXT_CAP_ID_DVSEC | 1 << 16, 4);
+	fake_put(cxl_port->config + 0x104, 0x02801e98, 4);
+	fake_put(cxl_port->config + 0x108, 3, 2);
+	fake_writable(cxl_port, 0x10c, 1, 2);
+	memory->pdev.bridge = &cxl_port->pdev;
+	fake_ready(memory);
+	fake_ready(cxl_port);
+	kernfs_lock();
+	assert_int_equal(pci_device_add(&cxl_port->pdev, false), 0);
+	assert_int_equal(pci_device_add(&memory->pdev, true), 0);
+	kernfs_unlock();
+	must_contain(D "0000:0d:00.0/reset_method", "cxl_bus\n");
+	must_fail("bus", D "0000:0d:00.0/reset_method", -EINVAL);
+	must_fail("cxl_bus", NVME "reset_method", -EINVAL); /* its port is of another kind */
+	assert_int_equal(pci_reset_function(&memory->pdev), 0);
+	assert_int_equal(memory->bus_resets, 1);
+	assert_int_equal(fake_config_read(cxl_port, 0x10c, 2), 0); /* told for that reset alone */
+	pci_write_config_word(&cxl_port->pdev, 0x10c, 1);
+	must_echo("default", D "0000:0d:00.0/reset_method");
+	must_contain(D "0000:0d:00.0/reset_method", "bus cxl_bus\n");
+	fake_put(cxl_port->config + 0x100, PCI_EXT_CAP_ID_DVSEC | 1 << 16 | 0x100u << 20, 4); /* its list loops */
+	fake_put(cxl_port->config + 0x108, 4, 2);
+	must_fail("cxl_bus", D "0000:0d:00.0/reset_method", -EINVAL);
+	kernfs_lock();
+	pci_device_remove(&memory->pdev);
+	pci_device_remove(&cxl_port->pdev);
+	kernfs_unlock();
+	free(memory);
+	free(cxl_port);
+}
+
 /* ---- remove and rescan --------------------------------------------------------------------- */
 
 static void test_remove_rescan(void **state)
@@ -932,6 +969,7 @@ int main(void)
 		T(test_reset_methods),
 		T(test_reset_keeps_state),
 		T(test_pair),
+		T(test_cxl_bus),
 		T(test_remove_rescan),
 		T(test_remove_bridge),
 		T(test_follow),

@@ -6,6 +6,7 @@
  *	af_flr	the same bit of the Advanced Features capability of conventional PCI
  *	pm	D3hot and back to D0 (if that does reset it: No_Soft_Reset is 0)
  *	bus	the secondary bus reset of the bridge above (if nobody else is on that bus)
+ *	cxl_bus	the same below a port that speaks CXL, which does it only while it is told so (Unmask SBR)
  *
  * They are tried in that order, until the device answers again.  It does so at once or never: what
  * Linux waits for, up to a minute, here has happened when the reset returns.
@@ -14,7 +15,7 @@
  * file.  A user may choose by writing to it; the file is where the choice lives, so that all
  * processes of the machine follow it.  What is in it may have stopped working: then the next is tried.
  *
- * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control).
+ * Sources: PCI Express Base 5.0, 6.6 (reset), 5.3 (power states), 7.5.1.3.13 (bridge control); CXL 2.0, 8.1.5.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,13 @@
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
 #include "kernel/pci/pci_internal.h"
+
+#define EXT_START PCI_CFG_SPACE_SIZE
+#define EXT_CAPS_MAX 480 /* all that there is room for: lists may loop */
+#define CXL_VENDOR 0x1e98u
+#define CXL_PORT 3u	    /* DVSEC: CXL extensions of a port */
+#define CXL_PORT_CTL 0x0cu
+#define CXL_UNMASK_SBR 0x0001u
 
 static bool flr_works(struct pci_dev *pdev)
 {
@@ -67,14 +75,58 @@ static void pm_reset(struct pci_dev *pdev)
 	pci_write_config_word(pdev, at, csr);
 }
 
+/* The register of a CXL port that says which resets it carries out; 0: it is no such port. */
+static unsigned cxl_port_ctl(struct pci_dev *bridge)
+{
+	unsigned pos = EXT_START;
+	u32 head, vendor, id;
+
+	for (unsigned n = 0; n < EXT_CAPS_MAX && pos >= EXT_START && pos + CXL_PORT_CTL + 2 <= bridge->cfg_size; n++) {
+		pci_read_config_dword(bridge, pos, &head);
+		pci_read_config_dword(bridge, pos + PCI_DVSEC_HEADER1, &vendor);
+		pci_read_config_dword(bridge, pos + PCI_DVSEC_HEADER2, &id);
+		if (PCI_EXT_CAP_ID(head) == PCI_EXT_CAP_ID_DVSEC && (vendor & 0xffff) == CXL_VENDOR &&
+		    (id & 0xffff) == CXL_PORT)
+			return pos + CXL_PORT_CTL;
+		pos = PCI_EXT_CAP_NEXT(head);
+	}
+	return 0;
+}
+
+static bool cxl_masks_reset(struct pci_dev *bridge)
+{
+	const unsigned at = cxl_port_ctl(bridge);
+	u16 ctl = CXL_UNMASK_SBR;
+
+	if (at)
+		pci_read_config_word(bridge, at, &ctl);
+	return !(ctl & CXL_UNMASK_SBR);
+}
+
 static bool bus_works(struct pci_dev *pdev)
 {
-	return pdev->bridge && pci_alone_on_bus(pdev);
+	return pdev->bridge && pci_alone_on_bus(pdev) && !cxl_masks_reset(pdev->bridge);
 }
 
 static void bus_reset(struct pci_dev *pdev)
 {
 	pci_bridge_secondary_bus_reset(pdev->bridge);
+}
+
+static bool cxl_bus_works(struct pci_dev *pdev)
+{
+	return pdev->bridge && pci_alone_on_bus(pdev) && cxl_port_ctl(pdev->bridge);
+}
+
+static void cxl_bus_reset(struct pci_dev *pdev)
+{
+	const unsigned at = cxl_port_ctl(pdev->bridge);
+	u16 ctl;
+
+	pci_read_config_word(pdev->bridge, at, &ctl);
+	pci_write_config_word(pdev->bridge, at, ctl | CXL_UNMASK_SBR);
+	bus_reset(pdev);
+	pci_write_config_word(pdev->bridge, at, ctl);
 }
 
 static const struct {
@@ -86,6 +138,7 @@ static const struct {
 	[PCI_RESET_AF] = {"af_flr", af_works, af_flr},
 	[PCI_RESET_PM] = {"pm", pm_works, pm_reset},
 	[PCI_RESET_BUS] = {"bus", bus_works, bus_reset},
+	[PCI_RESET_CXL_BUS] = {"cxl_bus", cxl_bus_works, cxl_bus_reset},
 };
 
 const char *pci_reset_method_name(enum pci_reset_method method)
