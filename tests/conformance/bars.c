@@ -175,7 +175,8 @@ static void half_buffers(unsigned index)
 	memset(end - 8, 0xaa, 8);
 	T(WHAT("%s: read 8 bytes, 4 there", n), pread(d, end - 4, 8, place(index, 0)));
 	T(WHAT("%s: read 16 bytes, 8 there", n), pread(d, end - 8, 16, place(index, 0)));
-	T(WHAT("%s: write 16 bytes, 8 there", n), pwrite(d, end - 8, 16, place(index, regions[index].size - 16)));
+	if (regions[index].size >= 16)
+		T(WHAT("%s: write 16 bytes, 8 there", n), pwrite(d, end - 8, 16, place(index, regions[index].size - 16)));
 	if (regions[index].size >= 2 * PG)
 		T(WHAT("%s: read two pages, one there", n), pread(d, pages, 2 * PG, place(index, 0)));
 	munmap(pages, PG);
@@ -307,8 +308,9 @@ static void decoding(unsigned index)
 		set_command(command);
 		T(WHAT("%s: read, command %u", region_name(index), command), pread(d, big, 4, place(index, regions[index].size - 4)));
 		T(WHAT("%s: write, command %u", region_name(index), command), pwrite(d, "\0\0\0", 4, place(index, regions[index].size - 4)));
-		T(WHAT("%s: read 16 bytes across the middle, command %u", region_name(index), command),
-		  pread(d, big, 16, place(index, regions[index].size / 2 - 8)));
+		if (regions[index].size >= 16)
+			T(WHAT("%s: read 16 bytes across the middle, command %u", region_name(index), command),
+			  pread(d, big, 16, place(index, regions[index].size / 2 - 8)));
 		T(WHAT("%s: read from nothing, command %u", region_name(index), command), pread(d, BAD, 4, place(index, 0)));
 		if (!can_map)
 			continue;

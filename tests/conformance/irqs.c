@@ -585,6 +585,17 @@ static bool open_device(const char *arg)
 	return d >= 0;
 }
 
+/* Does another device here have the same kinds of interrupts? */
+static bool is_of_a_kind(void)
+{
+	static const char *const names[] = { "e1000e", "ahci", "megasas", "vmxnet3", "i82801" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	efd = eventfd(0, EFD_NONBLOCK);
@@ -596,7 +607,7 @@ int main(int argc, char **argv)
 		}
 		begin(name);
 		infos();
-		if (strcmp(name, "e1000e") && strcmp(name, "ahci"))
+		if (!is_of_a_kind())
 			shapes();
 		if (!strcmp(name, "edu") || !strcmp(name, "xhci") || !strcmp(name, "vga"))
 			headers();

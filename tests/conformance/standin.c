@@ -148,6 +148,7 @@ static void identify(struct hw_device *hw, const struct cap *header, bool expres
 	};
 
 	hw_pci_identify(hw, &id);
+	hw_pci_conventional(hw, (uint16_t)le(v + PCI_STATUS, 2), v[PCI_LATENCY_TIMER], v[PCI_MIN_GNT], v[PCI_MAX_LAT]);
 }
 
 static int add_bars(struct hw_device *hw, const struct cap *header)
@@ -156,8 +157,9 @@ static int add_bars(struct hw_device *hw, const struct cap *header)
 		const unsigned at = bar == HW_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * bar;
 		const uint32_t kind = header->value[at];
 		const bool io = bar < HW_ROM_BAR && kind & PCI_BASE_ADDRESS_SPACE_IO;
-		const uint32_t takes = le(header->takes + at, 4) & ~(io ? 3u : 0xfu);
 		const bool wide = bar < HW_ROM_BAR && !io && kind & PCI_BASE_ADDRESS_MEM_TYPE_64;
+		const uint64_t upper = wide ? (uint64_t)le(header->takes + at + 4, 4) << 32 : 0;
+		const uint64_t takes = upper | (le(header->takes + at, 4) & ~(io ? 3u : 0xfu));
 		int err = 0;
 
 		if (takes)

@@ -222,6 +222,37 @@ static void binding(void)
 	free_device(edu);
 }
 
+/* The root port above the express device: not for vfio-pci. */
+static void bridge(void)
+{
+	char path[64], link[PATH_MAX], port[16];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), PCI "devices/%s", nvme);
+	len = readlink(path, link, sizeof(link));
+	if (len < 25)
+		return;
+	snprintf(port, sizeof(port), "%.12s", link + len - 25); /* .../0000:00:01.0/0000:01:00.0 */
+	begin("a root port");
+	row("driver", 0, 0);
+	note("%s", driver_of(port));
+	T("bind while bound", puts_to(VFIO_PCI "bind", port));
+	T("override while bound", puts_to(of_device(port, "driver_override"), "vfio-pci"));
+	T("bind while bound, with an override", puts_to(VFIO_PCI "bind", port));
+	T("unbind by vfio-pci", puts_to(VFIO_PCI "unbind", port));
+	T("unbind", puts_to(of_device(port, "driver/unbind"), port));
+	note("%s, the device below %s", driver_of(port), driver_of(nvme));
+	T("bind", puts_to(VFIO_PCI "bind", port));
+	note("%s", driver_of(port));
+	T("drivers_probe", puts_to(PCI "drivers_probe", port));
+	note("%s", driver_of(port));
+	T("bind to its own driver, with an override to another", puts_to(PCI "drivers/pcieport/bind", port));
+	T("override by nothing", puts_to(of_device(port, "driver_override"), "\n"));
+	T("bind without an override", puts_to(VFIO_PCI "bind", port));
+	T("drivers_probe without an override", puts_to(PCI "drivers_probe", port));
+	note("%s", driver_of(port));
+}
+
 static void overrides(void)
 {
 	static const char *const texts[] = {
@@ -395,6 +426,7 @@ int main(int argc, char **argv)
 	binding();
 	overrides();
 	attributes();
+	bridge();
 	removal_behind();
 	removal();
 	flush_row();
