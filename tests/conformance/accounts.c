@@ -222,9 +222,11 @@ int main(int argc, char **argv)
 	drop_ipc_lock();
 	setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ 1 * MB, 1 * MB });
 	by_container();
-	by_iommufd(0, "accounts of an iommufd, the user's");
-	by_iommufd(1, "accounts of an iommufd, the process's");
-	dma_buf();
+	if (!access("/dev/iommu", F_OK)) {
+		by_iommufd(0, "accounts of an iommufd, the user's");
+		by_iommufd(1, "accounts of an iommufd, the process's");
+		dma_buf();
+	}
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);
 	return 0;

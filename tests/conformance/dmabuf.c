@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * dmabuf.c - questions to VFIO_DEVICE_FEATURE_DMA_BUF: slices of a BAR as a dma-buf, what its descriptor
- * can do, and mapping it with an iommufd.
+ * can do, and mapping it with an iommufd.  A kernel without iommufd is asked by the device's group.
  *
  * usage: dmabuf EDU [MSIX]    as legacy.c, which tells the rest
  */
@@ -11,6 +11,7 @@
 #include <linux/dma-buf.h>
 #include <linux/sync_file.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
@@ -39,18 +40,43 @@ static int export(int d, uint32_t region, uint32_t open_flags, uint32_t nr, uint
 	return ioctl(d, VFIO_DEVICE_FEATURE, &r);
 }
 
-/* A device with an iommufd behind it. */
+static bool is_offered(const char *bdf)
+{
+	struct ctx x = setup(bdf, VFIO_TYPE1v2_IOMMU, 1);
+	const uint32_t flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF;
+	struct vfio_device_feature f = { .argsz = sizeof(f), .flags = flags };
+	bool yes = !ioctl(x.d, VFIO_DEVICE_FEATURE, &f);
+	teardown(x);
+	return yes;
+}
+
+/* A device with an iommufd behind it, or i is -1 and it is that of a group. */
 struct dev {
 	int d, i;
 	uint32_t id;
+	struct ctx group;
 };
 
 static struct dev bound(const char *bdf, int i)
 {
-	struct dev x = { .d = open_cdev(bdf), .i = i < 0 ? open("/dev/iommu", O_RDWR) : i };
-	if (x.d < 0 || x.i < 0 || bind_to(x.d, x.i, &x.id))
+	struct dev x = { .i = i < 0 ? open("/dev/iommu", O_RDWR) : i, .group = { -1, -1, -1 } };
+	if (x.i < 0) {
+		x.group = setup(bdf, VFIO_TYPE1v2_IOMMU, 1);
+		x.d = x.group.d;
+		x.group.d = -1;
+		return x;
+	}
+	x.d = open_cdev(bdf);
+	if (x.d < 0 || bind_to(x.d, x.i, &x.id))
 		fprintf(stderr, "%s cannot be bound: %m\n", bdf);
 	return x;
+}
+
+/* What is behind a device that is closed. */
+static void release(struct dev x)
+{
+	close(x.i);
+	teardown(x.group);
 }
 
 static uint64_t config_at(int d)
@@ -161,7 +187,7 @@ static void request(const char *name, const char *bdf)
 	fd = TFD("while decoding is off", export(x.d, 0, O_RDWR, 1, 0, PG));
 	close(fd);
 	close(x.d);
-	close(x.i);
+	release(x);
 }
 
 /* ---------------------------------------------------------------- the descriptor */
@@ -360,7 +386,7 @@ static void descriptor(void)
 	T("SET_NAME, device closed", set_name(fd, "late"));
 	T("lseek, device closed", lseek(fd, 0, SEEK_END));
 	close(fd);
-	close(x.i);
+	release(x);
 }
 
 /* ---------------------------------------------------------------- an iommufd maps it */
@@ -474,6 +500,7 @@ static void by_group(void)
 	int fd = TFD("a page", export(c.d, 0, O_RDWR, 1, 0, PG)), i = open("/dev/iommu", O_RDWR);
 	T("fstat", fstat(fd, &st));
 	note("size %lld", (long long)st.st_size);
+	begin("dma-buf, device of a group, and an iommufd");
 	uint32_t as = ioas(i);
 	T("MAP_FILE into an iommufd", map_file(i, as, FIXED | RD | WR, fd, 0, PG, 0x100000));
 	close(c.d);
@@ -484,11 +511,15 @@ static void by_group(void)
 int main(int argc, char **argv)
 {
 	start(argc, argv);
-	request("dma-buf of a conventional device", edu);
-	request("dma-buf of an express device", msix);
-	descriptor();
-	mapping();
-	revoking();
+	if (is_offered(edu)) {
+		request("dma-buf of a conventional device", edu);
+		request("dma-buf of an express device", msix);
+		descriptor();
+	}
+	if (!access("/dev/iommu", F_OK)) {
+		mapping();
+		revoking();
+	}
 	by_group();
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);
