@@ -450,6 +450,10 @@ static int run_on_kept_machine(const struct run_options *o)
 		status = run_program(o, dir, o->stats ? stats : NULL);
 		if (o->stats)
 			print_stats(stats);
+		explain_begin();
+		cli_guard_begin("tidying the machine", NULL);
+		machine_tidy(dir);
+		cli_guard_end();
 	}
 	free(dir);
 	return status;

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "kernel/base/device.h"
 #include "kernel/fs/fault_files.h"
@@ -491,6 +492,8 @@ static int attach_locked(struct machine *m)
 	kernfs_follow(true); /* what fails on the way is forgotten here, and stays in the tree for others */
 	err = build(m);
 	kernfs_follow(false);
+	if (!err)
+		device_tidy();
 	if (err) {
 		kernfs_close();
 		unbuild(m);
@@ -664,7 +667,7 @@ size_t machine_faults_get(struct machine_fault *ret, size_t max)
 	return n;
 }
 
-/* ---- removing ------------------------------------------------------------------------------ */
+/* ---- what killed programs left ------------------------------------------------------------- */
 
 struct dirent64_head { /* linux_dirent64, getdents64(2) */
 	u64 ino;
@@ -673,6 +676,52 @@ struct dirent64_head { /* linux_dirent64, getdents64(2) */
 	u8 type;
 	char name[];
 };
+
+static bool is_empty(const char *dir, const char *below)
+{
+	char path[PATH_BYTES], buf[512] __attribute__((aligned(8)));
+	ssize_t n = 0;
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, below) >= sizeof(path))
+		return true;
+	fd = sys_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		n = sys_getdents64(fd, buf, sizeof(buf));
+		sys_close(fd);
+	}
+	for (ssize_t at = 0; at < n; at += ((const struct dirent64_head *)(buf + at))->reclen)
+		if (((const struct dirent64_head *)(buf + at))->name[0] != '.')
+			return false;
+	return true;
+}
+
+/* Somebody changes the tree, and may wait for a program to close a device. */
+static bool is_locked(const char *dir)
+{
+	char path[PATH_BYTES];
+	bool locked;
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/lock", dir) >= sizeof(path))
+		return true;
+	fd = sys_open(path, O_RDWR | O_CLOEXEC, 0);
+	locked = fd < 0 || sys_flock(fd, LOCK_EX | LOCK_NB);
+	if (fd >= 0)
+		sys_close(fd);
+	return locked;
+}
+
+void machine_tidy(const char *dir)
+{
+	if ((is_empty(dir, "state.d/used") && is_empty(dir, "state.d/detaching") && is_empty(dir, "state.d/pci/leaving")) ||
+	    is_locked(dir) || machine_attach_lazy(dir))
+		return;
+	machine_attach();
+	machine_detach();
+}
+
+/* ---- removing ------------------------------------------------------------------------------ */
 
 static void remove_tree(int parent_fd, const char *name);
 

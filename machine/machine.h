@@ -87,6 +87,11 @@ int machine_private_dir(char *ret_dir, size_t size, int *ret_lock);
  * `softvfio tree`; for those that attach from now on.  0; -errno with reason.
  */
 int machine_control_allow(const char *dir);
+/**
+ * machine_tidy - see to what programs left on the machine in @dir that were killed: devices that they had open, or were
+ * taking from a driver or out of the tree.  Does not wait for those that still run; this process is on no machine.
+ */
+void machine_tidy(const char *dir);
 /** machine_destroy - remove the directory (private machines). */
 void machine_destroy(const char *dir);
 /** machine_has_iommu - attached, and devices' addresses are translated. */

@@ -28,9 +28,15 @@ void device_write_uevent(struct device *dev);
 /** device_follow_override - read driver_override again from the tree. */
 void device_follow_override(struct device *dev);
 
+/* ---- tidy.c ---- */
+/** device_detaching - @dev is being taken from @driver; NULL: it was, or has a driver again.  Tree lock held. */
+void device_detaching(struct device *dev, const char *driver);
+
 /* ---- dd.c: all with the tree lock held ---- */
 /** driver_bind - give @dev, which has none, to @drv.  0; what dma_configure() or probe() say. */
 int driver_bind(struct device_driver *drv, struct device *dev);
+/** driver_finish_detach - what a process that is gone began: @dev was being taken from @drv. */
+void driver_finish_detach(struct device_driver *drv, struct device *dev);
 /** driver_follow_link - bind in memory to what the tree's driver link says, if that driver is known here. */
 void driver_follow_link(struct device *dev);
 /** device_sync_locked - follow other processes. */

@@ -118,6 +118,8 @@ int driver_bind(struct device_driver *drv, struct device *dev)
 	mutex_unlock(&dev->lock);
 	if (!err)
 		device_write_uevent(dev);
+	if (!err && !kernfs_creating())
+		device_detaching(dev, NULL); /* whoever did that is gone */
 	return err;
 }
 
@@ -131,12 +133,34 @@ void device_driver_detach(struct device *dev)
 	mutex_lock(&dev->lock);
 	drv = dev->driver;
 	if (drv) {
+		device_detaching(dev, drv->name);
 		remove_driver_links(drv, dev);
 		give_back(drv, dev);
 	}
 	mutex_unlock(&dev->lock);
-	if (drv)
-		device_write_uevent(dev);
+	if (!drv)
+		return;
+	device_write_uevent(dev);
+	device_detaching(dev, NULL);
+}
+
+/* It is taken once more, in memory only, so that what its driver made can be given back. */
+void driver_finish_detach(struct device_driver *drv, struct device *dev)
+{
+	int err;
+
+	if (dev->driver) {
+		device_driver_detach(dev);
+		return;
+	}
+	mutex_lock(&dev->lock);
+	kernfs_follow(true);
+	err = take(drv, dev);
+	kernfs_follow(false);
+	if (!err)
+		give_back(drv, dev);
+	mutex_unlock(&dev->lock);
+	device_write_uevent(dev);
 }
 
 bool device_driver_in_use(struct device *dev)

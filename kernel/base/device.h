@@ -52,6 +52,12 @@ struct device_driver {
 	 * runs inside that program's calls, leaves the device bound until a later look.
 	 */
 	bool (*in_use)(struct device *dev);
+	/**
+	 * used - optional: has a program of any process the device open?  user_gone: one had, was killed, and the files that
+	 * say so are to be put right.  Tree lock held; no program of this process has.
+	 */
+	bool (*used)(struct device *dev);
+	void (*user_gone)(struct device *dev);
 	const char *mod_name;	/* for the link drivers/<name>/module; NULL: none */
 	TAILQ_ENTRY(device_driver) bus_node;
 };
@@ -77,6 +83,8 @@ struct bus_type {
 	bool (*sync)(struct bus_type *bus);
 	/** rescan - optional: a program wrote 1 to /sys/bus/<name>/rescan.  Tree lock held.  0; -errno. */
 	int (*rescan)(struct bus_type *bus);
+	/** tidy - optional: as device_tidy(), for what the bus itself began.  Return: did the tree change? */
+	bool (*tidy)(struct bus_type *bus);
 	bool no_runtime_pm; /* its devices' drivers do no runtime power management: power/ says so */
 	TAILQ_HEAD(, device) devices;	/* under the tree lock */
 	TAILQ_HEAD(, device_driver) drivers;
@@ -129,6 +137,15 @@ int device_attach(struct device *dev);
 void driver_attach(struct device_driver *drv);
 /** device_sync - follow bindings that other processes changed since the last look.  Tree lock not held. */
 void device_sync(void);
+
+/**
+ * device_used - a program opened the device, the first in this process, or closed it, the last.  Any lock.
+ * device_tidy - finish what processes began that were killed (tidy.c); before this one uses a device.  Tree lock held.
+ * device_for_each_left - names in a directory of files that tell of such things.  Return: did one @finish change the tree?
+ */
+void device_used(struct device *dev, bool used);
+void device_tidy(void);
+bool device_for_each_left(const char *dir, bool (*finish)(const char *name));
 
 /*
  * What store() operations of this layer and of buses do around their work: begin locks the tree,

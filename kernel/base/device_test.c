@@ -467,6 +467,101 @@ static void test_power(void **state)
 	must_contain("sys/devices/x/a1/power/control", "on\n");
 }
 
+/* ---- what killed processes left ---- */
+
+static bool used_by_other;
+static int users_gone;
+
+static bool used(struct device *dev)
+{
+	return used_by_other;
+}
+
+static void user_gone(struct device *dev)
+{
+	users_gone++;
+}
+
+static void tidy(void)
+{
+	kernfs_lock();
+	device_tidy();
+	kernfs_unlock();
+}
+
+/* As if a process had been killed while it waited for a0's user, and another came. */
+static void left_detaching(const char *driver)
+{
+	forget();
+	assert_int_equal(kernfs_open(dir, false), 0);
+	kernfs_remove("sys/devices/x/a0/driver");
+	kernfs_remove("sys/bus/test/drivers/apple/a0");
+	assert_int_equal(kernfs_create_file("state.d/detaching/a0", 0644, driver, strlen(driver), NULL, NULL), 0);
+	build();
+	probes = removes = users_gone = 0;
+	assert_null(a0.driver);
+	assert_true(kernfs_exists("dev/made-by-probe"));
+}
+
+static void test_left_detaching(void **state)
+{
+	left_detaching("apple");
+	a_drv.used = used;
+	used_by_other = true;
+	tidy();
+	assert_int_equal(removes, 0); /* its user lives: whoever comes later */
+	assert_true(kernfs_exists("state.d/detaching/a0"));
+	used_by_other = false;
+	tidy();
+	a_drv.used = NULL;
+	assert_int_equal(probes, 1);
+	assert_int_equal(removes, 1);
+	assert_null(a0.driver);
+	assert_false(kernfs_exists("dev/made-by-probe"));
+	assert_false(kernfs_exists("state.d/detaching/a0"));
+	must_contain("sys/devices/x/a0/uevent", "NAME=a0\n");
+	tidy();
+	assert_int_equal(removes, 1);
+	left_detaching("cherry"); /* a driver that is not here */
+	tidy();
+	assert_int_equal(probes + removes, 0);
+	assert_false(kernfs_exists("state.d/detaching/a0"));
+}
+
+static void test_detaching_is_over(void **state)
+{
+	must_echo("a0", UNBIND_A);
+	assert_false(kernfs_exists("state.d/detaching/a0"));
+	left_detaching("apple");
+	must_echo("a0", BIND_A); /* by one who did not tidy */
+	assert_false(kernfs_exists("state.d/detaching/a0"));
+	tidy();
+	assert_ptr_equal(a0.driver, &a_drv);
+}
+
+static void test_left_used(void **state)
+{
+	a_drv.used = used;
+	a_drv.user_gone = user_gone;
+	users_gone = 0;
+	device_used(&a0, true);
+	used_by_other = true;
+	tidy();
+	assert_int_equal(users_gone, 0);
+	used_by_other = false;
+	tidy();
+	assert_int_equal(users_gone, 1);
+	tidy();
+	assert_int_equal(users_gone, 1);
+	device_used(&a0, true);
+	device_used(&a0, false);
+	device_used(&b0, true); /* which has no driver any more */
+	tidy();
+	assert_int_equal(users_gone, 1);
+	a_drv.used = NULL;
+	a_drv.user_gone = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +582,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_follow_later_if_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_attach_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_binders, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_detaching, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_detaching_is_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_used, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,6 +360,7 @@ struct bus_type pci_bus_type = {
 	.detaching = detaching,
 	.uevent = uevent,
 	.sync = pci_bus_sync,
+	.tidy = pci_bus_tidy,
 	.rescan = pci_rescan_bus,
 };
 

@@ -542,6 +542,13 @@ void pci_show_power(struct pci_dev *pdev)
 	pm_runtime_show(&pdev->dev, atomic_load(&pdev->asleep) ? "suspended\n" : "active\n");
 }
 
+void pci_show_unused(struct pci_dev *pdev)
+{
+	pci_hide_messages(pdev, false);
+	pci_show_enabled(pdev);
+	pci_show_power(pdev);
+}
+
 /* ---- small switches ------------------------------------------------------------------------ */
 
 /* Parse with @parse, then write @text back: what these switches do is to be remembered. */

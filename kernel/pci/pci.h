@@ -256,6 +256,8 @@ void pci_bridge_secondary_bus_reset(struct pci_dev *bridge);
 void pci_set_asleep(struct pci_dev *pdev, bool asleep);
 /** pci_show_power - the same, and the power state that its registers have, for readers in other processes.  Any lock. */
 void pci_show_power(struct pci_dev *pdev);
+/** pci_show_unused - nobody has the device any more who could say so: its files say again what they do of one that is not open. */
+void pci_show_unused(struct pci_dev *pdev);
 /**
  * pci_read_vpd, pci_write_vpd - vital product data; behind its end nothing is read
  * Return: bytes; -ENODEV none; -EIO no list that ends; -EINVAL no whole words; -ETIMEDOUT.

@@ -36,6 +36,8 @@ int pci_come_back(struct pci_dev *pdev);
 void pci_write_removed(void);
 /** pci_stop_and_remove - a program removed @pdev: it and what is behind it leave the tree.  */
 void pci_stop_and_remove(struct pci_dev *pdev);
+/** pci_bus_tidy - remove what a process that is gone was about to remove.  Return: was there anything? */
+bool pci_bus_tidy(struct bus_type *bus);
 /** pci_follow_removed - after another process removed or brought back devices.  false: again later. */
 bool pci_follow_removed(void);
 

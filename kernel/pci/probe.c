@@ -22,6 +22,7 @@
 #include "kernel/pci/pci_internal.h"
 
 #define REMOVED_FILE "state.d/pci/removed"
+#define LEAVING_DIR "state.d/pci/leaving"
 
 struct pci_dev_list pci_devices = TAILQ_HEAD_INITIALIZER(pci_devices);
 int (*pci_iommu_probe)(struct pci_dev *pdev);
@@ -395,11 +396,51 @@ static void delist_all_behind(struct pci_dev *top)
 			delist(pdev);
 }
 
+static void leaving_path(const char *name, char path[PCI_PATH_MAX])
+{
+	snprintf(path, PCI_PATH_MAX, LEAVING_DIR "/%s", name);
+}
+
+/* The file is there while it is under way, for the case that this process is killed meanwhile (base/tidy.c). */
 void pci_stop_and_remove(struct pci_dev *pdev)
 {
+	char path[PCI_PATH_MAX];
+
 	kernfs_assert_locked();
+	leaving_path(pdev->dev.name, path);
+	kernfs_create_file(path, 0644, NULL, 0, NULL, NULL);
 	delist_all_behind(pdev);
 	pci_write_removed();
+	kernfs_remove(path);
+}
+
+static int is_used_behind(struct pci_dev *pdev, void *top)
+{
+	const struct device_driver *drv = pdev->dev.driver;
+
+	return (pdev == top || pci_is_behind(pdev, top)) && drv && drv->used && drv->used(&pdev->dev);
+}
+
+static bool finish_leaving(const char *name)
+{
+	struct pci_dev *pdev = pci_get_device_by_name(name);
+	char path[PCI_PATH_MAX];
+
+	if (pdev && pci_for_each_dev(is_used_behind, pdev))
+		return false;
+	if (pdev) {
+		explain_event("%s was being removed by a process that is gone: finishing that", name);
+		pci_stop_and_remove(pdev);
+		return true;
+	}
+	leaving_path(name, path);
+	kernfs_remove(path);
+	return false;
+}
+
+bool pci_bus_tidy(struct bus_type *bus)
+{
+	return device_for_each_left(LEAVING_DIR, finish_leaving);
 }
 
 /* As a hotplug port does it: what other processes did meanwhile is looked at first. */
@@ -416,8 +457,12 @@ void pci_surprise_remove(struct pci_dev *pdev)
 
 int pci_come_back(struct pci_dev *pdev)
 {
+	char path[PCI_PATH_MAX];
+
 	if (pdev->present || pdev->physfn || (pdev->bridge && !pdev->bridge->present))
 		return 0;
+	leaving_path(pdev->dev.name, path);
+	kernfs_remove(path); /* if whoever removed it was killed in the end */
 	return enlist(pdev, false);
 }
 

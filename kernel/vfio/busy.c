@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/base/device.h"
 #include "kernel/fs/file.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/err.h"
@@ -60,6 +61,26 @@ int vfio_busy_open_node(const char *node, unsigned int f_flags)
 		return ret;
 	sys_close(fd);
 	return fail(ret, "no descriptor left for /dev/%s", node);
+}
+
+static int is_locked(void *dev, const char *name)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/vfio-dev/%s/dev", ((struct device *)dev)->path, name);
+	fd = vfio_busy_lock(path, O_RDONLY, true);
+	if (fd >= 0)
+		sys_close(fd);
+	return fd == -EWOULDBLOCK;
+}
+
+bool vfio_device_used(struct device *dev)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/vfio-dev", dev->path);
+	return kernfs_for_each(path, is_locked, dev) == 1;
 }
 
 /* A line of /proc/locks: "3: FLOCK  ADVISORY  WRITE 4711 00:31:9876 0 EOF" */

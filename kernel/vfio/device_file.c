@@ -26,6 +26,8 @@
 #include "kernel/mm/mm.h"
 #include "kernel/vfio/vfio_priv.h"
 
+#define LOOKS 10
+
 /* ---- open and close ---- */
 
 /*
@@ -39,6 +41,13 @@ static int mark_busy(struct vfio_device *vdev)
 
 	snprintf(path, sizeof(path), "%s/vfio-dev/%s/dev", vdev->dev->path, vdev->name);
 	fd = vfio_busy_lock(path, O_RDONLY, false);
+	for (int i = 0; fd == -EWOULDBLOCK && i < LOOKS; i++) {
+		const struct timespec moment = { .tv_nsec = 1000 * 1000 };
+		u32 word = 0;
+
+		sys_futex(&word, FUTEX_WAIT_PRIVATE, 0, &moment); /* perhaps somebody only asks who has it (vfio_device_used()) */
+		fd = vfio_busy_lock(path, O_RDONLY, false);
+	}
 	if (fd == -EWOULDBLOCK)
 		return fail(-ENODEV, "%s is being unbound by %s", vdev->dev->name,
 			    vfio_busy_holder(path, who, sizeof(who)));
@@ -62,9 +71,11 @@ int vfio_device_busy_get(struct vfio_device *vdev)
 	lockdep_assert_held(&vdev->dev_set->lock);
 	if (!vdev->busy_users)
 		ret = mark_busy(vdev);
-	if (!ret && !vdev->busy_users++)
-		vfio_asked_add(vdev);
-	return ret;
+	if (ret || vdev->busy_users++)
+		return ret;
+	device_used(vdev->dev, true);
+	vfio_asked_add(vdev);
+	return 0;
 }
 
 void vfio_device_busy_put(struct vfio_device *vdev)
@@ -73,6 +84,7 @@ void vfio_device_busy_put(struct vfio_device *vdev)
 	if (--vdev->busy_users)
 		return;
 	vfio_asked_del(vdev);
+	device_used(vdev->dev, false);
 	fd_private_close(vdev->busy_fd);
 	vdev->busy_fd = -1;
 }

@@ -132,6 +132,8 @@ int vfio_register_group_dev(struct vfio_device *vdev, struct device *dev, const 
 void vfio_unregister_group_dev(struct vfio_device *vdev);
 /** vfio_device_in_use - has a program of this process a descriptor of it?  For device_driver.in_use. */
 bool vfio_device_in_use(struct vfio_device *vdev);
+/** vfio_device_used - has a program of another process?  For device_driver.used.  Tree lock held. */
+bool vfio_device_used(struct device *dev);
 /**
  * vfio_asked_listen - a program wants to be told by ops.request() also if another process unbinds its device
  * Any lock of a bus driver.  Without memory for a thread it is not told.

@@ -9,6 +9,7 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,27 @@ static void removal(void)
 	puts("removal: asked to let go, all ones meanwhile, then gone");
 }
 
+/* It is pulled out under us, and before we let go somebody kills us. */
+static void killed(void)
+{
+	struct pollfd pfd = { .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
+
+	open_device();
+	set_eventfd(VFIO_PCI_REQ_IRQ_INDEX, pfd.fd);
+	for (int i = 0; i < 10 && regs[0] != ~0u; i++)
+		usleep(1000);
+	must(poll(&pfd, 1, 10000) == 1);
+	kill(getpid(), SIGKILL);
+}
+
+/* Killed while interrupts are on. */
+static void killed_open(void)
+{
+	open_device();
+	set_eventfd(VFIO_PCI_MSI_IRQ_INDEX, eventfd(0, EFD_CLOEXEC));
+	kill(getpid(), SIGKILL);
+}
+
 static void link_down(void)
 {
 	open_device();
@@ -195,7 +217,7 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } cases[] = {
 		{ "removal", removal }, { "link-down", link_down }, { "hang-reset", hanging_reset }, { "direct", direct_page },
-		{ "hold", hold }, { "let-go", let_go },
+		{ "killed", killed }, { "killed-open", killed_open }, { "hold", hold }, { "let-go", let_go },
 	};
 
 	if (argc > 2)
@@ -205,6 +227,6 @@ int main(int argc, char **argv)
 			cases[i].run();
 			return 0;
 		}
-	fprintf(stderr, "usage: inject removal|link-down|hang-reset|direct|hold|let-go [PCI address]\n");
+	fprintf(stderr, "usage: inject removal|killed|killed-open|link-down|hang-reset|direct|hold|let-go [PCI address]\n");
 	return 2;
 }

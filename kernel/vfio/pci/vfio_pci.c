@@ -95,6 +95,8 @@ static struct pci_driver vfio_pci_driver = {
 		.driver_managed_dma = true,
 		.id_table = vfio_pci_ids,
 		.in_use = vfio_pci_in_use,
+		.used = vfio_device_used,
+		.user_gone = vfio_pci_core_user_gone,
 		.mod_name = "vfio_pci",
 	},
 	.probe = vfio_pci_probe,

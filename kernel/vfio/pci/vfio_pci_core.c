@@ -539,6 +539,11 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 	return 0;
 }
 
+void vfio_pci_core_user_gone(struct device *dev)
+{
+	pci_show_unused(to_pci_dev(dev));
+}
+
 void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_unregister_group_dev(&vdev->vdev);

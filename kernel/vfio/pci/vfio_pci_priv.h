@@ -145,6 +145,8 @@ void vfio_pci_core_uninit(struct vfio_pci_core_device *vdev);
  */
 int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev);
 void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev);
+/** vfio_pci_core_user_gone - for device_driver.user_gone. */
+void vfio_pci_core_user_gone(struct device *dev);
 /** vfio_pci_get_irq_count - vectors of one SET_IRQS index; 0 absent. */
 unsigned vfio_pci_get_irq_count(struct vfio_pci_core_device *vdev, unsigned index);
 

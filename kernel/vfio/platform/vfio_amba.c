@@ -17,6 +17,8 @@ static struct platform_driver vfio_amba_driver = {
 		.name = "vfio-amba",
 		.driver_managed_dma = true,
 		.in_use = vfio_platform_in_use,
+		.used = vfio_device_used,
+		.user_gone = vfio_platform_user_gone,
 		.mod_name = "vfio_amba",
 	},
 	.probe = vfio_amba_probe,

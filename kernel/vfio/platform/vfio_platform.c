@@ -28,6 +28,8 @@ static struct platform_driver vfio_platform_driver = {
 		.name = "vfio-platform",
 		.driver_managed_dma = true,
 		.in_use = vfio_platform_in_use,
+		.used = vfio_device_used,
+		.user_gone = vfio_platform_user_gone,
 		.mod_name = "vfio_platform",
 	},
 	.probe = vfio_platform_probe,

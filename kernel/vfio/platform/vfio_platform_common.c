@@ -432,6 +432,11 @@ void vfio_platform_remove_common(struct platform_device *pdev)
 	vfio_platform_free(vdev);
 }
 
+void vfio_platform_user_gone(struct device *dev)
+{
+	pm_runtime_show(dev, "suspended\n");
+}
+
 bool vfio_platform_in_use(struct device *dev)
 {
 	struct vfio_platform_device *vdev = dev->driver_data;

@@ -64,6 +64,8 @@ static inline const char *vfio_platform_name(const struct vfio_platform_device *
  */
 int vfio_platform_probe_common(struct platform_device *pdev, u32 flags, bool reset_required);
 void vfio_platform_remove_common(struct platform_device *pdev);
+/** vfio_platform_user_gone - for device_driver.user_gone. */
+void vfio_platform_user_gone(struct device *dev);
 /** vfio_platform_in_use - for device_driver.in_use. */
 bool vfio_platform_in_use(struct device *dev);
 

@@ -134,6 +134,8 @@ static struct pci_driver soft_vfio_pci_driver = {
 		.driver_managed_dma = true,
 		.id_table = soft_ids,
 		.in_use = in_use,
+		.used = vfio_device_used,
+		.user_gone = vfio_pci_core_user_gone,
 		.mod_name = "soft_vfio_pci",
 	},
 	.probe = soft_probe,
