@@ -72,7 +72,7 @@ static int check_bind(const struct vfio_device_file *df, const struct vfio_devic
 		return fail(-EINVAL, "flags %#x: only %#x (TOKEN) is known", bind->flags, VFIO_DEVICE_BIND_FLAG_TOKEN);
 	if (bind->iommufd < 0)
 		return fail(-EINVAL, "iommufd is %d: an open /dev/iommu is needed", bind->iommufd);
-	if (df->group_file)
+	if (df->by_group)
 		return fail(-EINVAL,
 			    "BIND_IOMMUFD is for /dev/vfio/devices/%s, this descriptor was got from its group",
 			    df->vdev->name);

@@ -196,6 +196,37 @@ static void group_and_node_exclude_each_other(void **state)
 	t_close(i);
 }
 
+/* With an iommufd for its container the group may be closed and opened while its device is in use. */
+static void group_closed_before_its_device(void **state)
+{
+	int i = (int)t_works(t_open("iommu")), i2 = (int)t_works(t_open("iommu")), c = (int)t_works(t_open("vfio/vfio"));
+	int g = (int)t_works(t_open("vfio/2")), node_fd = (int)t_works(t_open(node(FAKE0))), d, d2;
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+
+	(void)state;
+	t_works(t_ioctl(g, VFIO_GROUP_SET_CONTAINER, &i));
+	d = (int)t_works(t_ioctl(g, VFIO_GROUP_GET_DEVICE_FD, "fake0"));
+	t_fails(t_open("vfio/2"), EBUSY);
+	t_close(g);
+	t_fails(t_bind(node_fd, i), EINVAL); /* the device is in use */
+	g = (int)t_works(t_open("vfio/2"));
+	t_fails(t_bind(node_fd, i), EBUSY);
+	t_works(t_ioctl(g, VFIO_GROUP_GET_STATUS, &status));
+	assert_int_equal(status.flags, 0); /* its DMA is the iommufd's */
+	t_fails(t_ioctl(g, VFIO_GROUP_GET_DEVICE_FD, "fake0"), EINVAL);
+	t_fails(t_ioctl(g, VFIO_GROUP_SET_CONTAINER, &c), EPERM);
+	t_works(t_ioctl(g, VFIO_GROUP_SET_CONTAINER, &i2));
+	d2 = (int)t_works(t_ioctl(g, VFIO_GROUP_GET_DEVICE_FD, "fake0"));
+	t_close(d);
+	t_close(g);
+	t_close(d2);
+	t_works(t_bind(node_fd, i2));
+	t_close(node_fd);
+	t_close(c);
+	t_close(i2);
+	t_close(i);
+}
+
 /* Two devices of one group: the group opens when the last of them is closed. */
 static void devices_of_one_group(void **state)
 {
@@ -240,6 +271,10 @@ static void attach_and_detach(void **state)
 	x.a.argsz = sizeof(x.a);
 	x.a.pasid = 1 << 20;
 	t_fails(t_ioctl(d, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &x), EINVAL);
+	x.a.pt_id = 999;
+	t_fails(t_ioctl(d, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &x), ENOENT);
+	x.a.pasid = 1u << 31;
+	t_fails(t_ioctl(d, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &x), ENOSPC);
 	t_fails(t_ioctl(d, VFIO_DEVICE_DETACH_IOMMUFD_PT, T_BAD), EFAULT);
 	t_fails(t_ioctl(d, VFIO_DEVICE_DETACH_IOMMUFD_PT, &de), EINVAL);
 	de.argsz = 8;
@@ -403,6 +438,7 @@ int main(void)
 		cmocka_unit_test_teardown(open_device_may_fail, t_close_all),
 		cmocka_unit_test_teardown(one_descriptor_is_bound, t_close_all),
 		cmocka_unit_test_teardown(group_and_node_exclude_each_other, t_close_all),
+		cmocka_unit_test_teardown(group_closed_before_its_device, t_close_all),
 		cmocka_unit_test_teardown(devices_of_one_group, t_close_all),
 		cmocka_unit_test_teardown(attach_and_detach, t_close_all),
 		cmocka_unit_test_teardown(answer_of_attach_cannot_be_written, t_close_all),

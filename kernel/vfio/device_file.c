@@ -99,7 +99,7 @@ static int enable(struct vfio_device *vdev)
 /* A group's device without an IOMMU has nothing to do with the iommufd in place of its container. */
 static bool is_to_be_bound(const struct vfio_device_file *df)
 {
-	return df->iommufd && !(df->group_file && df->vdev->group->type == VFIO_NO_IOMMU);
+	return df->iommufd && !(df->by_group && df->vdev->group->type == VFIO_NO_IOMMU);
 }
 
 static int bind_iommufd(struct vfio_device_file *df)
@@ -107,7 +107,7 @@ static int bind_iommufd(struct vfio_device_file *df)
 	u32 id;
 	int ret = vfio_iommufd_bind(df->vdev, df->iommufd, &id);
 
-	if (!ret && df->group_file)
+	if (!ret && df->by_group)
 		ret = vfio_iommufd_compat_attach(df->vdev, df->iommufd);
 	return ret;
 }
@@ -137,8 +137,9 @@ int vfio_df_open(struct vfio_device_file *df)
 	int ret = 0;
 
 	lockdep_assert_held(&vdev->dev_set->lock);
-	if (vdev->open_count && !df->group_file)
-		return fail(-EINVAL, "another descriptor of %s is bound already", vdev->dev->name);
+	if (vdev->open_count && !df->by_group)
+		return fail(-EINVAL, "%s is in use already, by another descriptor or one got from its group",
+			    vdev->dev->name);
 	if (!vdev->open_count)
 		ret = first_open(df);
 	if (!ret)
@@ -192,8 +193,10 @@ void vfio_device_put(struct vfio_device *vdev)
 static void drop_what_is_held(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx)
 {
 	iommufd_ctx_put(ictx);
-	vfio_group_unuse_container(vdev->group);
-	fput(group_file);
+	if (group_file) {
+		vfio_group_unuse_container(vdev->group);
+		fput(group_file);
+	}
 	vfio_device_put(vdev);
 }
 
@@ -201,7 +204,7 @@ static void vfio_device_release(struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
 
-	if (df->group_file) {
+	if (df->by_group) {
 		group_device_close(df);
 		drop_what_is_held(df->vdev, df->group_file, df->iommufd);
 	} else {
@@ -312,9 +315,9 @@ static long vfio_device_ioctl(struct file *file, unsigned int cmd, unsigned long
 		return no_access(file);
 	switch (cmd) {
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
-		return df->group_file ? not_a_groups(cmd) : vfio_df_attach_pt(df, (void __user *)arg);
+		return df->by_group ? not_a_groups(cmd) : vfio_df_attach_pt(df, (void __user *)arg);
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
-		return df->group_file ? not_a_groups(cmd) : vfio_df_detach_pt(df, (void __user *)arg);
+		return df->by_group ? not_a_groups(cmd) : vfio_df_detach_pt(df, (void __user *)arg);
 	case VFIO_DEVICE_FEATURE:
 		return device_feature(vdev, (void __user *)arg);
 	}
@@ -397,7 +400,7 @@ int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, str
 	if (!df)
 		goto err_drop;
 	*df = (struct vfio_device_file){
-		.vdev = vdev, .group_file = group_file, .iommufd = ictx, .access_granted = true,
+		.vdev = vdev, .by_group = true, .group_file = group_file, .iommufd = ictx, .access_granted = true,
 	};
 	ret = group_device_open(df);
 	if (ret)

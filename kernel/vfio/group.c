@@ -154,7 +154,7 @@ static long unset_container(struct vfio_group *group)
 	mutex_lock(&group->group_lock);
 	if (!group->container && !group->iommufd)
 		ret = fail(-EINVAL, "group %u is in no container", group->id);
-	else if (group->container && group->container_users)
+	else if (group->container_users)
 		ret = fail(-EBUSY, "%u device descriptors of group %u are open: close them first",
 			   group->container_users, group->id);
 	else
@@ -186,10 +186,12 @@ static struct vfio_device *find_device(struct vfio_group *group, const char *nam
 }
 
 /*
- * Find the device and hold what an open device needs: itself, the group's file, and the container.
+ * Find the device and hold what an open device needs: itself, and the container by way of the group's file, or the
+ * iommufd, which does without the group: that may be closed and opened again.
  * The caller is in an ioctl of the group's file, so opened_file cannot go away meanwhile.
  */
-static struct vfio_device *get_device_locked(struct vfio_group *group, const char *name, struct iommufd_ctx **ret_ictx)
+static struct vfio_device *get_device_locked(struct vfio_group *group, const char *name, struct file **ret_file,
+					     struct iommufd_ctx **ret_ictx)
 {
 	struct vfio_device *vdev;
 
@@ -206,16 +208,21 @@ static struct vfio_device *get_device_locked(struct vfio_group *group, const cha
 		return ERR_PTR(fail(-EINVAL,
 				    "group %u's container has no IOMMU backend: VFIO_SET_IOMMU comes first",
 				    group->id));
-	group->container_users++;
-	fget_file(group->opened_file);
+	if (group->container) {
+		group->container_users++;
+		fget_file(group->opened_file);
+		*ret_file = group->opened_file;
+	} else {
+		*ret_ictx = iommufd_ctx_get(group->iommufd);
+	}
 	atomic_fetch_add(&vdev->refs, 1);
-	*ret_ictx = group->iommufd ? iommufd_ctx_get(group->iommufd) : NULL;
 	return vdev;
 }
 
-static long get_device_fd(struct vfio_group *group, struct file *file, void __user *arg)
+static long get_device_fd(struct vfio_group *group, void __user *arg)
 {
 	struct iommufd_ctx *ictx = NULL;
+	struct file *file = NULL;
 	struct vfio_device *vdev;
 	char name[PAGE_SIZE];
 	long len = strncpy_from_user(name, arg, sizeof(name));
@@ -225,7 +232,7 @@ static long get_device_fd(struct vfio_group *group, struct file *file, void __us
 	if (len < 0)
 		return fail(-EFAULT, "the device's name at %p cannot be read", arg);
 	mutex_lock(&group->group_lock);
-	vdev = get_device_locked(group, name, &ictx);
+	vdev = get_device_locked(group, name, &file, &ictx);
 	mutex_unlock(&group->group_lock);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
@@ -254,7 +261,7 @@ static long vfio_group_ioctl(struct file *file, unsigned int cmd, unsigned long 
 	case VFIO_GROUP_UNSET_CONTAINER:
 		return unset_container(group);
 	case VFIO_GROUP_GET_DEVICE_FD:
-		return get_device_fd(group, file, (void __user *)arg);
+		return get_device_fd(group, (void __user *)arg);
 	default:
 		return fail(-ENOTTY, "request %#x is not for a group (/dev/%s)", cmd, group->node);
 	}

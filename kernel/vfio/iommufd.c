@@ -9,6 +9,8 @@
  *
  * All under the lock of the device set.
  */
+#include <assert.h>
+#include <limits.h>
 
 #include "kernel/base/device.h"
 #include "kernel/iommu/iommu.h"
@@ -82,10 +84,13 @@ static bool is_noted(const struct vfio_device *vdev, u32 pasid)
 	return vdev->pasids && pasid < PASIDS && (vdev->pasids[pasid / WORD_BITS] & BIT_ULL(pasid % WORD_BITS));
 }
 
+/* There is none for those of more than 20 bits, which no device has: attaching says what is wrong with them. */
 static int make_room(struct vfio_device *vdev, u32 pasid)
 {
+	if (pasid > INT_MAX)
+		return fail(-ENOSPC, "PASID %u is above %d, the last that can be noted", pasid, INT_MAX);
 	if (pasid >= PASIDS)
-		return fail(-EINVAL, "PASID %u has more than 20 bits", pasid);
+		return 0;
 	if (!vdev->pasids)
 		vdev->pasids = kvcalloc(PASIDS / WORD_BITS, sizeof(u64));
 	return vdev->pasids ? 0 : fail(-ENOMEM, "no memory to note PASIDs of %s", vdev->dev->name);
@@ -100,6 +105,7 @@ static int attach_pasid(struct vfio_device *vdev, u32 pasid, u32 *pt_id)
 	if (is_noted(vdev, pasid))
 		return iommufd_device_replace(vdev->iommufd_device, pasid, pt_id);
 	ret = iommufd_device_attach(vdev->iommufd_device, pasid, pt_id);
+	assert(ret || pasid < PASIDS);
 	if (!ret)
 		vdev->pasids[pasid / WORD_BITS] |= BIT_ULL(pasid % WORD_BITS);
 	return ret;

@@ -43,7 +43,7 @@ struct vfio_group {
 	struct vfio_device_list devices; /* group_lock */
 	struct vfio_container *container; /* group_lock; one reference */
 	struct iommufd_ctx *iommufd;	 /* group_lock; one reference: an iommufd stands in for the container */
-	unsigned container_users;	 /* group_lock: open device files */
+	unsigned container_users;	 /* group_lock: open device files, while it is in a container */
 	struct file *opened_file;	 /* group_lock; no reference: its release clears this */
 	unsigned bound_devices;		 /* group_lock: in use through their own nodes; the group cannot be opened */
 	TAILQ_ENTRY(vfio_group) container_next; /* container's lock */
@@ -103,7 +103,8 @@ void vfio_group_unblock(struct vfio_group *group, int fd);
 /* An open file of a device. */
 struct vfio_device_file {
 	struct vfio_device *vdev;	/* immutable */
-	struct file *group_file;	/* a reference; NULL: it is that of a node of its own.  Immutable */
+	bool by_group;			/* it was got from its group, and is no node's own; immutable */
+	struct file *group_file;	/* a reference: the group stays open in its container; NULL: in none.  Immutable */
 	atomic_bool access_granted;	/* the device may be used: from the start, or after BIND_IOMMUFD */
 	/* dev_set lock, then immutable: a reference; NULL: not bound, or its group is in a container. */
 	struct iommufd_ctx *iommufd;
@@ -113,10 +114,10 @@ struct vfio_device_file {
 extern const struct file_operations vfio_device_fops;
 
 /**
- * vfio_device_open_file - a descriptor for @vdev
- * @group_file: takes over one reference, the one on @vdev->refs, and one of container_users, also on failure
- * @ictx: what stands in for the container, likewise; NULL
- * Return: the descriptor; -errno.
+ * vfio_device_open_file - a descriptor for @vdev, got from its group
+ * @group_file: if the group is in a container: takes over one reference and one of container_users, also on failure
+ * @ictx: else what stands in for it, likewise
+ * The reference on @vdev->refs is taken over too.  Return: the descriptor; -errno.
  */
 int vfio_device_open_file(struct vfio_device *vdev, struct file *group_file, struct iommufd_ctx *ictx);
 /**

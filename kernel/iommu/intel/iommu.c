@@ -102,6 +102,9 @@ static int intel_attach_dev(struct iommu_device *iommu, struct iommu_domain *dom
 
 	if (err)
 		return err;
+	if (domain->iopf_handler && !vtd->scalable)
+		return fail(-ENODEV, "page requests of device id 0x%x are to go to a fault queue, and its IOMMU takes none: "
+			    "features=full", devid);
 	dev = vtd_dev_get(vtd, devid, IOMMU_NO_PASID);
 	if (!dev)
 		return fail(-ENOMEM, "no memory for the tables of device id 0x%x", devid);
