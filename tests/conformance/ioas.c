@@ -11,23 +11,14 @@
 #define _GNU_SOURCE
 #endif
 #include "tests/conformance/calls.h"
+#include "tests/conformance/random.h"
 
 #define SPACES 3
 #define STEPS 150
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define HEX(x) (unsigned long long)(x)
 
-static uint64_t seed;
 static int iommufd, memfd, device;
 static uint32_t space[SPACES], device_id;
 static int attached;
-static char what[200];
-
-static unsigned below(unsigned n)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (unsigned)(seed >> 33) % n;
-}
 
 /* Most often such that mappings meet, now and then at an edge of something. */
 static uint64_t some_iova(void)
@@ -66,7 +57,7 @@ static void map(unsigned step, unsigned k, int anywhere)
 				    .user_va = (uintptr_t)mem + off, .length = some_length(),
 				    .iova = anywhere ? 0 : some_iova() };
 
-	snprintf(what, sizeof(what), "%u MAP %u flags %u memory+0x%llx 0x%llx bytes at 0x%llx", step, k, m.flags, HEX(off),
+	call("%u MAP %u flags %u memory+0x%llx 0x%llx bytes at 0x%llx", step, k, m.flags, HEX(off),
 		 HEX(m.length), HEX(m.iova));
 	T(what, ioctl(iommufd, IOMMU_IOAS_MAP, &m));
 	note("iova 0x%llx", HEX(m.iova));
@@ -78,7 +69,7 @@ static void map_file(unsigned step, unsigned k)
 					 .fd = below(10) ? memfd : -1, .start = below(3) ? PG * below(64) : below(300000),
 					 .length = some_length(), .iova = some_iova() };
 
-	snprintf(what, sizeof(what), "%u MAP_FILE %u flags %u of %s 0x%llx, 0x%llx bytes at 0x%llx", step, k, m.flags,
+	call("%u MAP_FILE %u flags %u of %s 0x%llx, 0x%llx bytes at 0x%llx", step, k, m.flags,
 		 m.fd < 0 ? "none" : "a memfd", HEX(m.start), HEX(m.length), HEX(m.iova));
 	T(what, ioctl(iommufd, IOMMU_IOAS_MAP_FILE, &m));
 	note("iova 0x%llx", HEX(m.iova));
@@ -91,7 +82,7 @@ static void copy(unsigned step, unsigned k)
 				     .src_ioas_id = below(20) ? space[from] : 77, .length = some_length(),
 				     .dst_iova = some_iova(), .src_iova = some_iova() };
 
-	snprintf(what, sizeof(what), "%u COPY %u flags %u to 0x%llx from %u 0x%llx, 0x%llx bytes", step, k, c.flags,
+	call("%u COPY %u flags %u to 0x%llx from %u 0x%llx, 0x%llx bytes", step, k, c.flags,
 		 HEX(c.dst_iova), c.src_ioas_id == 77 ? 77 : from, HEX(c.src_iova), HEX(c.length));
 	T(what, ioctl(iommufd, IOMMU_IOAS_COPY, &c));
 	note("iova 0x%llx", HEX(c.dst_iova));
@@ -103,7 +94,7 @@ static void unmap(unsigned step, unsigned k)
 
 	if (length == -1ull && below(2))
 		iova = 0;
-	snprintf(what, sizeof(what), "%u UNMAP %u 0x%llx bytes at 0x%llx", step, k, HEX(length), HEX(iova));
+	call("%u UNMAP %u 0x%llx bytes at 0x%llx", step, k, HEX(length), HEX(iova));
 	TI(what, iommufd, space[k], iova, length);
 }
 
@@ -119,7 +110,7 @@ static void allow(unsigned step, unsigned k)
 	}
 	if (below(3))
 		a.num_iovas = 0;
-	snprintf(what, sizeof(what), "%u ALLOW_IOVAS %u %u of 0x%llx-0x%llx 0x%llx-0x%llx 0x%llx-0x%llx", step, k, a.num_iovas,
+	call("%u ALLOW_IOVAS %u %u of 0x%llx-0x%llx 0x%llx-0x%llx 0x%llx-0x%llx", step, k, a.num_iovas,
 		 HEX(r[0].start), HEX(r[0].last), HEX(r[1].start), HEX(r[1].last), HEX(r[2].start), HEX(r[2].last));
 	T(what, ioctl(iommufd, IOMMU_IOAS_ALLOW_IOVAS, &a));
 }
@@ -130,7 +121,7 @@ static void ranges(unsigned step, unsigned k)
 	struct iommu_ioas_iova_ranges q = { .size = sizeof(q), .ioas_id = space[k], .num_iovas = below(5),
 					    .allowed_iovas = (uintptr_t)r };
 
-	snprintf(what, sizeof(what), "%u IOVA_RANGES %u room for %u", step, k, q.num_iovas);
+	call("%u IOVA_RANGES %u room for %u", step, k, q.num_iovas);
 	T(what, ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, &q));
 	note("num %u alignment 0x%llx", q.num_iovas, HEX(q.out_iova_alignment));
 	for (unsigned n = 0; n < COUNT(r); n++)
@@ -144,7 +135,7 @@ static void option(unsigned step, unsigned k)
 				  .op = below(8) ? below(2) : below(5), .object_id = below(8) ? space[k] : below(12),
 				  .val64 = below(8) ? below(2) : below(5) };
 
-	snprintf(what, sizeof(what), "%u OPTION %u op %u object %u value %llu", step, o.option_id, o.op, o.object_id,
+	call("%u OPTION %u op %u object %u value %llu", step, o.option_id, o.op, o.object_id,
 		 HEX(o.val64));
 	T(what, ioctl(iommufd, IOMMU_OPTION, &o));
 	note("value %llu", HEX(o.val64));
@@ -156,7 +147,7 @@ static void come_or_go(unsigned step, unsigned k)
 
 	if (below(3))
 		return;
-	snprintf(what, sizeof(what), attached ? "%u DETACH" : "%u ATTACH %u", step, k);
+	call(attached ? "%u DETACH" : "%u ATTACH %u", step, k);
 	if (attached)
 		attached = T(what, detach(device, 0)) < 0;
 	else
@@ -168,9 +159,9 @@ static void as_container(unsigned step, unsigned k)
 	const uint64_t iova = some_iova(), size = some_length();
 	struct iommu_vfio_ioas v = { .size = sizeof(v), .ioas_id = space[k], .op = IOMMU_VFIO_IOAS_SET };
 
-	snprintf(what, sizeof(what), "%u VFIO_IOAS SET %u", step, k);
+	call("%u VFIO_IOAS SET %u", step, k);
 	T(what, ioctl(iommufd, IOMMU_VFIO_IOAS, &v));
-	snprintf(what, sizeof(what), "%u VFIO %s 0x%llx bytes at 0x%llx", step, below(2) ? "MAP" : "UNMAP", HEX(size), HEX(iova));
+	call("%u VFIO %s 0x%llx bytes at 0x%llx", step, below(2) ? "MAP" : "UNMAP", HEX(size), HEX(iova));
 	if (strstr(what, "UNMAP"))
 		TU(what, iommufd, 0, iova, size);
 	else
@@ -197,36 +188,31 @@ static void step(unsigned n)
 			as_container(n, k);
 			break;
 		}
-		snprintf(what, sizeof(what), "%u CHANGE_PROCESS", n);
+		call("%u CHANGE_PROCESS", n);
 		T(what, ioctl(iommufd, IOMMU_IOAS_CHANGE_PROCESS, &change));
 	}
 }
 
+static void run(unsigned round)
+{
+	(void)round;
+	begin_seed("");
+	iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	for (unsigned k = 0; k < SPACES; k++)
+		space[k] = ioas(iommufd);
+	device = open_cdev(edu);
+	bind_to(device, iommufd, &device_id);
+	attached = 0;
+	for (unsigned n = 0; n < STEPS; n++)
+		step(n);
+	close(device);
+	close(iommufd);
+}
+
 int main(int argc, char **argv)
 {
-	const unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 8;
-	const uint64_t first_seed = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
-	char name[64];
-
 	start(argc, argv);
 	memfd = memfd_create("x", MFD_CLOEXEC);
 	ftruncate(memfd, 64 * PG);
-	for (unsigned round = 0; round < rounds; round++) {
-		seed = (first_seed + round) * 0x9e3779b97f4a7c15ull;
-		snprintf(name, sizeof(name), "random calls, seed %llu", HEX(first_seed + round));
-		begin(name);
-		iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-		for (unsigned k = 0; k < SPACES; k++)
-			space[k] = ioas(iommufd);
-		device = open_cdev(edu);
-		bind_to(device, iommufd, &device_id);
-		attached = 0;
-		for (unsigned n = 0; n < STEPS; n++)
-			step(n);
-		close(device);
-		close(iommufd);
-	}
-	flush_row();
-	fprintf(stderr, "%d cases\n", count);
-	return 0;
+	return random_rounds(argc, argv, 8, run);
 }

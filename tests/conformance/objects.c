@@ -17,11 +17,10 @@
 
 #include "tests/conformance/calls.h"
 #include "tests/conformance/mock.h"
+#include "tests/conformance/random.h"
 
 #define STEPS 150
 #define SLOTS 6 /* of a kind */
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define HEX(x) (unsigned long long)(x)
 #define NOBODY 7777u
 
 enum kind { STDEV, DEV, SPACE, HWPT, VIOMMU, VDEV, FAULTQ, VEVENTQ, QUEUE, KINDS };
@@ -35,7 +34,6 @@ struct slot {
 	unsigned nr;
 };
 
-static uint64_t seed;
 static int iommufd, fds[KINDS][SLOTS]; /* of queues that are read */
 static uint32_t ids[KINDS][SLOTS];
 static struct viommu_data pages_of[SLOTS]; /* of vIOMMUs */
@@ -43,32 +41,6 @@ static uint32_t mocks[SLOTS * STEPS]; /* all that were made */
 static unsigned nr_mocks;
 static const uint32_t pasids[] = { 1, 1, 1, 2, 2, 2, 0, 1023, 1 << 20, (1 << 20) - 1, -1u };
 static void *shown; /* pages of a vIOMMU that are mapped, or NULL */
-static char what[300];
-
-static unsigned below(unsigned n)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (unsigned)(seed >> 33) % n;
-}
-
-__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
-{
-	const size_t n = strlen(what);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what + n, sizeof(what) - n, fmt, ap);
-	va_end(ap);
-}
-
-__attribute__((format(printf, 1, 2))) static void begin_step(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-}
 
 static const char *pointer(uint64_t at)
 {
@@ -188,7 +160,7 @@ static void make_mock(unsigned step)
 	uint32_t id;
 	long ret;
 
-	begin_step("%u MOCK flags %u", step, c.w[7]);
+	call("%u MOCK flags %u", step, c.w[7]);
 	slot = place(STDEV);
 	say_place(slot);
 	id = below(4) ? some(SPACE) : some_table();
@@ -206,7 +178,7 @@ static void replace(unsigned step)
 	union test_cmd c = { 0 };
 	uint32_t mock;
 
-	begin_step("%u REPLACE", step);
+	call("%u REPLACE", step);
 	mock = some(STDEV);
 	c.w[4] = some_table();
 	if (!T(what, test(REPLACE, mock, &c)))
@@ -220,7 +192,7 @@ static void pasid(unsigned step)
 	union test_cmd c = { .w = { [4] = pasids[below(COUNT(pasids))] } };
 	uint32_t mock;
 
-	begin_step("%u PASID_%s 0x%x", step, names[op], c.w[4]);
+	call("%u PASID_%s 0x%x", step, names[op], c.w[4]);
 	mock = some(STDEV);
 	if (op == 3)
 		c.w[5] = below(2) ? some(HWPT) : 0;
@@ -237,7 +209,7 @@ static void check_word(unsigned step)
 	union test_cmd c = { .w = { [4] = below(5), [5] = values[below(COUNT(values))] } };
 	uint32_t id;
 
-	begin_step("%u %s %u 0x%x", step, iotlb ? "MD_CHECK_IOTLB" : "DEV_CHECK_CACHE", c.w[4], c.w[5]);
+	call("%u %s %u 0x%x", step, iotlb ? "MD_CHECK_IOTLB" : "DEV_CHECK_CACHE", c.w[4], c.w[5]);
 	id = some(iotlb ? HWPT : DEV);
 	T(what, test(iotlb ? CHECK_IOTLB : CHECK_CACHE, id, &c));
 }
@@ -275,7 +247,7 @@ static void map_or_unmap(unsigned step)
 	const uint64_t iova = all ? 0 : some_iova(), length = all ? -1ull : some_length(), off = some_offset(iova);
 	uint32_t id;
 
-	begin_step("%u %s 0x%llx bytes at 0x%llx", step, into ? "MAP" : "UNMAP", HEX(length), HEX(iova));
+	call("%u %s 0x%llx bytes at 0x%llx", step, into ? "MAP" : "UNMAP", HEX(length), HEX(iova));
 	id = some(SPACE);
 	if (into) {
 		say(" memory+0x%llx", HEX(off));
@@ -291,7 +263,7 @@ static void check_map(unsigned step)
 	union test_cmd c = { .q = { [2] = iova, [3] = PG * (1 + below(2)), [4] = (uintptr_t)mem + off } };
 	uint32_t id;
 
-	begin_step("%u MD_CHECK_MAP 0x%llx bytes at 0x%llx memory+0x%llx", step, HEX(c.q[3]), HEX(c.q[2]), HEX(off));
+	call("%u MD_CHECK_MAP 0x%llx bytes at 0x%llx memory+0x%llx", step, HEX(c.q[3]), HEX(c.q[2]), HEX(off));
 	id = some(HWPT);
 	T(what, test(CHECK_MAP, id, &c));
 }
@@ -302,7 +274,7 @@ static void huge_pages(unsigned step)
 	const uint16_t op = below(3);
 	uint32_t id;
 
-	begin_step("%u OPTION huge pages, op %u value %llu", step, op, HEX(value));
+	call("%u OPTION huge pages, op %u value %llu", step, op, HEX(value));
 	id = some(SPACE);
 	T(what, iopt(iommufd, IOMMU_OPTION_HUGE_PAGES, op, id, &value));
 	note("value %llu", HEX(value));
@@ -315,7 +287,7 @@ static void set_dirty_tracking(unsigned step)
 	struct iommu_hwpt_set_dirty_tracking s = { .size = sizeof(s), .flags = below(12) ? below(2) : below(8),
 						   .__reserved = !below(24) };
 
-	begin_step("%u SET_DIRTY_TRACKING flags %u reserved %u", step, s.flags, s.__reserved);
+	call("%u SET_DIRTY_TRACKING flags %u reserved %u", step, s.flags, s.__reserved);
 	s.hwpt_id = some(HWPT);
 	T(what, ioctl(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &s));
 }
@@ -339,7 +311,7 @@ static void make_dirty(unsigned step)
 	c.q[5] = below(3) ? MOCK_PG : PG;
 	c.q[6] = below(24) ? (uintptr_t)&bits : 8;
 	bits = below(1 << 16);
-	begin_step("%u DIRTY flags %u 0x%llx bytes at 0x%llx pages 0x%llx %s 0x%llx", step, c.w[4], HEX(c.q[4]),
+	call("%u DIRTY flags %u 0x%llx bytes at 0x%llx pages 0x%llx %s 0x%llx", step, c.w[4], HEX(c.q[4]),
 		   HEX(c.q[3]), HEX(c.q[5]), pointer(c.q[6]), HEX(bits));
 	id = some(HWPT);
 	if (!T(what, test(DIRTY, id, &c)))
@@ -356,7 +328,7 @@ static void get_dirty_bitmap(unsigned step)
 						 .data = below(24) ? (uintptr_t)bits : 8 };
 
 	memset(bits, 0, sizeof(bits));
-	begin_step("%u GET_DIRTY_BITMAP flags %u reserved %u 0x%llx bytes at 0x%llx pages 0x%llx %s", step, g.flags,
+	call("%u GET_DIRTY_BITMAP flags %u reserved %u 0x%llx bytes at 0x%llx pages 0x%llx %s", step, g.flags,
 		   g.__reserved, HEX(g.length), HEX(g.iova), HEX(g.page_size), pointer(g.data));
 	g.hwpt_id = some(HWPT);
 	T(what, ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &g));
@@ -389,7 +361,7 @@ static void hwpt_alloc(unsigned step)
 		a.data_uptr = below(3) ? (uintptr_t)data : 8 * below(2);
 	}
 	a.__reserved = !below(40);
-	begin_step("%u HWPT_ALLOC flags %u reserved %u data type 0x%x %u bytes %s %u %u %u", step, a.flags,
+	call("%u HWPT_ALLOC flags %u reserved %u data type 0x%x %u bytes %s %u %u %u", step, a.flags,
 		   a.__reserved, a.data_type, a.data_len, pointer(a.data_uptr), data[0], data[1], data[2]);
 	slot = place(HWPT);
 	say_place(slot);
@@ -410,7 +382,7 @@ static void hw_info(unsigned step)
 
 	memset(data, 0xff, sizeof(data));
 	h.in_data_type = h.flags & 1 ? below(4) ? SELFTEST_HW_INFO : below(3) : below(12) ? 0 : 1;
-	begin_step("%u GET_HW_INFO flags %u type 0x%x %u bytes %s", step, h.flags, h.in_data_type, h.data_len,
+	call("%u GET_HW_INFO flags %u type 0x%x %u bytes %s", step, h.flags, h.in_data_type, h.data_len,
 		   pointer(h.data_uptr));
 	h.dev_id = some(DEV);
 	if (T(what, ioctl(iommufd, IOMMU_GET_HW_INFO, &h)))
@@ -447,7 +419,7 @@ static void invalidate(unsigned step)
 		i.data_uptr = below(3) ? (uintptr_t)entries : 8 * below(2);
 	}
 	i.__reserved = !below(40);
-	begin_step("%u INVALIDATE reserved %u type 0x%x %u of %u bytes, %s", step, i.__reserved, i.data_type,
+	call("%u INVALIDATE reserved %u type 0x%x %u of %u bytes, %s", step, i.__reserved, i.data_type,
 		   i.entry_num, i.entry_len, pointer(i.data_uptr));
 	for (unsigned w = 0; w < 3 * words; w++)
 		say(w % words ? " %x" : ": %x", entries[w]);
@@ -475,7 +447,7 @@ static void viommu_alloc(unsigned step)
 		v.data_len = 4 * below(9);
 		v.data_uptr = below(3) ? (uintptr_t)&data : 8 * below(2);
 	}
-	begin_step("%u VIOMMU_ALLOC flags %u type 0x%x data %u bytes %s %u", step, v.flags, v.type, v.data_len,
+	call("%u VIOMMU_ALLOC flags %u type 0x%x data %u bytes %s %u", step, v.flags, v.type, v.data_len,
 		   pointer(v.data_uptr), data.in);
 	slot = place(VIOMMU);
 	say_place(slot);
@@ -494,7 +466,7 @@ static void vdevice_alloc(unsigned step)
 	struct iommu_vdevice_alloc v = { .size = sizeof(v), .virt_id = below(12) ? below(3) : far };
 	struct slot slot;
 
-	begin_step("%u VDEVICE_ALLOC 0x%llx", step, HEX(v.virt_id));
+	call("%u VDEVICE_ALLOC 0x%llx", step, HEX(v.virt_id));
 	slot = place(VDEV);
 	say_place(slot);
 	v.viommu_id = some(VIOMMU);
@@ -511,7 +483,7 @@ static void hw_queue_alloc(unsigned step)
 					  .length = below(2) ? PG : below(2) ? 0x800 : some_length() };
 	struct slot slot;
 
-	begin_step("%u HW_QUEUE_ALLOC flags %u type 0x%x index %u 0x%llx bytes at 0x%llx", step, q.flags, q.type,
+	call("%u HW_QUEUE_ALLOC flags %u type 0x%x index %u 0x%llx bytes at 0x%llx", step, q.flags, q.type,
 		   q.index, HEX(q.length), HEX(q.nesting_parent_iova));
 	slot = place(QUEUE);
 	say_place(slot);
@@ -530,7 +502,7 @@ static void show_pages(unsigned step)
 	if (shown)
 		munmap(shown, 2 * PG);
 	shown = NULL;
-	begin_step("%u mmap the pages of viommu%u, prot %d", step, nr, prot);
+	call("%u mmap the pages of viommu%u, prot %d", step, nr, prot);
 	if (odd < 3)
 		say(odd == 0 ? ", half of them" : odd == 1 ? ", the second" : ", private");
 	if (odd == 1)
@@ -545,7 +517,7 @@ static void show_pages(unsigned step)
 
 static void hide_pages(unsigned step)
 {
-	begin_step("%u munmap", step);
+	call("%u munmap", step);
 	if (shown)
 		munmap(shown, 2 * PG);
 	shown = NULL;
@@ -562,7 +534,7 @@ static void veventq_alloc(unsigned step)
 	struct slot slot;
 	long ret;
 
-	begin_step("%u VEVENTQ_ALLOC flags %u reserved %u type 0x%x depth %u", step, v.flags, v.__reserved, v.type,
+	call("%u VEVENTQ_ALLOC flags %u reserved %u type 0x%x depth %u", step, v.flags, v.__reserved, v.type,
 		   v.veventq_depth);
 	slot = place(VEVENTQ);
 	say_place(slot);
@@ -578,7 +550,7 @@ static void faultq_alloc(unsigned step)
 	struct slot slot;
 	long ret;
 
-	begin_step("%u FAULT_QUEUE_ALLOC flags %u", step, f.flags);
+	call("%u FAULT_QUEUE_ALLOC flags %u", step, f.flags);
 	slot = place(FAULTQ);
 	say_place(slot);
 	ret = T(what, ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &f));
@@ -591,7 +563,7 @@ static void trigger_vevent(unsigned step)
 	union test_cmd c = { 0 };
 	const unsigned times = 1 + below(3);
 
-	begin_step("%u TRIGGER_VEVENT", step);
+	call("%u TRIGGER_VEVENT", step);
 	c.w[4] = some(DEV);
 	for (unsigned i = 0; i < times; i++)
 		T(what, test(TRIGGER_VEVENT, 0, &c));
@@ -603,7 +575,7 @@ static void trigger_iopf(unsigned step)
 	union test_cmd c = { .w = { [5] = from[below(COUNT(from))], [6] = below(4), [7] = below(16) } };
 
 	c.q[4] = PG * below(16);
-	begin_step("%u TRIGGER_IOPF pasid 0x%x group %u perm %u addr 0x%llx", step, c.w[5], c.w[6], c.w[7],
+	call("%u TRIGGER_IOPF pasid 0x%x group %u perm %u addr 0x%llx", step, c.w[5], c.w[6], c.w[7],
 		   HEX(c.q[4]));
 	c.w[4] = some(DEV);
 	T(what, test(TRIGGER_IOPF, 0, &c));
@@ -630,7 +602,7 @@ static void read_queue(unsigned step, enum kind kind)
 	const int fd = fds[kind][nr];
 	long ret;
 
-	begin_step("%u read %zu bytes of %s%u%s", step, size, kind_names[kind], nr, bad ? ", bad" : "");
+	call("%u read %zu bytes of %s%u%s", step, size, kind_names[kind], nr, bad ? ", bad" : "");
 	memset(words, 0, sizeof(words));
 	ret = T(what, read(fd, bad ? BAD : words, size));
 	for (long at = 0; kind == FAULTQ && at + 40 <= ret; at += 40) {
@@ -655,7 +627,7 @@ static void write_queue(unsigned step, enum kind kind)
 	for (unsigned i = 0; i < 2; i++)
 		r[i] = (struct iommu_hwpt_page_response){ .cookie = 1 + below(3),
 							  .code = below(8) ? below(2) : below(4) };
-	begin_step("%u write %zu bytes to %s%u: %u code %u, %u code %u%s", step, size, kind_names[kind], nr,
+	call("%u write %zu bytes to %s%u: %u code %u, %u code %u%s", step, size, kind_names[kind], nr,
 		   r[0].cookie, r[0].code, r[1].cookie, r[1].code, bad ? ", bad" : "");
 	T(what, write(fds[kind][nr], bad ? BAD : r, size));
 	note("poll: %s", readiness(fds[kind][nr]));
@@ -675,7 +647,7 @@ static void end(unsigned step)
 {
 	uint32_t id;
 
-	begin_step("%u DESTROY", step);
+	call("%u DESTROY", step);
 	id = some(below(KINDS));
 	T(what, end_of(id));
 }
@@ -792,23 +764,18 @@ static void end_round(void)
 	close(iommufd);
 }
 
+static void run(unsigned round)
+{
+	(void)round;
+	begin_seed("");
+	begin_round();
+	for (unsigned n = 0; n < STEPS; n++)
+		step(n);
+	end_round();
+}
+
 int main(int argc, char **argv)
 {
-	const unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 20;
-	const uint64_t first_seed = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
-	char name[64];
-
 	start(argc, argv);
-	for (unsigned round = 0; round < rounds; round++) {
-		seed = (first_seed + round) * 0x9e3779b97f4a7c15ull;
-		snprintf(name, sizeof(name), "random calls, seed %llu", HEX(first_seed + round));
-		begin(name);
-		begin_round();
-		for (unsigned n = 0; n < STEPS; n++)
-			step(n);
-		end_round();
-	}
-	flush_row();
-	fprintf(stderr, "%d cases\n", count);
-	return 0;
+	return random_rounds(argc, argv, 20, run);
 }

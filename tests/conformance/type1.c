@@ -12,27 +12,18 @@
 #define _GNU_SOURCE
 #endif
 #include "tests/conformance/calls.h"
+#include "tests/conformance/random.h"
 
 #define STEPS 200
 #define GROUPS 2
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define HEX(x) (unsigned long long)(x)
 #define LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 #define FILE_PAGES 12 /* of the file; 16 are mapped of it */
 #define KIND_PAGES 16
 #define PLACE ((unsigned char *)(8ull << 30)) /* where nobody maps anything who is not told to */
 
-static uint64_t seed;
 static int container, group[GROUPS], device, joined[GROUPS];
 static unsigned long type;
-static char what[256];
 static unsigned char *edge; /* a page, behind which there is nothing */
-
-static unsigned below(unsigned n)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (unsigned)(seed >> 33) % n;
-}
 
 /* ---- memory, addresses and sizes ---- */
 
@@ -109,7 +100,7 @@ static void take_back(void *s, const void *from, uint32_t size, uint32_t lacks)
 static void say_lacks(uint32_t lacks)
 {
 	if (lacks)
-		snprintf(what + strlen(what), sizeof(what) - strlen(what), ", %u bytes of it not there", lacks);
+		say(", %u bytes of it not there", lacks);
 }
 
 /* ---- one call each ---- */
@@ -124,7 +115,7 @@ static void map(unsigned step)
 	uint32_t lacks;
 	void *at = somewhere(&m, sizeof(m), &lacks);
 
-	snprintf(what, sizeof(what), "%u MAP argsz %u flags %u %s+0x%llx 0x%llx bytes at 0x%llx", step, m.argsz, m.flags,
+	call("%u MAP argsz %u flags %u %s+0x%llx 0x%llx bytes at 0x%llx", step, m.argsz, m.flags,
 		 kinds[kind].name, HEX(off), HEX(m.size), HEX(m.iova));
 	say_lacks(lacks);
 	T(what, ioctl(container, VFIO_IOMMU_MAP_DMA, at));
@@ -137,7 +128,7 @@ static void map_vaddr(unsigned step)
 					      .vaddr = (uintptr_t)kinds[0].at + PG * below(16), .iova = some_iova(),
 					      .size = some_size() };
 
-	snprintf(what, sizeof(what), "%u MAP the address of 0x%llx bytes at 0x%llx", step, HEX(m.size), HEX(m.iova));
+	call("%u MAP the address of 0x%llx bytes at 0x%llx", step, HEX(m.size), HEX(m.iova));
 	T(what, ioctl(container, VFIO_IOMMU_MAP_DMA, &m));
 }
 
@@ -156,7 +147,7 @@ static struct vfio_bitmap some_bitmap(uint64_t size)
 
 static void say_bitmap(const struct vfio_bitmap *b)
 {
-	snprintf(what + strlen(what), sizeof(what) - strlen(what), ", bitmap of 0x%llx bytes, pages 0x%llx, %s",
+	say(", bitmap of 0x%llx bytes, pages 0x%llx, %s",
 		 HEX(b->size), HEX(b->pgsize),
 		 b->data == (void *)mem ? "memory" : b->data == (void *)BAD ? "bad" : "read-only");
 }
@@ -181,10 +172,10 @@ static void ask_for_most(unsigned step, __u64 *iova, __u64 *size)
 		return;
 	*iova = 0;
 	*size = PG * (below(2) ? 16 + below(8) : 64 * (1 + below(3)));
-	snprintf(what, sizeof(what), "%u DIRTY_PAGES stop", step);
+	call("%u DIRTY_PAGES stop", step);
 	T(what, ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &d));
 	d.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
-	snprintf(what, sizeof(what), "%u DIRTY_PAGES start", step);
+	call("%u DIRTY_PAGES start", step);
 	T(what, ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &d));
 }
 
@@ -212,7 +203,7 @@ static void unmap(unsigned step)
 		ask_for_most(step, &a.u.iova, &a.u.size);
 	a.u.argsz = some_argsz(size);
 	a.b = some_bitmap(a.u.size);
-	snprintf(what, sizeof(what), "%u UNMAP argsz %u flags %u 0x%llx bytes at 0x%llx", step, a.u.argsz, a.u.flags,
+	call("%u UNMAP argsz %u flags %u 0x%llx bytes at 0x%llx", step, a.u.argsz, a.u.flags,
 		 HEX(a.u.size), HEX(a.u.iova));
 	if (bitmap)
 		say_bitmap(&a.b);
@@ -247,9 +238,9 @@ static void dirty_pages(unsigned step)
 		ask_for_most(step, &a.g.iova, &a.g.size);
 	a.d.argsz = some_argsz(size);
 	a.g.bitmap = some_bitmap(a.g.size);
-	snprintf(what, sizeof(what), "%u DIRTY_PAGES argsz %u flags %u", step, a.d.argsz, a.d.flags);
+	call("%u DIRTY_PAGES argsz %u flags %u", step, a.d.argsz, a.d.flags);
 	if (get) {
-		snprintf(what + strlen(what), sizeof(what) - strlen(what), " 0x%llx bytes at 0x%llx", HEX(a.g.size),
+		say(" 0x%llx bytes at 0x%llx", HEX(a.g.size),
 			 HEX(a.g.iova));
 		say_bitmap(&a.g.bitmap);
 	}
@@ -287,7 +278,7 @@ static void info(unsigned step)
 	memset(room, 0xaa, sizeof(room));
 	i->argsz = below(2) ? 256 : sizes[below(COUNT(sizes))];
 	i->flags = below(4) ? 0 : -1u;
-	snprintf(what, sizeof(what), "%u GET_INFO argsz %u flags 0x%x", step, i->argsz, i->flags);
+	call("%u GET_INFO argsz %u flags 0x%x", step, i->argsz, i->flags);
 	if (T(what, ioctl(container, VFIO_IOMMU_GET_INFO, room)))
 		return;
 	while (end && room[end - 1] == 0xaa)
@@ -302,13 +293,13 @@ static void extension(unsigned step)
 {
 	const unsigned long n = below(16);
 
-	snprintf(what, sizeof(what), "%u CHECK_EXTENSION %lu", step, n);
+	call("%u CHECK_EXTENSION %lu", step, n);
 	T(what, ioctl(container, VFIO_CHECK_EXTENSION, n));
 }
 
 static void set_iommu(unsigned step, unsigned long n)
 {
-	snprintf(what, sizeof(what), "%u SET_IOMMU %lu", step, n);
+	call("%u SET_IOMMU %lu", step, n);
 	T(what, ioctl(container, VFIO_SET_IOMMU, n));
 }
 
@@ -317,7 +308,7 @@ static void come_or_go(unsigned step, unsigned k)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 
-	snprintf(what, sizeof(what), "%u %s %u", step, joined[k] ? "UNSET_CONTAINER" : "SET_CONTAINER", k);
+	call("%u %s %u", step, joined[k] ? "UNSET_CONTAINER" : "SET_CONTAINER", k);
 	if (joined[k])
 		joined[k] = T(what, ioctl(group[k], VFIO_GROUP_UNSET_CONTAINER)) < 0;
 	else
@@ -364,15 +355,12 @@ static void limit(const char *text)
 }
 
 /* Every third has few mappings, every fourth a device that is open, so that its group stays. */
-static void run(unsigned round, uint64_t of_seed)
+static void run(unsigned round)
 {
-	char name[64];
-
-	seed = of_seed * 0x9e3779b97f4a7c15ull;
 	type = round % 2 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
-	snprintf(name, sizeof(name), "random calls, type %lu, seed %llu", type, HEX(of_seed));
-	begin(name);
-	limit(round % 3 == 2 ? "5" : "65535");
+	begin_seed(round % 2 ? "type 1, " : "type 3, ");
+	if (round % 3 == 2)
+		limit("5");
 	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	group[0] = open(group_path(edu), O_RDWR | O_CLOEXEC);
 	group[1] = open(group_path(msix), O_RDWR | O_CLOEXEC);
@@ -388,19 +376,12 @@ static void run(unsigned round, uint64_t of_seed)
 	close(group[0]);
 	close(group[1]);
 	close(container);
+	limit("65535");
 }
 
 int main(int argc, char **argv)
 {
-	const unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 12;
-	const uint64_t first_seed = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
-
 	start(argc, argv);
 	make_kinds();
-	for (unsigned round = 0; round < rounds; round++)
-		run(round, first_seed + round);
-	limit("65535");
-	flush_row();
-	fprintf(stderr, "%d cases\n", count);
-	return 0;
+	return random_rounds(argc, argv, 12, run);
 }
