@@ -35,10 +35,16 @@ static void size_bars(struct pci_dev *pdev, struct pci_sriov *iov)
 		i += pci_size_bar(pdev, &iov->res[i], iov->pos + PCI_SRIOV_BAR + 4 * i, PCI_SRIOV_NUM_BARS - i);
 }
 
+bool pci_ari_enabled(struct pci_dev *pdev)
+{
+	return pdev->bridge && pdev->pcie_cap && pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ARI);
+}
+
 int pci_iov_init(struct pci_dev *pdev)
 {
 	const unsigned pos = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_SRIOV);
 	struct pci_sriov *iov = pdev->sriov;
+	u16 ctrl;
 
 	if (!pos)
 		return 0;
@@ -54,6 +60,10 @@ int pci_iov_init(struct pci_dev *pdev)
 	pci_read_config_word(pdev, pos + PCI_SRIOV_VF_STRIDE, &iov->stride);
 	pci_read_config_word(pdev, pos + PCI_SRIOV_VF_DID, &iov->vf_device);
 	size_bars(pdev, iov);
+	if (pci_ari_enabled(pdev)) { /* numbers of virtual functions may go by it (3.3.3.5) */
+		pci_read_config_word(pdev, pos + PCI_SRIOV_CTRL, &ctrl);
+		pci_write_config_word(pdev, pos + PCI_SRIOV_CTRL, ctrl | PCI_SRIOV_CTRL_ARI);
+	}
 	return 0;
 }
 

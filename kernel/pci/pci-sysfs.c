@@ -193,12 +193,9 @@ static int show_subordinate(struct pci_dev *pdev, char *buf, size_t size)
 	return bus_number(pdev, PCI_SUBORDINATE_BUS, buf, size);
 }
 
-/* A function may have a number above 7 where device and port know alternative routing. */
 static int show_ari(struct pci_dev *pdev, char *buf, size_t size)
 {
-	const bool on = pdev->bridge && pdev->pcie_cap && pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ARI);
-
-	return snprintf(buf, size, "%d\n", on);
+	return snprintf(buf, size, "%d\n", pci_ari_enabled(pdev));
 }
 
 static unsigned serial_at(const struct pci_dev *pdev)

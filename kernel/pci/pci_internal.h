@@ -108,6 +108,8 @@ struct pci_sriov {
 	unsigned num_vfs;	/* under the tree lock */
 	bool drivers_autoprobe; /* under the tree lock */
 };
+/** pci_ari_enabled - may functions have numbers above 7?  Device and port must know alternative routing. */
+bool pci_ari_enabled(struct pci_dev *pdev);
 int pci_iov_init(struct pci_dev *pdev); /* 0; -ENOMEM */
 void pci_iov_exit(struct pci_dev *pdev);
 /** pci_iov_resource - what one BAR of all virtual functions takes; size 0: nothing. */

@@ -713,6 +713,49 @@ static void test_pair(void **state)
 	free(bridge);
 }
 
+static struct fake_hw *physical_function(const char *name, struct fake_hw *above)
+{
+	struct fake_hw *hw = fake_new(name, 0x8086, 0x10c9, 0x020000, false);
+
+	fake_express(hw, 0x80, true);
+	fake_put(hw->config + 0x100, PCI_EXT_CAP_ID_ARI | 1 << 16 | 0x110u << 20, 4);
+	fake_put(hw->config + 0x110, PCI_EXT_CAP_ID_SRIOV | 1 << 16, 4);
+	fake_put(hw->config + 0x110 + PCI_SRIOV_TOTAL_VF, 4, 2);
+	fake_writable(hw, 0x110 + PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE | PCI_SRIOV_CTRL_ARI, 2);
+	hw->pdev.bridge = above ? &above->pdev : NULL;
+	fake_ready(hw);
+	return hw;
+}
+
+/* A physical function is told of alternative routing where there is some: behind a port. */
+static void test_ari(void **state)
+{
+	struct fake_hw *above = fake_new("0000:00:1c.0", 0x1b36, 0xc, 0x060400, true), *behind, *beside;
+
+	fake_ready(above);
+	behind = physical_function("0000:02:00.0", above);
+	beside = physical_function("0000:00:1d.0", NULL);
+	kernfs_lock();
+	assert_int_equal(pci_device_add(&above->pdev, false), 0);
+	assert_int_equal(pci_device_add(&behind->pdev, true), 0);
+	assert_int_equal(pci_device_add(&beside->pdev, true), 0);
+	kernfs_unlock();
+	must_contain(D "0000:02:00.0/ari_enabled", "1\n");
+	must_contain(D "0000:00:1d.0/ari_enabled", "0\n");
+	assert_int_equal(fake_config_read(behind, 0x110 + PCI_SRIOV_CTRL, 2), PCI_SRIOV_CTRL_ARI);
+	assert_int_equal(fake_config_read(beside, 0x110 + PCI_SRIOV_CTRL, 2), 0);
+	assert_int_equal(pci_reset_function(&behind->pdev), 0);
+	assert_int_equal(fake_config_read(behind, 0x110 + PCI_SRIOV_CTRL, 2), PCI_SRIOV_CTRL_ARI);
+	kernfs_lock();
+	pci_device_remove(&beside->pdev);
+	pci_device_remove(&behind->pdev);
+	pci_device_remove(&above->pdev);
+	kernfs_unlock();
+	free(beside);
+	free(behind);
+	free(above);
+}
+
 /* Memory behind a CXL port, which has to be told that a bus reset is meant. */
 static void test_cxl_bus(void **state)
 {
@@ -970,6 +1013,7 @@ int main(void)
 		T(test_reset_keeps_state),
 		T(test_pair),
 		T(test_cxl_bus),
+		T(test_ari),
 		T(test_remove_rescan),
 		T(test_remove_bridge),
 		T(test_follow),
