@@ -140,6 +140,8 @@ static const char *cap_name(const struct cap *c)
 static const struct own { const char *device /* NULL: all */; int id; unsigned off; uint8_t bits, takes, real; } own_silicon[] = {
 	{ "igbvf", -1, PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MEMORY, PCI_COMMAND_MEMORY },
 	{ "igbvf", -1, PCI_COMMAND + 1, PCI_COMMAND_SERR >> 8, PCI_COMMAND_INTX_DISABLE >> 8, PCI_COMMAND_INTX_DISABLE >> 8 },
+	{ "nvmevf", -1, PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MEMORY, PCI_COMMAND_MEMORY },
+	{ "nvmevf", -1, PCI_COMMAND + 1, PCI_COMMAND_SERR >> 8, PCI_COMMAND_INTX_DISABLE >> 8, PCI_COMMAND_INTX_DISABLE >> 8 },
 	{ "vga", -1, PCI_ROM_ADDRESS + 2, 1, 1, 0 }, /* the first VGA device's ROM is a copy of 128 KiB at 0xc0000 on a PC */
 	{ NULL, PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 0, PCI_MSI_FLAGS_QSIZE, 0 },
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_RELAX_EN, PCI_EXP_DEVCTL_PAYLOAD, 0 },
@@ -230,7 +232,9 @@ static void note_written(const char *what, uint8_t before, uint8_t raw_before, u
 /* Of the first byte of a BAR's address, the bits that say what kind it is. */
 static uint8_t kind_bits(const struct cap *c, unsigned off, uint8_t reads, uint8_t takes)
 {
-	if (c->id >= 0 || off < PCI_BASE_ADDRESS_0 || off >= PCI_BASE_ADDRESS_5 + 4 || off % 4 || takes & 3)
+	const unsigned first = c->id < 0 ? PCI_BASE_ADDRESS_0 : PCI_SRIOV_BAR;
+
+	if ((c->id >= 0 && (!c->ext || c->id != PCI_EXT_CAP_ID_SRIOV)) || off < first || off >= first + 24 || off % 4 || takes & 3)
 		return 0;
 	return reads & (reads & PCI_BASE_ADDRESS_SPACE_IO ? 3 : 0xf);
 }
@@ -462,7 +466,7 @@ static unsigned command_bits(bool real)
 {
 	const unsigned val = real ? raw_get(PCI_COMMAND, 2) : get(PCI_COMMAND, 2);
 
-	return strcmp(name, "igbvf") ? val : val & (real ? PCI_COMMAND_MASTER : (unsigned)~(PCI_COMMAND_IO | PCI_COMMAND_SERR));
+	return !strstr(name, "vf") ? val : val & (real ? PCI_COMMAND_MASTER : (unsigned)~(PCI_COMMAND_IO | PCI_COMMAND_SERR));
 }
 
 static void command(void)

@@ -2,9 +2,9 @@
 /*
  * sriov.c - virtual functions: the attributes that make them, their directories, their tokens, and one of them through VFIO.
  *
- * usage: sriov edu=ADDRESS igb=ADDRESS    a device without SR-IOV and QEMU's igb, which has 8 virtual functions; both bound to
- * vfio-pci.  See rows.h for what is printed; the bytes of config space are asked as config.c tells, which also says what is not
- * compared.
+ * usage: sriov edu=ADDRESS igb=ADDRESS nvme=ADDRESS    a device without SR-IOV, QEMU's igb, which has 8 virtual functions,
+ * and its nvme, which has 4 of another shape and is asked less; all bound to vfio-pci.  See rows.h for what is printed;
+ * the bytes of config space are asked as config.c tells, which also says what is not compared.
  */
 #include <dirent.h>
 #include <sys/stat.h>
@@ -200,7 +200,7 @@ static void directory(const char *of, const char *area)
 	}
 }
 
-static void contents(void)
+static void contents(const char *area)
 {
 	static const char *const names[] = {
 		"vendor", "device", "class", "revision", "subsystem_vendor", "subsystem_device", "modalias", "irq", "enable", "reset_method", "ari_enabled",
@@ -211,7 +211,7 @@ static void contents(void)
 	FILE *file;
 	unsigned long long start, end, flags;
 
-	begin("contents of a virtual function's attributes");
+	begin(area);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		row(names[i], 0, 0);
 		note("%s", first_line(pci_attr(vf[0], names[i])));
@@ -449,15 +449,15 @@ static void infos(void)
 	T("INTx", enable(VFIO_PCI_INTX_IRQ_INDEX, 1, eventfd(0, 0)));
 }
 
-static void through_vfio(void)
+static void through_vfio(const char *vf_name, const char *while_area)
 {
 	struct ctx physical;
 
 	wait_suspended(vf[0]);
 	physical = setup(pf, VFIO_TYPE1v2_IOMMU, 1);
-	begin("igbvf");
+	begin(vf_name);
 	feature(physical.d, 24, VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | VFIO_DEVICE_FEATURE_SET, token);
-	name = "igbvf";
+	name = vf_name;
 	x = setup(vf[0], VFIO_TYPE1v2_IOMMU, 0);
 	x.d = ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, say("%s vf_token=" TOKEN, vf[0]));
 	cfg = 7ull << 40;
@@ -481,7 +481,7 @@ static void through_vfio(void)
 	T("DEVICE_RESET", ioctl(x.d, VFIO_DEVICE_RESET));
 	note("command %04x, real %04x", command_bits(false), command_bits(true));
 	put(PCI_COMMAND, 2, 2);
-	begin("a virtual function while its physical one changes");
+	begin(while_area);
 	row("now", 0, 0);
 	note_reach();
 	T("the physical function's memory decoding off", pwrite(physical.d, "\0\0", 2, cfg + PCI_COMMAND));
@@ -497,10 +497,52 @@ static void through_vfio(void)
 	teardown(x);
 }
 
+/* Where the virtual functions of @of are, which follow each other on one bus. */
+static void use(const char *of)
+{
+	unsigned first, stride;
+
+	snprintf(pf, sizeof(pf), "%.12s", of);
+	first = (unsigned)strtoul(pf + 8, NULL, 16) * 8 + (unsigned)atoi(first_line(pci_attr(pf, "sriov_offset")));
+	stride = (unsigned)atoi(first_line(pci_attr(pf, "sriov_stride")));
+	for (unsigned i = 0; i < 8; i++)
+		snprintf(vf[i], sizeof(vf[i]), "%.8s%02x.%u", pf, (first + i * stride) / 8 % 32, (first + i * stride) % 8);
+}
+
+static void physical_registers(const char *pf_name)
+{
+	name = pf_name;
+	begin(name);
+	x = setup(pf, VFIO_TYPE1v2_IOMMU, 1);
+	cfg = 7ull << 40;
+	size = 4096;
+	raw_fd = open(pci_attr(pf, "config"), O_RDWR | O_CLOEXEC);
+	walk();
+	lists();
+	bytes();
+	close(raw_fd);
+	teardown(x);
+}
+
+static void controller(void)
+{
+	attributes(pf, "attributes of the controller");
+	physical_registers("nvmepf");
+	begin("sriov_numvfs of the controller");
+	W("sriov_numvfs", "5");
+	W("sriov_numvfs", "4");
+	W("sriov_numvfs", "0");
+	W("sriov_numvfs", "2");
+	attributes(vf[1], "attributes of the controller's virtual function");
+	contents("contents of its attributes");
+	through_vfio("nvmevf", "a virtual function while its controller changes");
+	W("sriov_numvfs", "0");
+}
+
 int main(int argc, char **argv)
 {
-	if (argc < 3 || strncmp(argv[1], "edu=", 4) || strncmp(argv[2], "igb=", 4)) {
-		fprintf(stderr, "usage: %s edu=ADDRESS igb=ADDRESS\n", argv[0]);
+	if (argc < 4 || strncmp(argv[1], "edu=", 4) || strncmp(argv[2], "igb=", 4) || strncmp(argv[3], "nvme=", 5)) {
+		fprintf(stderr, "usage: %s edu=ADDRESS igb=ADDRESS nvme=ADDRESS\n", argv[0]);
 		return 2;
 	}
 	token = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
@@ -508,9 +550,7 @@ int main(int argc, char **argv)
 	signal(SIGBUS, on_signal);
 	signal(SIGSEGV, on_signal);
 	snprintf(bdf, sizeof(bdf), "%s", argv[1] + 4);
-	snprintf(pf, sizeof(pf), "%.12s", argv[2] + 4);
-	for (unsigned i = 0; i < 8; i++) /* from number 0x80 on, every second one */
-		snprintf(vf[i], sizeof(vf[i]), "%.8s%02x.%u", pf, 0x10 + i * 2 / 8, i * 2 % 8);
+	use(argv[2] + 4);
 	attributes(bdf, "attributes of a device without SR-IOV");
 	attributes(pf, "attributes of the physical function");
 	numbers();
@@ -518,13 +558,15 @@ int main(int argc, char **argv)
 	attributes(vf[0], "attributes of a virtual function");
 	directory(pf, "directory of the physical function");
 	directory(vf[0], "directory of a virtual function");
-	contents();
+	contents("contents of a virtual function's attributes");
 	tokens();
 #ifdef VFIO_DEVICE_BIND_FLAG_TOKEN
 	if (!access("/dev/iommu", F_OK))
 		tokens_of_cdevs();
 #endif
-	through_vfio();
+	through_vfio("igbvf", "a virtual function while its physical one changes");
+	use(argv[3] + 5);
+	controller();
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);
 	return 0;

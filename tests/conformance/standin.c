@@ -191,7 +191,17 @@ static int add_msix(struct hw_device *hw, const struct cap *c)
 
 static const struct hw_model standin_vf;
 
-/* Rows do not tell where BARs of virtual functions begin, so their kind is that of igb's. */
+/* BAR @bar of the virtual functions behind SR-IOV capability @c.  Return: its size, 0 none. */
+static uint64_t vf_bar(const struct cap *c, unsigned bar, unsigned *ret_flags)
+{
+	const unsigned at = PCI_SRIOV_BAR + 4 * bar;
+	const bool wide = c->value[at] & PCI_BASE_ADDRESS_MEM_TYPE_64;
+	const uint64_t takes = (le(c->takes + at, 4) & ~0xfu) | (wide ? (uint64_t)le(c->takes + at + 4, 4) << 32 : 0);
+
+	*ret_flags = (wide ? HW_BAR_MEM64 : 0) | (c->value[at] & PCI_BASE_ADDRESS_MEM_PREFETCH ? HW_BAR_PREFETCH : 0);
+	return takes & -takes;
+}
+
 static int add_sriov(struct hw_device *hw, const struct cap *c)
 {
 	struct hw_sriov sriov = {
@@ -201,15 +211,11 @@ static int add_sriov(struct hw_device *hw, const struct cap *c)
 		.vf_device = (uint16_t)le(c->value + PCI_SRIOV_VF_DID, 2),
 		.vf_model = &standin_vf,
 	};
+	unsigned flags;
 
-	for (unsigned bar = 0; bar + 1 < HW_BARS; bar++) {
-		const uint32_t takes = le(c->takes + PCI_SRIOV_BAR + 4 * bar, 4) & ~0xfu;
-
-		if (!takes)
-			continue;
-		sriov.bar_bytes[bar] = takes & -takes;
-		sriov.bar_flags[bar] = HW_BAR_MEM64 | HW_BAR_PREFETCH;
-		bar++;
+	for (unsigned bar = 0; bar < HW_ROM_BAR; bar += flags & HW_BAR_MEM64 ? 2 : 1) {
+		sriov.bar_bytes[bar] = vf_bar(c, bar, &flags);
+		sriov.bar_flags[bar] = flags;
 	}
 	return hw_ext_cap_add_sriov(hw, &sriov);
 }
@@ -266,22 +272,40 @@ static int standin_create(struct hw_device *hw)
 
 /* ---- its virtual functions --------------------------------------------------------------------- */
 
+static int add_vf_bars(struct hw_device *hw, const struct shape *physfn)
+{
+	const struct cap *c = physfn->caps, *end = c + physfn->num;
+	unsigned flags;
+	int err = 0;
+
+	while (c < end && !(c->ext && c->id == PCI_EXT_CAP_ID_SRIOV))
+		c++;
+	for (unsigned bar = 0; c < end && !err && bar < HW_ROM_BAR; bar += flags & HW_BAR_MEM64 ? 2 : 1) {
+		const uint64_t size = vf_bar(c, bar, &flags);
+
+		err = size ? hw_bar_add(hw, bar, size, flags) : 0;
+	}
+	return err;
+}
+
+/* @s: room for two, its own and the physical function's. */
 static int make_vf(struct hw_device *hw, struct shape *s)
 {
 	struct hw_device *physfn = hw_physfn(hw);
-	int err = parse(hw, hw_option(physfn, "vf-answers"), hw_option(physfn, "vf"), s);
+	int err = parse(hw, hw_option(physfn, "vf-answers"), hw_option(physfn, "vf"), &s[0]);
 
+	if (!err)
+		err = parse(hw, hw_option(physfn, "answers"), hw_option(physfn, "device"), &s[1]);
 	if (err)
 		return err;
-	identify(hw, &s->caps[0], true);
-	for (unsigned bar = 0; !err && bar < 6; bar += 3) /* as igb's */
-		err = hw_bar_add(hw, bar, 16384, HW_BAR_MEM64 | HW_BAR_PREFETCH);
-	return err ? err : add_caps(hw, s);
+	identify(hw, &s[0].caps[0], true);
+	err = add_vf_bars(hw, &s[1]);
+	return err ? err : add_caps(hw, &s[0]);
 }
 
 static int standin_vf_create(struct hw_device *hw)
 {
-	struct shape *s = calloc(1, sizeof(*s));
+	struct shape *s = calloc(2, sizeof(*s));
 	int err = s ? make_vf(hw, s) : -ENOMEM;
 
 	free(s);
