@@ -238,6 +238,10 @@ static int check_closed(void)
 		fput(file);
 		return fail(-EBUSY, "descriptor %d (%s) is still open", fd, name);
 	}
+	file_reap();
+	if (atomic_load(&files_elsewhere))
+		return fail(-EBUSY, "a child of this process, or whom it sent a descriptor, has %d files still open",
+			    atomic_load(&files_elsewhere));
 	vma = vma_find_first(mm_self(), 0, ~0ull);
 	if (!vma)
 		return 0;

@@ -356,6 +356,9 @@ static long file_fcntl(int fd, struct file *file, int cmd, long arg)
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		return -EINVAL; /* what stands behind the number is not the program's business */
+	case F_GETPIPE_SZ:
+	case F_SETPIPE_SZ:
+		return -EBADF;
 	default:
 		return sys_fcntl(fd, cmd, arg);
 	}

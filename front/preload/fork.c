@@ -14,6 +14,8 @@
  *	- else (a shell that wrote an attribute and then forks a subshell; a program that looked at a device
  *	  and closed it) the copy is whole, and goes on.
  *
+ * But a file lives until its last descriptor is closed, in child or parent (kernel/fs/share.c).
+ *
  * A program that the child starts with exec() builds its own instance of the machine.
  *
  * vfork() is fork(): a vfork child runs in its parent's memory, where its close() would change the
@@ -37,7 +39,10 @@ bool front_in_child;
 
 static bool elsewhere;	/* the kernel that this memory is a copy of belongs to @parent */
 static pid_t parent;
-static bool was_single_threaded; /* between the two fork handlers */
+/* Between the two fork handlers: */
+static bool was_single_threaded;
+static int mapped[64]; /* descriptors of devices that have BARs mapped; more are not kept */
+static unsigned nr_mapped;
 
 /* Only a child has any of these set, and only its own calls change them: bits, atomically. */
 static u64 foreign[FD_MAX / 64], stale[FD_MAX / 64];
@@ -96,9 +101,54 @@ int front_kernel_elsewhere(const char *what)
 	return -EBUSY;
 }
 
+void front_fd_share(int fd)
+{
+	struct file *file = !fd_is_ours(fd) || front_is_foreign(fd) || front_is_stale(fd) ? NULL : fget(fd);
+
+	if (file && file->f_op->shared)
+		file_share(fd, file);
+	fput(file);
+}
+
+void front_share_all(void)
+{
+	for (int fd = 0; fd < front_fd_count(); fd++)
+		front_fd_share(fd);
+}
+
+static int descriptor_of(const struct file *wanted)
+{
+	struct file *file;
+
+	for (int fd = 0; fd < front_fd_count(); fd++) {
+		file = fd_is_ours(fd) ? fget(fd) : NULL;
+		fput(file);
+		if (file && file == wanted)
+			return fd;
+	}
+	return -1;
+}
+
+static void note_mapped(void)
+{
+	struct vm_area *vma;
+
+	nr_mapped = 0;
+	for (u64 at = 0; nr_mapped < ARRAY_SIZE(mapped) && (vma = vma_find_first(mm_self(), at, ~0ull));) {
+		mapped[nr_mapped] = descriptor_of(vma->file);
+		nr_mapped += mapped[nr_mapped] >= 0;
+		at = vma->last + 1;
+		vma_put(vma);
+	}
+}
+
 static void before_fork(void)
 {
 	fault_inject_before_fork();
+	if (front_attached() && !elsewhere) {
+		front_share_all();
+		note_mapped();
+	}
 	was_single_threaded = __libc_single_threaded;
 	if (!elsewhere)
 		parent = sys_getpid();
@@ -132,6 +182,13 @@ static bool maps_something(void)
 	return vma;
 }
 
+/* A mapped BAR keeps its device open: in the child a descriptor does so for as long as the child lives. */
+static void keep_mapped(void)
+{
+	for (unsigned i = 0; i < nr_mapped; i++)
+		fd_private_dup(mapped[i]);
+}
+
 static void in_child(void)
 {
 	fault_inject_in_child();
@@ -142,8 +199,11 @@ static void in_child(void)
 			disown(fd);
 	if (!was_single_threaded || maps_something()) /* in this order: another thread may have held the lock */
 		elsewhere = true;
-	if (elsewhere)
+	if (elsewhere) {
 		pins_forget();
+		keep_mapped();
+		fd_private_forget_exclusive();
+	}
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
 }
 

@@ -78,12 +78,14 @@ FN(dup); FN(dup2); FN(dup3); FN(close_range); FN(ioctl); FN(lseek);
 FN(pread); FN(pwrite); FN(readv); FN(writev); FN(preadv); FN(pwritev); FN(preadv2); FN(pwritev2);
 /* refuse.c, map.c */
 FN(ftruncate); FN(fsync); FN(fdatasync); FN(fallocate); FN(posix_fallocate); FN(readahead); FN(sync_file_range); FN(sendfile);
-FN(splice); FN(copy_file_range); FN(msync); FN(mlock); FN(mlock2); FN(munlock);
+FN(splice); FN(tee); FN(vmsplice); FN(posix_fadvise); FN(copy_file_range); FN(msync); FN(mlock); FN(mlock2); FN(munlock);
 /* change.c */
 FN(unlink); FN(unlinkat); FN(rmdir); FN(remove); FN(mkdir); FN(mkdirat); FN(mknod); FN(mknodat); FN(mkfifo);
 FN(symlink); FN(symlinkat); FN(link); FN(linkat); FN(rename); FN(renameat); FN(renameat2); FN(truncate);
 /* preload.c, signal.c, fork.c */
 FN(sigaction); FN(pthread_sigmask); FN(pthread_attr_setsigmask_np); FN(sigaltstack); FN(fork); FN(_Fork); FN(_exit);
+/* pass.c */
+FN(sendmsg); FN(sendmmsg); FN(posix_spawn); FN(posix_spawnp); FN(system); FN(popen);
 
 static long not_there(void)
 {

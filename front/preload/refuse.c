@@ -90,6 +90,22 @@ EXPORT int sync_file_range(int fd, off_t off, off_t len, unsigned flags)
 	return err ? (int)front_return(err, saved) : REAL(sync_file_range)(fd, off, len, flags);
 }
 
+/* Advice is good for files of any kind; what stands behind our numbers is not asked.  Returns the error. */
+EXPORT int posix_fadvise(int fd, off_t off, off_t len, int advice)
+{
+	struct file *file = front_fget(fd, "posix_fadvise");
+	bool ours;
+
+	if (IS_ERR(file))
+		return (int)-PTR_ERR(file);
+	ours = file && file->f_op->kind != FILE_SYSFS && file->f_op->kind != FILE_PROC;
+	fput(file);
+	if (!ours)
+		return REAL(posix_fadvise)(fd, off, len, advice);
+	return len < 0 || advice < POSIX_FADV_NORMAL || advice > POSIX_FADV_NOREUSE ? EINVAL : 0;
+}
+ALIAS(posix_fadvise64, posix_fadvise);
+
 static bool is_stream(int fd)
 {
 	struct file *file = front_fget(fd, "sendfile");
@@ -119,6 +135,22 @@ EXPORT ssize_t splice(int from, off_t *from_off, int to, off_t *to_off, size_t l
 	if (!err)
 		err = refused(to, "splice", -EINVAL);
 	return err ? front_return(err, saved) : REAL(splice)(from, from_off, to, to_off, len, flags);
+}
+
+EXPORT ssize_t tee(int from, int to, size_t len, unsigned flags)
+{
+	int saved = errno, err = refused(from, "tee", -EINVAL);
+
+	if (!err)
+		err = refused(to, "tee", -EINVAL);
+	return err ? front_return(err, saved) : REAL(tee)(from, to, len, flags);
+}
+
+EXPORT ssize_t vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
+{
+	int saved = errno, err = refused(fd, "vmsplice", -EBADF);
+
+	return err ? front_return(err, saved) : REAL(vmsplice)(fd, iov, count, flags);
 }
 
 EXPORT ssize_t copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len, unsigned flags)

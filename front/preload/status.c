@@ -36,6 +36,7 @@ int front_open_status(const char *path, int flags)
 	ssize_t len;
 	int fd;
 
+	file_reap();
 	if ((!pinned_vm_pages(mm) && !locked_vm_pages(mm)) || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
 		return -ENOENT;
 	fd = sys_open(path, flags, 0);

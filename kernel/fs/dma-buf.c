@@ -165,6 +165,7 @@ static long dma_buf_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 static const struct file_operations dma_buf_fops = {
 	.kind = FILE_OTHER,
+	.shared = true,
 	.stream = true,
 	.release = dma_buf_release,
 	.ioctl = dma_buf_ioctl,

@@ -33,6 +33,7 @@ static atomic_int table_top = -1; /* the highest number ever installed */
 
 static _Atomic u64 private_bits[FD_MAX / WORD_BITS];
 static atomic_int private_top = -1;
+static _Atomic u64 exclusive_bits[FD_MAX / WORD_BITS]; /* those of them that no child may have */
 
 static const struct fd_host_ops *host;
 void (*fd_installed)(int fd, struct file *file);
@@ -211,6 +212,15 @@ int fd_private(int fd)
 	return new_fd;
 }
 
+int fd_private_exclusive(int fd)
+{
+	int new_fd = fd_private(fd);
+
+	if (new_fd >= 0)
+		atomic_fetch_or(&exclusive_bits[new_fd / WORD_BITS], 1ull << (new_fd % WORD_BITS));
+	return new_fd;
+}
+
 void fd_private_close(int fd)
 {
 	u64 bit;
@@ -218,6 +228,7 @@ void fd_private_close(int fd)
 	if (!in_table(fd))
 		return;
 	bit = 1ull << (fd % WORD_BITS);
+	atomic_fetch_and_explicit(&exclusive_bits[fd / WORD_BITS], ~bit, memory_order_relaxed);
 	/* The bit first: a number is never shielded when it is no longer ours. */
 	if (atomic_fetch_and_explicit(&private_bits[fd / WORD_BITS], ~bit, memory_order_acq_rel) & bit)
 		sys_close(fd);
@@ -237,4 +248,11 @@ int fd_private_next(int fd)
 		fd = (fd / WORD_BITS + 1) * WORD_BITS;
 	}
 	return -1;
+}
+
+void fd_private_forget_exclusive(void)
+{
+	for (int fd = fd_private_next(0); fd >= 0; fd = fd_private_next(fd + 1))
+		if (atomic_load_explicit(&exclusive_bits[fd / WORD_BITS], memory_order_relaxed) >> (fd % WORD_BITS) & 1)
+			fd_private_close(fd);
 }

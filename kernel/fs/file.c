@@ -84,9 +84,11 @@ struct file *file_alloc(const struct file_operations *ops, void *private_data, c
 	file->mode = S_IRUSR | S_IWUSR;
 	file->rdev = 0;
 	file->size = 0;
+	file->on_host = false;
 	file->numbered = false;
 	atomic_store_explicit(&file->f_pos, 0, memory_order_relaxed);
 	file->backing_fd = -1;
+	atomic_store_explicit(&file->share, NULL, memory_order_relaxed);
 	/* Release: whoever takes a reference sees all of the above. */
 	atomic_store_explicit(&file->refs, 1, memory_order_release);
 	return file;
@@ -98,17 +100,24 @@ struct file *fget_file(struct file *file)
 	return file;
 }
 
-void fput(struct file *file)
+void file_close_backing(struct file *file)
 {
-	if (!file || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	if (file->f_op->release)
-		file->f_op->release(file);
 	if (fd_is_private(file->backing_fd))
 		fd_private_close(file->backing_fd);
 	else if (file->backing_fd >= 0)
 		sys_close(file->backing_fd);
 	file->backing_fd = -1;
+}
+
+void fput(struct file *file)
+{
+	if (!file || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (unlikely(atomic_load_explicit(&file->share, memory_order_acquire)) && file_lives_on(file))
+		return;
+	if (file->f_op->release)
+		file->f_op->release(file);
+	file_close_backing(file);
 	kfree(file->path);
 	file->path = NULL;
 	pool_put(file);

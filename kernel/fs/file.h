@@ -40,6 +40,8 @@ struct file_operations {
 	enum file_kind kind;
 	/** stream - bytes come in their order only: pread and pwrite are refused (ESPIPE) */
 	bool stream;
+	/** shared - open as long as any process has a descriptor (share.c); nothing of ours but backing_fd is of its open file */
+	bool shared;
 	/** release - the last reference is gone; never fails; must not use the descriptor number. */
 	void (*release)(struct file *file);
 	long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg);
@@ -75,6 +77,7 @@ struct file {
 	 * do_open() makes it private.  -1: the front end makes one.
 	 */
 	int backing_fd;
+	_Atomic(struct file_share *) share; /* set once descriptors may be in other processes too */
 	atomic_int refs;	/* 0: free slot of the type-stable pool */
 	struct file *next_free;	/* pool only */
 };
@@ -94,6 +97,23 @@ static inline bool file_is_anonymous(const struct file *file)
 struct file *fget_file(struct file *file);
 /** fput - drop one reference; runs release() if it was the last.  NULL is accepted. */
 void fput(struct file *file);
+
+/* ---- files that other processes have open as well (share.c) ---- */
+
+/**
+ * file_share - descriptor @fd, which means @file, may be in another process from now on: a fork, a message
+ * Then the file is released when the last process has closed it, as on Linux.  Where the host does not let us know of
+ * others, or memory is short, this process's descriptors alone count, as before.
+ */
+void file_share(int fd, struct file *file);
+extern atomic_int files_elsewhere;
+void file_reap_slow(void);
+/** file_reap - release what other processes had open and have closed; before each call, no lock held. */
+static inline void file_reap(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&files_elsewhere, memory_order_relaxed), 0))
+		file_reap_slow();
+}
 
 /* ---- descriptors (fdtable.c) --------------------------------------------------------------- */
 
@@ -151,6 +171,10 @@ void fd_unpublish(int fd);
  * Return: the new number (the old is closed); -errno (the old is still open).
  */
 int fd_private(int fd);
+/** fd_private_exclusive - likewise, of what a forked child must not have open: see fd_private_forget_exclusive(). */
+int fd_private_exclusive(int fd);
+/** fd_private_forget_exclusive - close those in a child that does not carry the kernel on, and has one thread. */
+void fd_private_forget_exclusive(void);
 /** fd_private_dup - a private one of the same open file; @fd stays the caller's.  Return: number; -errno. */
 int fd_private_dup(int fd);
 /** fd_private_close - close one of them. */

@@ -18,4 +18,12 @@ static inline bool file_get_unless_free(struct file *file)
 	return true;
 }
 
+/** file_close_backing - close the descriptor that others are made of, if there is one */
+void file_close_backing(struct file *file);
+/**
+ * file_lives_on - @file has no reference any more and was shared: has another process got it open?
+ * If so it has one again, which share.c puts.
+ */
+bool file_lives_on(struct file *file);
+
 #endif

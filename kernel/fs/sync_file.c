@@ -122,6 +122,7 @@ static long sync_file_ioctl(struct file *file, unsigned int cmd, unsigned long a
 
 static const struct file_operations sync_file_fops = {
 	.kind = FILE_OTHER,
+	.shared = true,
 	.stream = true,
 	.release = sync_file_release,
 	.ioctl = sync_file_ioctl,

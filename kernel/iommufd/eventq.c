@@ -2,8 +2,8 @@
 /*
  * eventq.c - fault queues and vEVENTQs; see eventq.h.
  *
- * The program polls a real descriptor: an eventfd behind a fault queue (which can always be written), the
- * reading end of a pipe behind a vEVENTQ (which never can).  It is readable exactly while the queue holds
+ * The program polls a real descriptor, of a pipe: for both directions behind a fault queue (which can always be
+ * written), the reading end behind a vEVENTQ (which never can).  It is readable exactly while the queue holds
  * something.  What read() gives comes from us.
  *
  * A page request group is in one of two lists, until it is answered by the program or its attachment is
@@ -12,9 +12,8 @@
 #include "kernel/iommufd/eventq.h"
 
 #include <limits.h>
-#include <poll.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/iommufd/hw_pagetable.h"
@@ -37,15 +36,9 @@ static void set_readable_locked(struct iommufd_eventq *q, bool readable)
 	if (q->readable == readable || q->wake_fd < 0)
 		return;
 	q->readable = readable;
-	if (readable) {
+	if (readable)
 		(void)sys_write(q->wake_fd, &one, sizeof(one));
-		return;
-	}
-	struct pollfd poll = { .fd = q->poll_fd, .events = POLLIN };
-	struct timespec now = { 0 };
-
-	/* A program that reads behind our back must not make us wait. */
-	if (sys_ppoll(&poll, 1, &now) == 1 && poll.revents & POLLIN)
+	else
 		(void)sys_read(q->poll_fd, &one, sizeof(one));
 }
 
@@ -64,65 +57,63 @@ static struct iommufd_eventq *eventq_of(struct file *file)
 	return file->private_data;
 }
 
+static void close_pipe(struct iommufd_eventq *q)
+{
+	mutex_lock(&q->lock);
+	fd_private_close(q->wake_fd);
+	fd_private_close(q->poll_fd);
+	q->wake_fd = -1;
+	q->poll_fd = -1;
+	mutex_unlock(&q->lock);
+}
+
 /* The descriptor's last reference: from now on nobody is woken, and the object may be destroyed. */
 static void eventq_release(struct file *file)
 {
 	struct iommufd_eventq *q = eventq_of(file);
 	struct iommufd_ctx *ictx = q->ictx;
-	int wake_fd;
 
-	mutex_lock(&q->lock);
-	wake_fd = q->wake_fd;
-	q->wake_fd = -1;
-	q->poll_fd = -1;
-	mutex_unlock(&q->lock);
-	if (wake_fd >= 0 && wake_fd != file->backing_fd)
-		fd_private_close(wake_fd);
+	close_pipe(q);
 	iommufd_object_drop(&q->obj);
 	iommufd_ctx_put(ictx);
 }
 
-/* An eventfd for both ends.  Return: 0; -errno. */
-static int open_eventfd(int *ret_poll_fd, int *ret_wake_fd)
+/*
+ * What poll() sees is a pipe.  The program's descriptors are an open file of their own, which others may have as well
+ * (kernel/fs/share.c): of one that is written too both directions, so that poll() says that it can be.
+ */
+static int open_program_end(int pipe_fd, bool writable)
 {
-	int fd = sys_eventfd2(0, EFD_CLOEXEC), hidden;
+	char path[32];
+	int fd, hidden;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", pipe_fd);
+	fd = sys_open(path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(fd, "the host gives no eventfd for a queue's poll()");
-	hidden = fd_private(fd);
-	if (hidden < 0) {
+		return fail(fd, "the host does not open a queue's pipe once more");
+	hidden = fd_private_exclusive(fd);
+	if (hidden < 0)
 		sys_close(fd);
-		return hidden;
-	}
-	*ret_poll_fd = *ret_wake_fd = hidden;
-	return 0;
+	return hidden;
 }
 
-static int open_pipe(int *ret_poll_fd, int *ret_wake_fd)
+static int open_pipe(struct iommufd_eventq *q)
 {
-	int fds[2], hidden[2];
-	int err = sys_pipe2(fds, O_CLOEXEC);
+	int fds[2], err = sys_pipe2(fds, O_NONBLOCK | O_CLOEXEC);
 
 	if (err)
 		return fail(err, "the host gives no pipe for a queue's poll()");
-	hidden[0] = fd_private(fds[0]);
-	hidden[1] = hidden[0] < 0 ? hidden[0] : fd_private(fds[1]);
-	if (hidden[1] >= 0) {
-		*ret_poll_fd = hidden[0];
-		*ret_wake_fd = hidden[1];
-		return 0;
-	}
-	sys_close(fds[1]);
-	if (hidden[0] >= 0)
-		fd_private_close(hidden[0]);
-	else
+	q->poll_fd = fd_private(fds[0]);
+	if (q->poll_fd < 0)
 		sys_close(fds[0]);
-	return hidden[1];
+	q->wake_fd = q->poll_fd < 0 ? q->poll_fd : fd_private(fds[1]);
+	if (q->wake_fd < 0)
+		sys_close(fds[1]);
+	return min(q->wake_fd, 0);
 }
 
 /* The file behind the descriptor; it holds object and context.  ERR_PTR. */
-static struct file *eventq_file(struct iommufd_eventq *q, const char *name, const struct file_operations *fops,
-				int (*open_fds)(int *, int *))
+static struct file *eventq_file(struct iommufd_eventq *q, const char *name, const struct file_operations *fops)
 {
 	struct file *file = file_alloc(fops, q, name, O_RDWR);
 	int err;
@@ -131,12 +122,11 @@ static struct file *eventq_file(struct iommufd_eventq *q, const char *name, cons
 		return ERR_PTR(fail(-ENOMEM, "no memory for the file of %s", name));
 	iommufd_object_hold(&q->obj);
 	iommufd_ctx_get(q->ictx);
-	err = open_fds(&file->backing_fd, &q->wake_fd);
-	if (!err) {
-		q->poll_fd = file->backing_fd;
+	err = open_pipe(q);
+	if (!err)
+		file->backing_fd = err = open_program_end(q->poll_fd, fops->write);
+	if (err >= 0)
 		return file;
-	}
-	q->wake_fd = -1;
 	file->backing_fd = -1;
 	fput(file);
 	return ERR_PTR(err);
@@ -380,6 +370,7 @@ static ssize_t fault_write(struct file *file, const char __user *buf, size_t len
 static const struct file_operations fault_fops = {
 	.kind = FILE_OTHER,
 	.stream = true,
+	.shared = true,
 	.release = eventq_release,
 	.read = fault_read,
 	.write = fault_write,
@@ -408,7 +399,7 @@ int iommufd_fault_alloc(struct iommufd_ucmd *ucmd)
 	eventq_init(&fault->q, ucmd->ictx);
 	TAILQ_INIT(&fault->deliver);
 	TAILQ_INIT(&fault->response);
-	file = eventq_file(&fault->q, "anon_inode:[iommufd-pgfault]", &fault_fops, open_eventfd);
+	file = eventq_file(&fault->q, "anon_inode:[iommufd-pgfault]", &fault_fops);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	cmd->out_fault_id = fault->q.obj.id;
@@ -547,6 +538,7 @@ static ssize_t veventq_read(struct file *file, char __user *buf, size_t len, u64
 static const struct file_operations veventq_fops = {
 	.kind = FILE_OTHER,
 	.stream = true,
+	.shared = true,
 	.release = eventq_release,
 	.read = veventq_read,
 };
@@ -583,7 +575,7 @@ static int veventq_make(struct iommufd_ucmd *ucmd, struct iommufd_viommu *viommu
 	err = iommufd_viommu_add_veventq(viommu, veventq);
 	if (err)
 		return err;
-	file = eventq_file(&veventq->q, "anon_inode:[iommufd-viommu-event]", &veventq_fops, open_pipe);
+	file = eventq_file(&veventq->q, "anon_inode:[iommufd-viommu-event]", &veventq_fops);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	cmd->out_veventq_id = veventq->q.obj.id;

@@ -22,7 +22,7 @@ struct iommufd_eventq {
 	struct iommufd_ctx *ictx;	/* the file holds a reference; immutable */
 	struct mutex lock;		/* LOCK_IOMMUFD_EVENTQ: what follows, and the queues below */
 	int wake_fd;			/* written to; private descriptor, -1 none (yet, or the file is closed) */
-	int poll_fd;			/* readable if there is something; the file's own */
+	int poll_fd;			/* readable if there is something; likewise */
 	bool readable;
 };
 

@@ -670,6 +670,7 @@ static void iommufd_release(struct file *file)
 
 static const struct file_operations iommufd_fops = {
 	.kind = FILE_IOMMUFD,
+	.shared = true,
 	.release = iommufd_release,
 	.ioctl = iommufd_ioctl,
 	.mmap = iommufd_mmap,

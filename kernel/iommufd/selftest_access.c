@@ -94,7 +94,7 @@ static void access_release(struct file *file)
 	kfree(ma);
 }
 
-static const struct file_operations access_fops = { .kind = FILE_OTHER, .release = access_release };
+static const struct file_operations access_fops = { .kind = FILE_OTHER, .shared = true, .release = access_release };
 
 /* The file behind a descriptor, with a reference; ERR_PTR(-EBADFD). */
 static struct file *get_access_file(u32 fd)

@@ -15,7 +15,8 @@
 
 /* Outermost first. */
 enum lock_rank {
-	LOCK_MACHINE = 1,      /* machine.c: which machine this process has */
+	LOCK_FILE_REAP = 1,    /* fs/share.c: releasing what other processes had open too */
+	LOCK_MACHINE,	       /* machine.c: which machine this process has */
 	LOCK_TREE,	       /* kernfs.c: the machine's directory, held across processes */
 	LOCK_DEVICE,	       /* base/: binding of a device */
 	LOCK_VFIO_GROUP,       /* group.c: vfio_group.group_lock */
@@ -61,6 +62,7 @@ enum lock_rank {
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_KVM_VFIO,	       /* kvm/vfio.c: files of a device of KVM */
 	LOCK_KVM_VFIO_WATCH,   /* kvm/vfio.c: virtual machines that have one */
+	LOCK_FILE_SHARE,       /* fs/share.c: files that other processes have open */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
 	LOCK_HW_INJECT,	       /* hw/core: orders of faults */
 	LOCK_PLUGIN,	       /* hw/core: models that were loaded; the dynamic linker's lock is inside it */

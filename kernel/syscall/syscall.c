@@ -177,8 +177,10 @@ void do_open_refused(const char *path, unsigned int flags, int err)
 
 int do_open(const char *path, unsigned int flags, struct file **ret_file)
 {
-	int ret = somebody_listens() ? loud_open(path, flags, ret_file) : vfs_open(path, flags, ret_file);
+	int ret;
 
+	file_reap();
+	ret = somebody_listens() ? loud_open(path, flags, ret_file) : vfs_open(path, flags, ret_file);
 	return ret == -ENOSYS ? ret : (int)counted(ret);
 }
 
@@ -214,6 +216,7 @@ static LOUD long loud_ioctl(int fd, struct file *file, unsigned cmd, unsigned lo
 
 long do_ioctl(int fd, struct file *file, unsigned int cmd, unsigned long arg)
 {
+	file_reap();
 	return counted(somebody_listens() ? loud_ioctl(fd, file, cmd, arg) : vfs_ioctl(file, cmd, arg));
 }
 
@@ -329,6 +332,7 @@ ssize_t do_write(int fd, struct file *file, const void __user *buf, size_t len, 
 {
 	void __user *from = (void __user *)(uintptr_t)buf;
 
+	file_reap();
 	return counted(somebody_listens() ? loud_transfer(fd, file, from, len, pos, true)
 					  : vfs_write(file, buf, len, pos));
 }
@@ -546,6 +550,7 @@ static LOUD void loud_close(int fd, struct file *file)
 
 void do_close(int fd, struct file *file)
 {
+	file_reap();
 	if (somebody_listens())
 		loud_close(fd, file);
 	else

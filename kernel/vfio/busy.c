@@ -56,7 +56,7 @@ int vfio_busy_open_node(const char *node, unsigned int f_flags)
 	fd = vfio_busy_open(path, (int)f_flags & (O_ACCMODE | O_NONBLOCK));
 	if (fd < 0)
 		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
-	ret = fd_private(fd);
+	ret = fd_private_exclusive(fd);
 	if (ret >= 0)
 		return ret;
 	sys_close(fd);
@@ -147,6 +147,10 @@ const char *vfio_busy_holder(const char *path, char *buf, size_t size)
 	}
 	if (!pid) {
 		snprintf(buf, size, "another process");
+		return buf;
+	}
+	if (pid == sys_getpid()) { /* who took the lock closed the file; whom he forked has it still */
+		snprintf(buf, size, "a child of process %d, or whom it sent the descriptor", pid);
 		return buf;
 	}
 	process_name(pid, comm, sizeof(comm));

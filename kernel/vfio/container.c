@@ -323,6 +323,7 @@ static void container_release(struct file *file)
 
 const struct file_operations vfio_container_fops = {
 	.kind = FILE_VFIO_CONTAINER,
+	.shared = true,
 	.release = container_release,
 	.ioctl = container_ioctl,
 	.show = container_show,

@@ -55,7 +55,7 @@ static int mark_busy(struct vfio_device *vdev)
 		return fail(-ENODEV, "%s was unbound by another process", vdev->dev->name);
 	if (fd < 0)
 		return fail(fd, "%s in the machine's directory cannot be opened", path);
-	ret = fd_private(fd);
+	ret = fd_private_exclusive(fd);
 	if (ret < 0) {
 		sys_close(fd);
 		return fail(ret, "no descriptor left to mark %s as open", vdev->dev->name);
@@ -371,6 +371,7 @@ static int vfio_device_fdinfo(struct file *file, char *buf, size_t size)
 
 const struct file_operations vfio_device_fops = {
 	.kind = FILE_VFIO_DEVICE,
+	.shared = true,
 	.release = vfio_device_release,
 	.ioctl = vfio_device_ioctl,
 	.read = vfio_device_read,

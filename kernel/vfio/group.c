@@ -281,6 +281,7 @@ static void vfio_group_release(struct file *file)
 
 static const struct file_operations vfio_group_fops = {
 	.kind = FILE_VFIO_GROUP,
+	.shared = true,
 	.release = vfio_group_release,
 	.ioctl = vfio_group_ioctl,
 };
@@ -300,7 +301,7 @@ static int lock_node(struct vfio_group *group, unsigned int f_flags)
 			    group->id);
 	if (fd < 0)
 		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
-	ret = fd_private(fd); /* out of the way: the program's own descriptor is to be the lowest */
+	ret = fd_private_exclusive(fd); /* out of the way: the program's own descriptor is to be the lowest */
 	if (ret < 0) {
 		sys_close(fd);
 		return fail(ret, "no descriptor left for group %u", group->id);
@@ -360,7 +361,7 @@ static int share_node(struct vfio_group *group)
 			    group->node, vfio_busy_holder(path, who, sizeof(who)));
 	if (fd < 0)
 		return fail(fd, "the node %s in the machine's directory cannot be opened", path);
-	ret = fd_private(fd);
+	ret = fd_private_exclusive(fd);
 	if (ret >= 0)
 		return ret;
 	sys_close(fd);

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <softvfio/machine.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EDU "0000:01:00.0"
@@ -254,6 +256,7 @@ static void test_stop(void **state)
 	struct softvfio *m = machine("edu");
 	char dir[4096];
 	struct stat st;
+	pid_t child;
 	int fd;
 
 	snprintf(dir, sizeof(dir), "%s", softvfio_dir(m));
@@ -263,7 +266,15 @@ static void test_stop(void **state)
 	assert_int_equal(softvfio_stop(m), -EBUSY);
 	reason_has("(/dev/vfio/vfio) is still open");
 	assert_int_equal(softvfio_add(m, "edu"), -EBUSY);
+	child = fork();
+	if (!child)
+		for (;;)
+			pause();
 	close(fd);
+	assert_int_equal(softvfio_stop(m), -EBUSY);
+	reason_has("a child of this process");
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 	edu_open();
 	close(edu.container);
 	close(edu.group);

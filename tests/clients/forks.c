@@ -165,6 +165,40 @@ static void opens(void *arg)
 	_exit(0);
 }
 
+/* Group and device are closed here, and a child has them: who unbinds the device waits until the child is gone. */
+static void holds_a_device(void)
+{
+	const char unbind[] = "echo 0000:01:00.0 > /sys/bus/pci/drivers/vfio-pci/unbind";
+	int status, ready[2];
+	pid_t holder, shell;
+	char c;
+
+	edu_close(&legacy);
+	edu_open(&legacy);
+	ok(!pipe(ready));
+	holder = fork();
+	if (!holder) {
+		close(legacy.container);
+		ok(write(ready[1], "x", 1) == 1);
+		pause();
+	}
+	ok(holder > 0 && read(ready[0], &c, 1) == 1);
+	ok(!close(legacy.device));
+	gives(ioctl(legacy.group, VFIO_GROUP_UNSET_CONTAINER), EBUSY);
+	ok(!close(legacy.group) && !close(legacy.container) && !close(ready[0]) && !close(ready[1]));
+	shell = fork();
+	if (!shell) {
+		execl("/bin/sh", "sh", "-c", unbind, (char *)NULL);
+		_exit(127);
+	}
+	usleep(300000);
+	ok(waitpid(shell, &status, WNOHANG) == 0);
+	ok(!kill(holder, SIGKILL) && waitpid(holder, &status, 0) == holder);
+	/* This process makes no call of ours until the other is through. */
+	ok(waitpid(shell, &status, 0) == shell && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	gives(open("/dev/vfio/0", O_RDWR), ENOENT);
+}
+
 /* @fn in a child, whose words @ret_text gets.  Return: as in_child(). */
 static int heard(void (*fn)(void *), char *ret_text, size_t size)
 {
@@ -262,7 +296,7 @@ int main(int argc, char **argv)
 		works();
 	ok(!pthread_join(thread, NULL));
 	works();
-	edu_close(&legacy);
+	holds_a_device();
 	puts("children");
 	return 0;
 }
