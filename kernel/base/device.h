@@ -83,6 +83,8 @@ struct bus_type {
 	bool (*sync)(struct bus_type *bus);
 	/** rescan - optional: a program wrote 1 to /sys/bus/<name>/rescan.  Tree lock held.  0; -errno. */
 	int (*rescan)(struct bus_type *bus);
+	/** control_changed - optional: a program wrote a device's power/control.  Tree lock held. */
+	void (*control_changed)(struct device *dev);
 	/** tidy - optional: as device_tidy(), for what the bus itself began.  Return: did the tree change? */
 	bool (*tidy)(struct bus_type *bus);
 	bool no_runtime_pm; /* its devices' drivers do no runtime power management: power/ says so */
@@ -188,6 +190,8 @@ void class_device_del(const char *dir, const char *class);
 void pm_runtime_show(struct device *dev, const char *status);
 /** pm_runtime_allow - its driver lets it sleep while nobody uses it, or no longer: power/control.  Any lock. */
 void pm_runtime_allow(struct device *dev, bool allow);
+/** pm_runtime_allowed - does power/control say auto?  Any lock. */
+bool pm_runtime_allowed(const struct device *dev);
 /** device_uevent_store - an op for attributes named uevent: accepts the known actions, else -EINVAL. */
 ssize_t device_uevent_store(void *priv, const char *buf, size_t len);
 /**

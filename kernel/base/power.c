@@ -17,9 +17,26 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 
+static struct device *device_of(const char *path)
+{
+	struct bus_type *bus;
+	struct device *dev;
+	size_t len;
+
+	TAILQ_FOREACH(bus, &bus_list, node) {
+		TAILQ_FOREACH(dev, &bus->devices, bus_node) {
+			len = strlen(dev->path);
+			if (!strncmp(path, dev->path, len) && !strcmp(path + len, "/power/control"))
+				return dev;
+		}
+	}
+	return NULL; /* a class's */
+}
+
 static ssize_t control_store(void *priv, const char *buf, size_t len)
 {
 	const char *path = priv;
+	struct device *dev;
 	size_t n = strcspn(buf, "\n");
 	bool on = n == 2 && !strncmp(buf, "on", 2);
 	int err;
@@ -30,6 +47,9 @@ static ssize_t control_store(void *priv, const char *buf, size_t len)
 	if (err)
 		return err;
 	err = kernfs_write(path, on ? "on\n" : "auto\n", on ? 3 : 5);
+	dev = err ? NULL : device_of(path);
+	if (dev && dev->bus->control_changed)
+		dev->bus->control_changed(dev);
 	device_store_end(false);
 	return err ? err : (ssize_t)len;
 }
@@ -87,6 +107,14 @@ static void show(struct device *dev, const char *name, const char *text)
 
 	snprintf(path, sizeof(path), "%s/power/%s", dev->path, name);
 	kernfs_show(path, text);
+}
+
+bool pm_runtime_allowed(const struct device *dev)
+{
+	char path[BASE_PATH_MAX], word[4] = "";
+
+	snprintf(path, sizeof(path), "%s/power/control", dev->path);
+	return kernfs_read(path, word, sizeof(word)) == sizeof(word) && !memcmp(word, "auto", sizeof(word));
 }
 
 void pm_runtime_show(struct device *dev, const char *status)

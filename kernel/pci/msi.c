@@ -448,6 +448,11 @@ int pci_request_intx(struct pci_dev *pdev, void (*handler)(void *arg), void *arg
 	return 0;
 }
 
+void pci_mask_intx(struct pci_dev *pdev, bool masked)
+{
+	atomic_store(&pdev->pin_masked, masked);
+}
+
 void pci_free_intx(struct pci_dev *pdev)
 {
 	atomic_store(&pdev->intx_handler, NULL);

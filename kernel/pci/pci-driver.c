@@ -361,6 +361,7 @@ struct bus_type pci_bus_type = {
 	.uevent = uevent,
 	.sync = pci_bus_sync,
 	.tidy = pci_bus_tidy,
+	.control_changed = pci_control_changed,
 	.rescan = pci_rescan_bus,
 };
 

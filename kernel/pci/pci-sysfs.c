@@ -292,6 +292,8 @@ static unsigned access_len(u64 off, size_t len)
 	return IS_ALIGNED(off, 2) && len >= 2 ? 2 : 1;
 }
 
+#define COMMAND_HIGH (PCI_COMMAND + 1ull)
+
 static ssize_t config_bin_read(void *priv, void *buf, size_t len, u64 off)
 {
 	struct pci_dev *pdev = priv;
@@ -304,6 +306,8 @@ static ssize_t config_bin_read(void *priv, void *buf, size_t len, u64 off)
 		memcpy(p + done, &val, n);
 		done += n;
 	}
+	if (off <= COMMAND_HIGH && COMMAND_HIGH - off < len && atomic_load(&pdev->pin_masked))
+		p[COMMAND_HIGH - off] |= PCI_COMMAND_INTX_DISABLE >> 8;
 	return (ssize_t)len;
 }
 
@@ -511,13 +515,19 @@ static void forget_user_count(struct pci_dev *pdev)
 	kernfs_remove(path);
 }
 
+/* Its driver lets it sleep, and power/control does not keep it awake. */
+static bool is_asleep(const struct pci_dev *pdev)
+{
+	return atomic_load(&pdev->asleep) && pm_runtime_allowed(&pdev->dev);
+}
+
 static ssize_t power_state_show(void *priv, char *buf)
 {
 	static const char *const states[] = {"D0", "D1", "D2", "D3hot"};
 	struct pci_dev *pdev = priv;
 	u16 csr = 0;
 
-	if (pdev->pm_cap && atomic_load(&pdev->asleep))
+	if (pdev->pm_cap && is_asleep(pdev))
 		csr = 3;
 	else if (pdev->pm_cap)
 		pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &csr);
@@ -536,7 +546,16 @@ void pci_show_power(struct pci_dev *pdev)
 	power_state_show(pdev, text);
 	attr_path(pdev, "power_state", path);
 	kernfs_show(path, text);
-	pm_runtime_show(&pdev->dev, atomic_load(&pdev->asleep) ? "suspended\n" : "active\n");
+	pm_runtime_show(&pdev->dev, is_asleep(pdev) ? "suspended\n" : "active\n");
+}
+
+/* Without a driver its power state stays as it is.  Of a device that is open in another process that one tells. */
+void pci_control_changed(struct device *dev)
+{
+	if (!dev->driver)
+		pm_runtime_show(dev, pm_runtime_allowed(dev) ? "suspended\n" : "active\n");
+	else if (device_driver_in_use(dev) || !dev->driver->used || !dev->driver->used(dev))
+		pci_show_power(to_pci_dev(dev));
 }
 
 void pci_show_unused(struct pci_dev *pdev)

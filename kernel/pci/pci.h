@@ -115,6 +115,7 @@ struct pci_dev {
 	u8 irq_line;		/* interrupt line given at boot; 0 without a pin */
 	unsigned first_irq, nr_irqs; /* numbers of its messages in /sys; immutable */
 	bool packed;		/* small BARs may share a page; set before it is added, immutable */
+	atomic_bool pin_masked;	/* its driver does not listen to the pin now */
 	atomic_bool asleep;	/* its driver lets it sleep in D3hot while nobody uses it */
 	atomic_bool present;	/* enlisted; a program may remove it until a rescan; written under the tree lock */
 	TAILQ_ENTRY(pci_dev) all_node;	/* probe.c: all that were added, parents first; fixed while there is a machine */
@@ -301,6 +302,12 @@ void pci_msi_receive(u64 addr, u32 data);
 /** pci_request_intx - call @handler whenever the pin's level goes (or is, after unmasking) high. */
 int pci_request_intx(struct pci_dev *pdev, void (*handler)(void *arg), void *arg);
 void pci_free_intx(struct pci_dev *pdev);
+/**
+ * pci_mask_intx - the driver's handler took the pin's interrupt and wants no other for now, or again
+ * A handler runs below hardware's locks and cannot write INTx disable into the command register as Linux's does; so it is only
+ * shown there to programs that read config space in /sys.  Any lock.
+ */
+void pci_mask_intx(struct pci_dev *pdev, bool masked);
 /** pci_intx_receive - hardware's pin goes high, as gated by INTx disable in the command register. */
 void pci_intx_receive(struct pci_dev *pdev);
 /** pci_intx - the INTx disable bit: @enable clears it. */

@@ -83,6 +83,8 @@ int pci_add_device_attrs(struct device *dev);
 void pci_local_cpus_text(char *buf, size_t size);
 void pci_local_cpulist_text(char *buf, size_t size);
 int pci_resource_text(const struct pci_dev *pdev, char *buf, size_t size);
+/** pci_control_changed - power/control keeps the device awake, or no longer. */
+void pci_control_changed(struct device *dev);
 /** pci_show_enabled - `enable` says how often the device is. */
 void pci_show_enabled(struct pci_dev *pdev);
 /** pci_update_bridge_files - windows and bus numbers changed. */

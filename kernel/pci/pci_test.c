@@ -554,6 +554,26 @@ static void test_intx_bit(void **state)
 	assert_true(pci_intx_pending(&edu->pdev));
 }
 
+/* What a handler cannot write is shown nevertheless. */
+static void test_intx_masked_by_handler(void **state)
+{
+	u8 bytes[4] = {0};
+
+	pci_mask_intx(&edu->pdev, true);
+	assert_int_equal(pread_attr(EDU "config", bytes, 4, PCI_COMMAND), 4);
+	assert_int_equal(bytes[1], (PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE) >> 8);
+	assert_int_equal(pread_attr(EDU "config", bytes, 1, PCI_COMMAND + 1), 1);
+	assert_int_equal(bytes[0], (PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE) >> 8);
+	assert_int_equal(pread_attr(EDU "config", bytes, 1, PCI_COMMAND), 1);
+	assert_int_equal(bytes[0], 0);
+	assert_int_equal(pread_attr(EDU "config", bytes, 2, PCI_STATUS), 2);
+	assert_int_equal(bytes[0], PCI_STATUS_CAP_LIST);
+	assert_int_equal(command(edu), PCI_COMMAND_SERR);
+	pci_mask_intx(&edu->pdev, false);
+	assert_int_equal(pread_attr(EDU "config", bytes, 4, PCI_COMMAND), 4);
+	assert_int_equal(bytes[1], PCI_COMMAND_SERR >> 8);
+}
+
 /* ---- errors -------------------------------------------------------------------------------- */
 
 static void counts(const char *file, const char *line)
@@ -958,11 +978,27 @@ static void test_power_files(void **state)
 	pci_set_asleep(&nvme->pdev, true);
 	pci_set_asleep(&edu->pdev, true);
 	pci_show_power(&nvme->pdev);
+	must_contain(NVME "power_state", "D0\n"); /* its control is on */
+	must_contain(NVME "power/runtime_status", "active\n");
+	pm_runtime_allow(&nvme->pdev.dev, true);
+	pm_runtime_allow(&edu->pdev.dev, true);
+	pci_show_power(&nvme->pdev);
 	pci_show_power(&edu->pdev);
 	must_contain(NVME "power_state", "D3hot\n");
 	must_contain(NVME "power/runtime_status", "suspended\n");
 	must_contain(EDU "power_state", "D0\n"); /* it has no other */
 	must_contain(EDU "power/runtime_status", "suspended\n");
+	must_echo("on", NVME "power/control");
+	must_contain(NVME "power_state", "D0\n");
+	must_contain(NVME "power/runtime_status", "active\n");
+	must_echo("auto", NVME "power/control");
+	must_contain(NVME "power_state", "D3hot\n");
+	must_echo("on", BIG "power/control");
+	must_contain(BIG "power/runtime_status", "active\n");
+	must_echo("auto", BIG "power/control"); /* which has no driver */
+	must_contain(BIG "power/runtime_status", "suspended\n");
+	must_contain(BIG "power_state", "D0\n");
+	must_fail("off", BIG "power/control", -EINVAL);
 	pci_set_asleep(&nvme->pdev, false);
 	pci_show_power(&nvme->pdev);
 	must_contain(NVME "power_state", "D0\n");
@@ -1008,6 +1044,7 @@ int main(void)
 		T(test_power_state),
 		T(test_switches),
 		T(test_intx_bit),
+		T(test_intx_masked_by_handler),
 		T(test_errors),
 		T(test_reset_methods),
 		T(test_reset_keeps_state),

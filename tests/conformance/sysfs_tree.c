@@ -17,6 +17,7 @@
  *     and its link `device` is left out;
  *   - of `resource` there is the size of each line in the place of its addresses; the content of binary files and of registers
  *     of the IOMMU is left out, as is allow_unsafe_interrupts, which some machines need;
+ *   - what the pin does is asked with an Intel IOMMU alone;
  *   - an interrupt's number is LINE if firmware gave it, FIRST if it is the first in msi_irqs, else PIN; of msi_irqs there is
  *     one row, FIRST and NEXT.
  */
@@ -36,6 +37,7 @@ struct tree { struct entry at[MAX_ENTRIES]; size_t n; };
 static struct tree trees[2], *now = &trees[0], *before = &trees[1];
 static char express_dir[PATH_MAX], port_dir[PATH_MAX], port[32], group_a[16], group_b[16];
 static char unit_dir[PATH_MAX], unit[64]; /* empty: one that is no device, or none */
+static bool remaps; /* the unit remaps interrupts: Intel's does in QEMU */
 static char line[2][16]; /* what irq said of each device at first */
 
 /* ---- names ---- */
@@ -483,6 +485,65 @@ static void interrupts(int device, unsigned index, unsigned count)
 		close(fds[i]);
 }
 
+/* Does the device's own command register, as /sys shows it, say that the pin is silent? */
+static void pin_row(const char *what)
+{
+	unsigned short words[2] = { 0 };
+	int fd = open(pci_attr(edu, "config"), O_RDONLY | O_CLOEXEC);
+
+	T(what, pread(fd, words, 4, 4));
+	note("%s, the pin is %s", words[0] & 0x400 ? "INTx disabled" : "INTx enabled", words[1] & 8 ? "high" : "low");
+	close(fd);
+}
+
+static void pin_action(int device, unsigned flags)
+{
+	struct vfio_irq_set set = { .argsz = sizeof(set), .index = VFIO_PCI_INTX_IRQ_INDEX, .count = 1, .flags = flags | VFIO_IRQ_SET_DATA_NONE };
+
+	if (ioctl(device, VFIO_DEVICE_SET_IRQS, &set))
+		fprintf(stderr, "SET_IRQS %#x: %m\n", flags);
+}
+
+/* edu's registers: 0x60 raises its interrupt, 0x64 takes it back. */
+static void edu_write(int device, unsigned reg, unsigned val)
+{
+	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
+
+	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &bar) || pwrite(device, &val, 4, (off_t)bar.offset + reg) != 4)
+		fprintf(stderr, "register %#x: %m\n", reg);
+	usleep(20000);
+}
+
+/* vfio masks a pin that went high until the program unmasks it. */
+static void masking(int device)
+{
+	struct vfio_region_info config = { .argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	unsigned short command = 0;
+
+	ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config);
+	pread(device, &command, 2, (off_t)config.offset + 4);
+	command |= 2;
+	pwrite(device, &command, 2, (off_t)config.offset + 4);
+	begin("the pin's own switch");
+	pin_row("at first");
+	edu_write(device, 0x60, 1);
+	pin_row("raised");
+	pin_action(device, VFIO_IRQ_SET_ACTION_UNMASK);
+	usleep(20000);
+	pin_row("unmasked while it is high");
+	edu_write(device, 0x64, 1);
+	pin_row("low again");
+	pin_action(device, VFIO_IRQ_SET_ACTION_UNMASK);
+	pin_row("unmasked");
+	pin_action(device, VFIO_IRQ_SET_ACTION_MASK);
+	pin_row("masked by the program");
+	edu_write(device, 0x60, 1);
+	pin_row("raised while it is masked");
+	edu_write(device, 0x64, 1);
+	pin_action(device, VFIO_IRQ_SET_ACTION_UNMASK);
+	pin_row("unmasked at last");
+}
+
 /* One of MSI-X, while that is on. */
 static void vector(int device, unsigned number, int fd)
 {
@@ -540,6 +601,8 @@ static void opened(void)
 	interrupts(a.d, VFIO_PCI_INTX_IRQ_INDEX, 1);
 	interrupts(b.d, VFIO_PCI_INTX_IRQ_INDEX, 1);
 	state("INTx");
+	if (remaps) /* else QEMU 10.0's guest hangs, now and then, when a pin goes high */
+		masking(a.d);
 	interrupts(a.d, VFIO_PCI_INTX_IRQ_INDEX, 0);
 	interrupts(b.d, VFIO_PCI_INTX_IRQ_INDEX, 0);
 	state("no INTx");
@@ -579,11 +642,35 @@ static void find_unit(void)
 	char path[PATH_MAX + 32];
 
 	snprintf(path, sizeof(path), "%s", pci_attr(edu, "iommu"));
-	if (!realpath(path, unit_dir) || strstr(unit_dir, "/dmar")) {
+	if (!realpath(path, unit_dir))
 		unit_dir[0] = 0;
-		return;
+	remaps = strstr(unit_dir, "/dmar");
+	if (remaps)
+		unit_dir[0] = 0;
+	if (unit_dir[0])
+		snprintf(unit, sizeof(unit), "%s", strrchr(unit_dir, '/') + 1);
+}
+
+static void controls(const char *from, const char *to, const char *status)
+{
+	const char *const devices[] = { edu, msix };
+
+	for (int i = 0; i < 2; i++) {
+		if (strcmp(first_line(pci_attr(devices[i], "power/control")), from))
+			fprintf(stderr, "control of %s is not %s\n", devices[i], from);
+		put(pci_attr(devices[i], "power/control"), to);
+		wait_for(devices[i], status);
 	}
-	snprintf(unit, sizeof(unit), "%s", strrchr(unit_dir, '/') + 1);
+}
+
+static void open_and_close(void)
+{
+	const bool noiommu = access(group_path(edu), F_OK);
+	struct ctx a = open_legacy(edu, noiommu), b = open_legacy(msix, noiommu);
+
+	teardown(a);
+	teardown(b);
+	usleep(300000); /* if anything were to happen yet, it would */
 }
 
 int main(int argc, char **argv)
@@ -611,7 +698,18 @@ int main(int argc, char **argv)
 	wait_for(edu, "suspended");
 	state("bound again");
 	opened();
+	controls("auto", "on", "active");
+	state("to stay awake");
+	controls("on", "auto", "suspended");
+	state("may sleep again");
+	controls("auto", "on", "active");
+	open_and_close();
+	state("to stay awake, opened and closed");
 	bind_both(false);
+	state("unbound");
+	controls("on", "auto", "suspended");
+	state("unbound, may sleep");
+	controls("auto", "on", "active");
 	state("unbound at last");
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);

@@ -534,8 +534,8 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 		return ret;
 	}
 	pci_set_asleep(vdev->pdev, !module_says("disable_idle_d3"));
-	pci_show_power(vdev->pdev);
 	pm_runtime_allow(&vdev->pdev->dev, true);
+	pci_show_power(vdev->pdev);
 	return 0;
 }
 
@@ -548,7 +548,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_unregister_group_dev(&vdev->vdev);
 	pci_set_asleep(vdev->pdev, false);
-	pci_show_power(vdev->pdev);
 	pm_runtime_allow(&vdev->pdev->dev, false);
+	pci_show_power(vdev->pdev);
 	vdev->pdev->dev.driver_data = NULL;
 }

@@ -6,7 +6,8 @@
  * interrupt; the program serves the device and unmasks; if the pin is still (or again) high then, that
  * signals anew.  The mask is a flag of ours that the handler looks at under the context's own lock: a
  * handler runs deep below hardware's locks and may not write config space.  Only a mask that the
- * program asked for is also put into the INTx disable bit of the real command register.
+ * program asked for is also put into the INTx disable bit of the real command register; who reads that
+ * in /sys sees it in either case (pci_mask_intx()).
  *
  * The program has two switches: MASK and UNMASK of SET_IRQS, and INTx disable in its view of the
  * command register.  Opening the second opens the first too.
@@ -57,6 +58,7 @@ static bool pin_is_high(struct vfio_pci_core_device *vdev)
 	if (!intx->masked) {
 		fired = intx->masked = true;
 		intx->told = false;
+		pci_mask_intx(vdev->pdev, true);
 		if (intx->trigger)
 			eventfd_signal(intx->trigger);
 		else
@@ -98,6 +100,7 @@ static bool set_masked(struct vfio_pci_core_device *vdev, bool masked)
 	was = intx->masked;
 	intx->masked = masked;
 	intx->told = false;
+	pci_mask_intx(vdev->pdev, masked);
 	mutex_unlock(&intx->lock);
 	return was;
 }
