@@ -212,9 +212,11 @@ static void unbind_waits_for_the_other_process(void **state)
 	assert_true(tell('d') >= 0);
 	explain_set_sink(note_event);
 	assert_int_equal(pthread_create(&thread, NULL, unbind_thread, &t_dev[FAKE0].dev), 0);
+	for (unsigned i = 0; i < 6000 && !atomic_load(&told); i++)
+		sleep_ms(5);
+	assert_true(atomic_load(&told));
 	sleep_ms(200);
 	assert_false(atomic_load(&unbound));
-	assert_true(atomic_load(&told));
 	assert_int_equal(tell('e'), -ENODEV);
 	assert_int_equal(tell('D'), 0); /* closing needs no tree lock */
 	pthread_join(thread, NULL);
