@@ -48,6 +48,8 @@ static const struct owned owned[] = {
 	{ "/sys/devices/virtual/vfio", true },
 	{ "/sys/devices/virtual/iommu", false },
 	{ "/sys/module/vfio", true },
+	{ "/sys/dev/char/510:", true }, /* the majors of vfio.h: so that directories on the way are the host's */
+	{ "/sys/dev/char/511:", true },
 	{ "/dev/vfio", false },
 	{ "/dev/iommu", false },
 	{ "/proc/bus/pci", false },

@@ -105,6 +105,7 @@ static void test_absolute(void **state)
 	is_ours(AT_FDCWD, "/sys/kernel/iommu_groups", "/sys/kernel/iommu_groups");
 	is_ours(AT_FDCWD, "/sys/module/vfio_pci", "/sys/module/vfio_pci");
 	is_ours(AT_FDCWD, "/sys/class/vfio-dev", "/sys/class/vfio-dev");
+	is_ours(AT_FDCWD, "/sys/dev/char/511:3", "/sys/dev/char/511:3");
 	is_ours(AT_FDCWD, "/sys/made/here", "/sys/made/here");
 	is_ours(AT_FDCWD, "/proc/bus/pci/devices", "/proc/bus/pci/devices");
 }
@@ -116,7 +117,7 @@ static void test_host(void **state)
 		"/sys/kernel/mm/hugepages", "/sys/kernel/iommu_groupsx", "/sys/devices", "/sys/devices/system/node",
 		"/sys/devices/virtual", "/sys/module", "/sys/module/kvm", "/sys/class/iommux", "/dev", "/dev/null",
 		"/dev/vfiox", "/dev/iommux", "/dev/input/event0", "/etc/passwd", "", "x", "../sys/bus/pci",
-		"/system/bus/pci",
+		"/system/bus/pci", "/sys/dev", "/sys/dev/char", "/sys/dev/char/1:3", "/sys/dev/char/51:3",
 		"/sy", "/de", "/s", "/d", "/p", "/proc/bus",
 	};
 
