@@ -711,6 +711,7 @@ int main(int argc, char **argv)
 	state("unbound, may sleep");
 	controls("auto", "on", "active");
 	state("unbound at last");
+	bind_both(true); /* as they were found */
 	flush_row();
 	fprintf(stderr, "%d cases\n", count);
 	return 0;
