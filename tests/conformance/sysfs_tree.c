@@ -188,9 +188,11 @@ static unsigned first_message(const char *dir_name)
 
 static const char *irq_name(const char *path, const char *number)
 {
+	const size_t len = (size_t)(strrchr(path, '/') + 1 - path);
 	char dir[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%.*smsi_irqs", (int)(strrchr(path, '/') + 1 - path), path);
+	memcpy(dir, path, len);
+	snprintf(dir + len, sizeof(dir) - len, "msi_irqs");
 	if ((unsigned)atoi(number) == first_message(dir))
 		return "FIRST";
 	return !strcmp(number, line[begins(path, express_dir)]) ? "LINE" : "PIN";

@@ -19,7 +19,7 @@
 #define LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 #define FILE_PAGES 12 /* of the file; 16 are mapped of it */
 #define KIND_PAGES 16
-#define PLACE ((unsigned char *)(8ull << 30)) /* where nobody maps anything who is not told to */
+#define PLACE ((unsigned char *)(3ull << 44)) /* where nobody maps anything who is not told to, nor a sanitizer */
 
 static int container, group[GROUPS], device, joined[GROUPS];
 static unsigned long type;
@@ -61,8 +61,8 @@ static void make_kinds(void)
 static uint64_t some_iova(void)
 {
 	static const uint64_t edges[] = {
-		0, 1, 0x800, 0x1800, 0x200000, 0x201000, 0x400000, 0xfedff000, 0xfee00000, 0xfef00000, (1ull << 39) - PG,
-		1ull << 39, (1ull << 47) - PG, (1ull << 48) - PG, 1ull << 48, -2 * PG, -PG, -1ull,
+		0, 1, 0x800, 0x1800, 0x200000, 0x201000, 0x400000, 0xfedff000, 0xfee00000, 0xfef00000,
+		(1ull << 39) - PG, 1ull << 39, (1ull << 47) - PG, (1ull << 48) - PG, 1ull << 48, -2 * PG, -PG, -1ull,
 	};
 
 	return below(4) ? PG * below(16) : edges[below(COUNT(edges))];
@@ -70,7 +70,9 @@ static uint64_t some_iova(void)
 
 static uint64_t some_size(void)
 {
-	static const uint64_t edges[] = { 0, 1, 0x800, PG + 1, 8 * PG, 16 * PG, 2 * MB, 1ull << 39, 1ull << 62, -PG, -1ull };
+	static const uint64_t edges[] = {
+		0, 1, 0x800, PG + 1, 8 * PG, 16 * PG, 2 * MB, 1ull << 39, 1ull << 62, -PG, -1ull,
+	};
 
 	return below(4) ? PG * (1 + below(4)) : edges[below(COUNT(edges))];
 }
