@@ -111,7 +111,7 @@ void file_reap_slow(void);
 /** file_reap - release what other processes had open and have closed; before each call, no lock held. */
 static inline void file_reap(void)
 {
-	if (__builtin_expect(atomic_load_explicit(&files_elsewhere, memory_order_relaxed), 0))
+	if (__builtin_expect(atomic_load_explicit(&files_elsewhere, memory_order_acquire), 0))
 		file_reap_slow();
 }
 

@@ -115,9 +115,16 @@ static struct file *take_locked(struct file_share *share)
 	if (file) {
 		share->file = NULL;
 		TAILQ_REMOVE(&elsewhere, share, next);
-		atomic_fetch_sub(&files_elsewhere, 1);
 	}
 	return file;
+}
+
+/* Counted until all is done: who does not count it need not wait. */
+static void put_taken(struct file *file)
+{
+	lockdep_assert_held(&reap_lock);
+	fput(file);
+	atomic_fetch_sub_explicit(&files_elsewhere, 1, memory_order_release);
 }
 
 static void *wait_for_others(void *arg)
@@ -133,7 +140,8 @@ static void *wait_for_others(void *arg)
 	mutex_lock(&list_lock);
 	file = take_locked(share);
 	mutex_unlock(&list_lock);
-	fput(file);
+	if (file)
+		put_taken(file);
 	mutex_unlock(&reap_lock);
 	share_free(share);
 	return NULL;
@@ -187,7 +195,7 @@ void file_reap_slow(void)
 
 	mutex_lock(&reap_lock);
 	while ((file = take_abandoned(&share))) {
-		fput(file);
+		put_taken(file);
 		share_free(share);
 	}
 	mutex_unlock(&reap_lock);

@@ -190,6 +190,24 @@ static void closed_there_first(void **state)
 	end(pid, order);
 }
 
+/* The thread and the call race for it; whoever wins, the call finds it released. */
+static void at_once(void **state)
+{
+	int fd, order[2];
+	pid_t pid;
+
+	for (int i = 0; i < 100; i++) {
+		fd = published(-1);
+		shared(fd);
+		pid = child(fd, order);
+		closed(fd);
+		tell(order);
+		file_reap();
+		assert_int_equal(atomic_load(&released), 1);
+		end(pid, order);
+	}
+}
+
 /* One that was not shared is this process's alone. */
 static void not_shared(void **state)
 {
@@ -247,6 +265,7 @@ int main(void)
 		cmocka_unit_test(of_a_node),
 		cmocka_unit_test(killed),
 		cmocka_unit_test(by_the_thread),
+		cmocka_unit_test(at_once),
 		cmocka_unit_test(closed_there_first),
 		cmocka_unit_test(not_shared),
 		cmocka_unit_test(of_many),
