@@ -305,7 +305,7 @@ static bool cdev_open(struct session *s)
 	uint16_t vendor;
 
 	s->g = -1;
-	s->d = s_open_cdev(names[s->id], s->id);
+	s->d = s_open_cdev(names[s->id]);
 	if (s->d < 0) {
 		check(errno == ENOENT || errno == ENODEV || errno == ENXIO);
 		return false;

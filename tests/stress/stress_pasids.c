@@ -429,30 +429,24 @@ static void *changer(void *arg)
 
 /* ---- all ---- */
 
-/* Bound, and it is the pcitest.  Inside the program devices have numbers, of which @number is tried. */
-static bool open_device(unsigned number)
+static void open_device(void)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommufd };
 	uint32_t id = 0;
 
-	device = s_open_cdev(NAME, number);
+	device = s_open_cdev(NAME);
 	check(device >= 0 && !s_ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	dev_id = bind.out_devid;
-	if (s_pread(device, &id, 4, CONFIG) == 4 && id == 0x7e571234)
-		return true;
-	s_close(device);
-	return false;
+	check(s_pread(device, &id, 4, CONFIG) == 4 && id == 0x7e571234);
 }
 
 static void open_all(void)
 {
 	struct iommu_hw_info info = { .size = sizeof(info) };
-	unsigned number = 0;
 
 	iommufd = s_open("/dev/iommu");
 	check(iommufd >= 0);
-	while (!open_device(number))
-		number++;
+	open_device();
 	info.dev_id = dev_id;
 	check(!s_ioctl(iommufd, IOMMU_GET_HW_INFO, &info) && info.out_max_pasid_log2);
 	amd = info.out_data_type == IOMMU_HW_INFO_TYPE_AMD;

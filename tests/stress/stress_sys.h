@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #ifdef STRESS_INPROC
+#include "kernel/fs/kernfs.h"
 #include "kernel/mm/vma.h"
 #include "tests/fuzz/rig.h"
 
@@ -72,15 +73,7 @@ static inline int s_dup(int fd)
 	return copy;
 }
 
-/* At most one device is unbound at a time: each gets its number back, which is the lowest that is free. */
-static inline int s_open_cdev(const char *name, unsigned id)
-{
-	char path[40];
-
-	(void)name;
-	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", id);
-	return s_open(path);
-}
+static inline const char *s_root(void) { return kernfs_root(); }
 
 /* s_attr_write - 0, or the errno of writing @text into an attribute. */
 static inline int s_attr_write(const char *path, const char *text)
@@ -152,15 +145,30 @@ static inline int s_attr_write(const char *path, const char *text)
 	return err;
 }
 
-static inline int s_open_cdev(const char *name, unsigned id)
+static inline const char *s_root(void) { return ""; }
+
+static inline void *s_map_bar(int fd, size_t len)
+{
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static inline void s_unmap_bar(void *at, size_t len) { munmap(at, len); }
+static inline uint32_t s_load(const void *bar, unsigned off) { return *(const volatile uint32_t *)((const char *)bar + off); }
+static inline void s_store(void *bar, unsigned off, uint32_t val) { *(volatile uint32_t *)((char *)bar + off) = val; }
+#endif
+
+/* ---- for both ways ---- */
+
+static inline int s_open_cdev(const char *name)
 {
 	char path[320];
 	struct dirent *entry;
 	int fd = -1, err = ENOENT;
 	DIR *dir;
 
-	(void)id;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", name);
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/vfio-dev", s_root(), name);
 	dir = opendir(path);
 	if (!dir)
 		return -1;
@@ -176,19 +184,7 @@ static inline int s_open_cdev(const char *name, unsigned id)
 	return fd;
 }
 
-static inline void *s_map_bar(int fd, size_t len)
-{
-	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-static inline void s_unmap_bar(void *at, size_t len) { munmap(at, len); }
-static inline uint32_t s_load(const void *bar, unsigned off) { return *(const volatile uint32_t *)((const char *)bar + off); }
-static inline void s_store(void *bar, unsigned off, uint32_t val) { *(volatile uint32_t *)((char *)bar + off) = val; }
-#endif
-
-/* ---- chance and time, for both ways ---- */
+/* ---- chance and time ---- */
 
 static inline unsigned rnd(unsigned *state, unsigned below)
 {
