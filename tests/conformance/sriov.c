@@ -534,6 +534,7 @@ static void controller(void)
 	W("sriov_numvfs", "0");
 	W("sriov_numvfs", "2");
 	attributes(vf[1], "attributes of the controller's virtual function");
+	wait_suspended(vf[0]);
 	contents("contents of its attributes");
 	through_vfio("nvmevf", "a virtual function while its controller changes");
 	W("sriov_numvfs", "0");
