@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 
 #include "kernel/fs/file_internal.h"
@@ -57,15 +56,13 @@ static bool is_held(const struct file_share *share)
 	return !ofd_lock(share->probe, F_OFD_GETLK, share->at, &type) && type != F_UNLCK;
 }
 
-/* Another open file of the inode behind @fd.  All eventfds and their like have one inode. */
+/* Another open file of the inode behind @fd. */
 static int open_probe(int fd)
 {
 	char path[32];
-	int probe;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	probe = sys_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
-	return probe == -ENXIO ? sys_eventfd2(0, EFD_CLOEXEC) : probe;
+	return sys_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
 }
 
 static void share_free(struct file_share *share)
@@ -75,6 +72,15 @@ static void share_free(struct file_share *share)
 	if (share->probe >= 0)
 		fd_private_close(share->probe);
 	kfree(share);
+}
+
+/* A byte that nobody locks by chance: the inode may be a node's, which other programs of the machine open, too. */
+static bool choose_byte(struct file_share *share)
+{
+	if (getrandom(&share->at, sizeof(share->at), 0) != sizeof(share->at))
+		return false;
+	share->at &= INT64_MAX >> 1;
+	return true;
 }
 
 static bool share_lock(struct file_share *share, int fd)
@@ -89,8 +95,7 @@ static bool share_lock(struct file_share *share, int fd)
 		sys_close(probe);
 		return false;
 	}
-	return getrandom(&share->at, sizeof(share->at), 0) == sizeof(share->at) &&
-	       (share->at &= INT64_MAX >> 1, !ofd_lock(fd, F_OFD_SETLK, share->at, &type)) && is_held(share);
+	return choose_byte(share) && !ofd_lock(fd, F_OFD_SETLK, share->at, &type) && is_held(share);
 }
 
 void file_share(int fd, struct file *file)
@@ -151,6 +156,7 @@ bool file_lives_on(struct file *file)
 {
 	struct file_share *share = atomic_exchange(&file->share, NULL);
 	pthread_t thread;
+	bool waited_for;
 
 	file_close_backing(file);
 	if (!is_held(share)) {
@@ -164,9 +170,9 @@ bool file_lives_on(struct file *file)
 	share->file = file;
 	TAILQ_INSERT_TAIL(&elsewhere, share, next);
 	atomic_fetch_add(&files_elsewhere, 1);
-	share->waited_for = !kthread_run(&thread, "file-elsewhere", wait_for_others, share);
-	mutex_unlock(&list_lock);
-	if (share->waited_for)
+	share->waited_for = waited_for = !kthread_run(&thread, "file-elsewhere", wait_for_others, share);
+	mutex_unlock(&list_lock); /* from now on @share may be gone */
+	if (waited_for)
 		pthread_detach(thread);
 	return true;
 }
