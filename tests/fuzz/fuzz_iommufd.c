@@ -332,10 +332,13 @@ static void test_command(struct rig_input *in)
 	if (fd < 0)
 		return;
 	ret = rig_ioctl(fd, IOMMU_TEST_CMD, (uintptr_t)&arg);
-	if (ret >= 0 && tests[which].op == IOMMU_TEST_OP_DMABUF_GET)
+	if (ret < 0)
+		return;
+	if (arg.op == IOMMU_TEST_OP_DMABUF_GET)
 		keep_file((int)ret);
-	else if (ret >= 0)
-		made((u8 *)&arg, tests[which].fields);
+	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) /* it may have been spoiled to another command */
+		if (tests[i].op == arg.op)
+			made((u8 *)&arg, tests[i].fields);
 }
 
 /* Fault and event queues: what is waiting, and answers to it. */
