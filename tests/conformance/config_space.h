@@ -134,9 +134,10 @@ static const char *cap_name(const struct cap *c)
 /* ---- what is not compared ------------------------------------------------------------------ */
 
 /*
- * Bits that QEMU's devices have otherwise than ours do; @takes: of which only that is otherwise; @real: of which also the register
+ * Bits that QEMU's devices have otherwise than ours do, or by their version; @takes: of which only that is otherwise; @real: of which also the register
  * is.  Memory and I/O decoding of a virtual function are bits of the physical one's (SR-IOV 1.1, 3.4.1.3), but QEMU's keep them.
  */
+#define EXTENDED 0x10000 /* with the number of an extended capability */
 static const struct own { const char *device /* NULL: all */; int id; unsigned off; uint8_t bits, takes, real; } own_silicon[] = {
 	{ "igbvf", -1, PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MEMORY, PCI_COMMAND_MEMORY },
 	{ "igbvf", -1, PCI_COMMAND + 1, PCI_COMMAND_SERR >> 8, PCI_COMMAND_INTX_DISABLE >> 8, PCI_COMMAND_INTX_DISABLE >> 8 },
@@ -150,6 +151,10 @@ static const struct own { const char *device /* NULL: all */; int id; unsigned o
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_LNKCTL + 1, 0, 0xff, 0 },
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2, PCI_EXP_DEVCTL2_ATOMIC_REQ, 0, 0 },
 	{ "nvme", PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2 + 1, 0x80, 0, 0 }, /* end-end TLP prefixes blocked */
+	{ "cxl", EXTENDED | PCI_EXT_CAP_ID_DVSEC, 0x14, 0x2e, 0, 0 }, /* from here on the flex bus port's goes by QEMU's version */
+	{ "cxl", EXTENDED | PCI_EXT_CAP_ID_DVSEC, 0x16, 0x01, 0, 0 },
+	{ "cxl", EXTENDED | PCI_EXT_CAP_ID_DVSEC, 0x17, 0x20, 0, 0 },
+	{ "cxl", EXTENDED | PCI_EXT_CAP_ID_DVSEC, 0x18, 0x01, 0, 0 },
 };
 
 /* Why the value of a byte is not shown; NULL. */
@@ -173,7 +178,7 @@ static uint8_t shown_bits(const struct cap *c, unsigned off, uint8_t *ret_takes,
 	for (size_t i = 0; i < sizeof(own_silicon) / sizeof(*own_silicon); i++) {
 		const struct own *own = &own_silicon[i];
 
-		if ((own->device && strcmp(own->device, name)) || c->ext || own->id != c->id || own->off != off)
+		if ((own->device && strcmp(own->device, name)) || own->id != c->id + (c->ext ? EXTENDED : 0) || own->off != off)
 			continue;
 		bits = (uint8_t)~own->bits;
 		*ret_takes = bits & (uint8_t)~own->takes;
