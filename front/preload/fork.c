@@ -41,8 +41,8 @@ static bool elsewhere;	/* the kernel that this memory is a copy of belongs to @p
 static pid_t parent;
 /* Between the two fork handlers: */
 static bool was_single_threaded;
-static int mapped[64]; /* descriptors of devices that have BARs mapped; more are not kept */
-static unsigned nr_mapped;
+static __thread __attribute__((tls_model("initial-exec"))) int mapped[64]; /* devices that have BARs mapped */
+static __thread __attribute__((tls_model("initial-exec"))) unsigned nr_mapped;
 
 /* Only a child has any of these set, and only its own calls change them: bits, atomically. */
 static u64 foreign[FD_MAX / 64], stale[FD_MAX / 64];
@@ -99,21 +99,6 @@ int front_kernel_elsewhere(const char *what)
 	explain_event("%s in process %d: it was forked from process %d, which has the machine in use; "
 		      "a child can use it after exec()", what, (int)sys_getpid(), (int)parent);
 	return -EBUSY;
-}
-
-void front_fd_share(int fd)
-{
-	struct file *file = !fd_is_ours(fd) || front_is_foreign(fd) || front_is_stale(fd) ? NULL : fget(fd);
-
-	if (file && file->f_op->shared)
-		file_share(fd, file);
-	fput(file);
-}
-
-void front_share_all(void)
-{
-	for (int fd = 0; fd < front_fd_count(); fd++)
-		front_fd_share(fd);
 }
 
 static int descriptor_of(const struct file *wanted)

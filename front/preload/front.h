@@ -108,8 +108,7 @@ void front_fd_adopt(void);
 
 /** front_is_foreign - @fd is open and belongs to the process that forked this one. */
 bool front_is_foreign(int fd);
-/** front_fd_share - another process may get descriptor @fd: the file lives until that one has closed it too. */
-void front_fd_share(int fd);
+/** front_share_all - another process may get all descriptors: files live until that one has closed them too. */
 void front_share_all(void);
 /** front_is_stale - what the table says of @fd was true before the fork only. */
 bool front_is_stale(int fd);

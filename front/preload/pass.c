@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pass.c - descriptors that go to other processes by other ways than fork(): messages, and programs that are started
- * without it.  Nothing changes for the call; but from then on a file lives until the others have closed it too.
+ * pass.c - descriptors that go to other processes: by fork(), in messages, to programs that are started without it.
+ * Nothing changes for the call; but from then on a file lives until the others have closed it too (kernel/fs/share.c).
  */
 #include <spawn.h>
 #include <stdio.h>
@@ -11,6 +11,21 @@
 
 #include "front/preload/front.h"
 #include "kernel/mm/mm.h"
+
+static void share(int fd)
+{
+	struct file *file = !fd_is_ours(fd) || front_is_foreign(fd) || front_is_stale(fd) ? NULL : fget(fd);
+
+	if (file && file->f_op->shared)
+		file_share(fd, file);
+	fput(file);
+}
+
+void front_share_all(void)
+{
+	for (int fd = 0; fd < front_fd_count(); fd++)
+		share(fd);
+}
 
 /* What is not there, the call itself will find. */
 static void share_message(const struct msghdr *user)
@@ -31,7 +46,7 @@ static void share_message(const struct msghdr *user)
 			continue;
 		for (size_t i = CMSG_LEN(0); i + sizeof(fd) <= cmsg.cmsg_len; i += sizeof(fd))
 			if (!copy_from_user(&fd, data + i, sizeof(fd)))
-				front_fd_share(fd);
+				share(fd);
 	}
 }
 

@@ -26,30 +26,18 @@ static void drop_ipc_lock(void)
 	syscall(SYS_capset, &header, data);
 }
 
-static long status_kb(const char *name)
-{
-	char text[8192], *at;
-	int fd = open("/proc/self/status", O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	text[n < 0 ? 0 : n] = 0;
-	at = strstr(text, name);
-	return at ? atol(at + strlen(name)) : -1;
-}
-
 static long locked_before, pinned_before;
 
 static void begin_account(const char *a)
 {
 	begin(a);
-	locked_before = status_kb("VmLck:");
-	pinned_before = status_kb("VmPin:");
+	locked_before = status_kb("VmLck");
+	pinned_before = status_kb("VmPin");
 }
 
 /* The call's row, and what is on the accounts after it. */
 #define A(what, x) ({ long ret_ = T(what, x); \
-	note("VmLck %+ld VmPin %+ld", status_kb("VmLck:") - locked_before, status_kb("VmPin:") - pinned_before); ret_; })
+	note("VmLck %+ld VmPin %+ld", status_kb("VmLck") - locked_before, status_kb("VmPin") - pinned_before); ret_; })
 
 static int map_file(int i, uint32_t as, int fd, uint64_t len, uint64_t iova)
 {

@@ -101,26 +101,6 @@ static struct holder program_with(const int *keep, int n, bool inherit)
 	_exit(127);
 }
 
-/* ---------------------------------------------------------------- what can be seen */
-static long status_kb(const char *what)
-{
-	char line[128], format[32];
-	long kb = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-	snprintf(format, sizeof(format), "%s: %%ld kB", what);
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, format, &kb);
-	if (f)
-		fclose(f);
-	return kb;
-}
-
-static int type_there(int c)
-{
-	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
-	return ioctl(c, VFIO_IOMMU_GET_INFO, &info);
-}
-
 /* ---------------------------------------------------------------- container, group, device */
 static void one_file(const char *what, int which, bool by_exec)
 {

@@ -786,24 +786,14 @@ static void hold(void)
 
 static void killed(void)
 {
-	int ready[2], status;
+	int ready, status;
 	char said[4] = { 0 };
 
 	begin("a process that is killed");
-	flush_row();
-	fflush(stdout);
-	pipe(ready);
-	pid_t pid = fork();
-	if (!pid) {
-		dup2(ready[1], 1);
-		close(ready[0]);
-		execl("/proc/self/exe", "kvm", edu, msix, "hold", NULL);
-		_exit(127);
-	}
-	close(ready[1]);
-	T("it has added its group and closed it", read(ready[0], said, 3));
+	pid_t pid = once_more("hold", &ready);
+	T("it has added its group and closed it", read(ready, said, 3));
 	note("%s", said);
-	close(ready[0]);
+	close(ready);
 	T("the group is free", group_free(edu));
 	T("kill", kill(pid, SIGKILL));
 	T("wait", waitpid(pid, &status, 0) == pid ? 0 : -1);

@@ -27,25 +27,6 @@
 
 static bool iommufd_there;
 
-/* ---------------------------------------------------------------- what can be asked of each file */
-static int type_there(int c)
-{
-	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
-	return ioctl(c, VFIO_IOMMU_GET_INFO, &info);
-}
-
-static long locked_kb(void)
-{
-	char line[128];
-	long kb = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "VmLck: %ld kB", &kb);
-	if (f)
-		fclose(f);
-	return kb;
-}
-
 /* ---------------------------------------------------------------- a BAR */
 static sigjmp_buf jump;
 static void on_bus(int s) { siglongjmp(jump, s); }
@@ -102,7 +83,7 @@ static void close_in_order(const char *order)
 		if (x.d >= 0)
 			T("the device's info", device_there(x.d));
 		T("the group is free", group_free(edu));
-		T("memory locked, in KiB", locked_kb());
+		T("memory locked, in KiB", status_kb("VmLck"));
 	}
 	x = setup(edu, VFIO_TYPE1v2_IOMMU, 1);
 	T("again: the device's info", device_there(x.d));
@@ -134,13 +115,13 @@ static void containers(void)
 	T("map the same again", dma_map(x.c, 3, mem, 0, SIZE));
 	T("the first comes back", ioctl(x.g, VFIO_GROUP_SET_CONTAINER, &x.c));
 	T("map the same again, both there", dma_map(x.c, 3, mem, 0, SIZE));
-	T("memory locked, in KiB", locked_kb());
+	T("memory locked, in KiB", status_kb("VmLck"));
 	T("close the second's device", close(y.d));
 	T("the second leaves", ioctl(y.g, VFIO_GROUP_UNSET_CONTAINER));
 	T("the container's type", type_there(x.c));
 	T("the first leaves, the last", ioctl(x.g, VFIO_GROUP_UNSET_CONTAINER));
 	T("the container's type then", type_there(x.c));
-	T("memory locked then, in KiB", locked_kb());
+	T("memory locked then, in KiB", status_kb("VmLck"));
 	T("the first's status then", group_flags(x.g));
 	T("another type without a group", ioctl(x.c, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU));
 	T("the second joins alone", ioctl(y.g, VFIO_GROUP_SET_CONTAINER, &y.c));
@@ -338,7 +319,7 @@ static void children(void)
 	T("the device's info", device_there(x.d));
 	T("the mapping is there", dma_map(x.c, 3, mem, 0, SIZE));
 	T("leave, device open", ioctl(x.g, VFIO_GROUP_UNSET_CONTAINER));
-	T("memory locked, in KiB", locked_kb());
+	T("memory locked, in KiB", status_kb("VmLck"));
 	fcntl(x.d, F_SETFD, 0);
 	T("is it open after exec, without close-on-exec", in_child(child_looks, &x));
 	T("close the device", close(x.d));
@@ -369,23 +350,13 @@ static void take_iommufd(void)
 
 static void killed(const char *topic, const char *with)
 {
-	int ready[2], status;
+	int ready, status;
 	char said[4] = { 0 };
 	begin(topic);
-	flush_row();
-	fflush(stdout);
-	pipe(ready);
-	pid_t pid = fork();
-	if (!pid) {
-		dup2(ready[1], 1);
-		close(ready[0]);
-		execl("/proc/self/exe", "lifetimes", edu, msix, with, NULL);
-		_exit(127);
-	}
-	close(ready[1]);
-	T("it has all", read(ready[0], said, 3));
+	pid_t pid = once_more(with, &ready);
+	T("it has all", read(ready, said, 3));
 	note("%s", said);
-	close(ready[0]);
+	close(ready);
 	T("the group is free", group_free(edu));
 	T("kill", kill(pid, SIGKILL));
 	T("wait", waitpid(pid, &status, 0) == pid ? 0 : -1);
