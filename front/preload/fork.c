@@ -29,6 +29,7 @@
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/fault-inject.h"
+#include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
@@ -37,12 +38,17 @@
 
 bool front_in_child;
 
+/* Devices that have BARs mapped.  In memory of its own: a library that dlopen() loads has few thread-local bytes. */
+struct mapped {
+	unsigned nr;
+	int fd[64];
+};
+
 static bool elsewhere;	/* the kernel that this memory is a copy of belongs to @parent */
 static pid_t parent;
 /* Between the two fork handlers: */
 static bool was_single_threaded;
-static __thread __attribute__((tls_model("initial-exec"))) int mapped[64]; /* devices that have BARs mapped */
-static __thread __attribute__((tls_model("initial-exec"))) unsigned nr_mapped;
+static __thread __attribute__((tls_model("initial-exec"))) struct mapped *mapped; /* of the thread that forks */
 
 /* Only a child has any of these set, and only its own calls change them: bits, atomically. */
 static u64 foreign[FD_MAX / 64], stale[FD_MAX / 64];
@@ -118,13 +124,15 @@ static void note_mapped(void)
 {
 	struct vm_area *vma;
 
-	nr_mapped = 0;
-	for (u64 at = 0; nr_mapped < ARRAY_SIZE(mapped) && (vma = vma_find_first(mm_self(), at, ~0ull));) {
-		mapped[nr_mapped] = descriptor_of(vma->file);
-		nr_mapped += mapped[nr_mapped] >= 0;
-		at = vma->last + 1;
-		vma_put(vma);
+	for (u64 at = 0; (vma = vma_find_first(mm_self(), at, ~0ull)); at = vma->last + 1, vma_put(vma)) {
+		if (!mapped)
+			mapped = kzalloc(sizeof(*mapped));
+		if (!mapped || mapped->nr == ARRAY_SIZE(mapped->fd))
+			break;
+		mapped->fd[mapped->nr] = descriptor_of(vma->file);
+		mapped->nr += mapped->fd[mapped->nr] >= 0;
 	}
+	vma_put(vma);
 }
 
 static void before_fork(void)
@@ -170,8 +178,14 @@ static bool maps_something(void)
 /* A mapped BAR keeps its device open: in the child a descriptor does so for as long as the child lives. */
 static void keep_mapped(void)
 {
-	for (unsigned i = 0; i < nr_mapped; i++)
-		fd_private_dup(mapped[i]);
+	for (unsigned i = 0; mapped && i < mapped->nr; i++)
+		fd_private_dup(mapped->fd[i]);
+}
+
+static void forget_mapped(void)
+{
+	kfree(mapped);
+	mapped = NULL;
 }
 
 static void in_child(void)
@@ -189,12 +203,13 @@ static void in_child(void)
 		keep_mapped();
 		fd_private_forget_exclusive();
 	}
+	forget_mapped();
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
 }
 
 void front_fork_init(void)
 {
-	pthread_atfork(before_fork, NULL, in_child);
+	pthread_atfork(before_fork, forget_mapped, in_child);
 }
 
 /* The variant that runs no handlers. */
@@ -206,6 +221,8 @@ EXPORT pid_t _Fork(void)
 	pid = REAL(_Fork)();
 	if (pid == 0)
 		in_child();
+	else
+		forget_mapped();
 	return pid;
 }
 
