@@ -10,21 +10,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <linux/capability.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "tests/conformance/calls.h"
-
-static void drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	syscall(SYS_capget, &header, data);
-	data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
-	syscall(SYS_capset, &header, data);
-}
 
 static long locked_before, pinned_before;
 
@@ -207,7 +195,7 @@ static void dma_buf(void)
 int main(int argc, char **argv)
 {
 	start(argc, argv);
-	drop_ipc_lock();
+	ipc_lock(false);
 	setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ 1 * MB, 1 * MB });
 	by_container();
 	if (!access("/dev/iommu", F_OK)) {

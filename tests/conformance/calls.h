@@ -9,13 +9,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/conformance/rows.h"
@@ -77,6 +81,18 @@ static CALL long status_kb(const char *name)
 	return kb;
 }
 
+/* May this process lock and pin as much as it likes?  Root may, until it says no; and again. */
+static CALL void ipc_lock(bool may)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	syscall(SYS_capget, &header, data);
+	data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
+	if (may)
+		data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective |= CAP_TO_MASK(CAP_IPC_LOCK);
+	syscall(SYS_capset, &header, data);
+}
+
 /*
  * The program once more, as another process that is told @with: says on its standard output, by three bytes, when it is
  * ready, and waits to be killed.
@@ -131,6 +147,28 @@ static CALL int group_free(const char *bdf)
 		return -1;
 	close(g);
 	return 0;
+}
+
+/* ---------------------------------------------------------------- descriptors through a socket */
+union one_fd { struct cmsghdr hdr; char buf[CMSG_SPACE(sizeof(int))]; };
+
+static CALL int send_fd(int socket, int fd)
+{
+	union one_fd control = { 0 };
+	struct msghdr msg = { .msg_iov = &(struct iovec){ (char[]){ "x" }, 1 }, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	control.hdr = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+	memcpy(CMSG_DATA(&control.hdr), &fd, sizeof(fd));
+	return sendmsg(socket, &msg, 0) == 1 ? 0 : -1;
+}
+
+static CALL int receive_fd(int socket)
+{
+	union one_fd control = { 0 };
+	struct msghdr msg = { .msg_iov = &(struct iovec){ (char[1]){ 0 }, 1 }, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int fd = -1;
+	if (recvmsg(socket, &msg, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&msg))
+		memcpy(&fd, CMSG_DATA(&control.hdr), sizeof(fd));
+	return fd;
 }
 
 /* ---------------------------------------------------------------- taking a device away */

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "tests/conformance/calls.h"
@@ -261,15 +260,6 @@ static void mapping(void)
 }
 
 /* ---------------------------------------------------------------- on its way through a socket */
-static int send_fd(int socket, int fd)
-{
-	union { struct cmsghdr hdr; char buf[CMSG_SPACE(sizeof(int))]; } control = { 0 };
-	struct msghdr msg = { .msg_iov = &(struct iovec){ (char[]){ "x" }, 1 }, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	control.hdr = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
-	memcpy(CMSG_DATA(&control.hdr), &fd, sizeof(fd));
-	return sendmsg(socket, &msg, 0) == 1 ? 0 : -1;
-}
-
 static void in_flight(void)
 {
 	int s[2];
