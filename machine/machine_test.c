@@ -252,7 +252,7 @@ static void rig_down(struct rig *r)
 	iommu_domain_free(r->domain);
 	iommu_group_release_dma_owner(r->group);
 	iommu_group_put(r->group);
-	mm_unpin(mm_self(), r->phys, 65536);
+	mm_unpin(r->phys, 65536);
 	munmap(r->mem, 65536);
 }
 
@@ -549,7 +549,7 @@ static void pasid_dma(const char *name, u32 pasid)
 	iommu_domain_free(domain);
 	hw_dma_close(dma);
 	pci_disable_device(pdev);
-	mm_unpin(mm_self(), demand_phys, PAGE_SIZE);
+	mm_unpin(demand_phys, PAGE_SIZE);
 	munmap(mem, PAGE_SIZE);
 }
 

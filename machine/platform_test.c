@@ -302,7 +302,7 @@ static void test_dma(void **state)
 	iommu_domain_free(domain);
 	iommu_group_release_dma_owner(group);
 	iommu_group_put(group);
-	mm_unpin(mm_self(), phys, 65536);
+	mm_unpin(phys, 65536);
 	munmap(mem, 65536);
 }
 

@@ -68,6 +68,29 @@ static void thunk_arena(void)
 	sys_close(fd);
 }
 
+/* The same bytes at the same addresses, in memory of this process alone. */
+static bool thunk_arena_copy(void)
+{
+	size_t size = THUNK_BYTES * THUNK_COUNT;
+	int fd = sys_memfd_create("softvfio-thunks", MFD_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	done = sys_write(fd, thunks.write, size) == (ssize_t)size &&
+	       !IS_ERR(sys_mmap((void *)thunks.exec, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0)) &&
+	       !IS_ERR(sys_mmap(thunks.write, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0));
+	sys_close(fd);
+	return done;
+}
+
+void decode_in_child(void)
+{
+	atomic_flag_clear(&thunks.busy);
+	if (thunks.write && !thunk_arena_copy())
+		thunks.write = NULL; /* those that there are can be used */
+}
+
 static unsigned hash_bytes(const u8 *bytes, size_t len)
 {
 	unsigned h = 2166136261u;

@@ -60,6 +60,8 @@ void decode_init(void);
 void decode(const u8 *bytes, size_t len_bytes, u64 rip, struct insn *ret);
 /** decode_cached - the same for code in memory, remembered as long as the bytes there stay the same. */
 void decode_cached(u64 rip, struct insn *ret);
+/** decode_in_child - after fork: the code that was made is in memory that parent and child would both write. */
+void decode_in_child(void);
 /** decode_text - "mov eax, [rdi]" for messages.  Return: @buf. */
 const char *decode_text(u64 rip, char *buf, size_t size);
 

@@ -88,11 +88,11 @@ EXPORT char *get_current_dir_name(void)
 /* The text of a link that leads to one of our descriptors. */
 static ssize_t link_of_fd(int fd, char *buf, size_t size)
 {
-	struct file *file = front_fget(fd, "readlink");
+	struct file *file = front_fget(fd);
 	char text[128];
 	size_t len;
 
-	if (!file || IS_ERR(file))
+	if (!file)
 		return -ENOENT;
 	if (file->f_op->link)
 		len = (size_t)file->f_op->link(file, text, sizeof(text));

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "front/preload/front.h"
-#include "kernel/fs/kernfs.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
@@ -75,19 +74,9 @@ void front_fd_init(void)
 
 /* ---- from numbers to files ----------------------------------------------------------------- */
 
-struct file *front_fget_slow(int fd, const char *what)
+struct file *front_fget_slow(int fd)
 {
-	if (front_in_child) {
-		if (front_is_foreign(fd)) {
-			explain_event("%s(%d) in process %d: the descriptor was opened by its parent, and so was the "
-				      "machine behind it; a forked child must open its own after exec()",
-				      what, fd, (int)sys_getpid());
-			return ERR_PTR(-EBADF);
-		}
-		if (front_is_stale(fd))
-			return NULL;
-	}
-	return fget(fd);
+	return front_in_child && front_is_stale(fd) ? NULL : fget(fd);
 }
 
 int front_fd_install(int fd, struct file *file)
@@ -122,15 +111,10 @@ struct file *front_fd_forget(int fd, int *ret_err)
 
 	if (ret_err)
 		*ret_err = 0;
-	if (front_in_child && (front_is_foreign(fd) || front_is_stale(fd))) {
-		front_foreign_close(fd);
-		return NULL;
-	}
-	file = fget(fd);
+	file = front_fget_slow(fd);
 	if (!file)
 		return NULL;
-	if (file->f_op->kind == FILE_SYSFS)
-		err = kernfs_attr_flush(file);
+	err = file_flush(file);
 	if (ret_err)
 		*ret_err = err;
 	fd_uninstall(fd);
@@ -171,13 +155,13 @@ int front_flush_attributes(void)
 	int err = 0;
 
 	for (int fd = 0; fd < front_fd_count(); fd++) {
-		struct file *file = fd_is_ours(fd) ? front_fget(fd, "fflush") : NULL;
+		struct file *file = fd_is_ours(fd) ? front_fget(fd) : NULL;
 
-		if (!file || IS_ERR(file))
+		if (!file)
 			continue;
 		FRONT_IN_KERNEL;
-		if (file->f_op->kind == FILE_SYSFS && !err)
-			err = kernfs_attr_flush(file);
+		if (!err)
+			err = file_flush(file);
 		fput(file);
 	}
 	return err;
@@ -249,13 +233,11 @@ EXPORT void closefrom(int low)
 
 /* ---- dup ----------------------------------------------------------------------------------- */
 
-/* @to is a new descriptor for what @from is.  Takes over the reference on @file. */
-static int duplicated(int from, int to, struct file *file)
+/* @to is a new descriptor for @file, whose reference is taken over; NULL: it is not ours. */
+static int duplicated(int to, struct file *file)
 {
 	int err = 0;
 
-	if (to >= 0 && front_in_child && front_is_foreign(from))
-		front_foreign_dup(to);
 	if (!file)
 		return to;
 	if (to < 0) {
@@ -270,25 +252,14 @@ static int duplicated(int from, int to, struct file *file)
 	return -1;
 }
 
-/* Foreign files may be duplicated: their numbers are real. */
-static struct file *get_for_dup(int fd)
-{
-	struct file *file;
-
-	if (front_in_child && front_is_foreign(fd))
-		return NULL;
-	file = front_fget(fd, "dup");
-	return IS_ERR(file) ? NULL : file;
-}
-
 EXPORT int dup(int fd)
 {
 	struct file *file;
 
 	if (unlikely(fd_is_private(fd)))
 		return (int)front_return(-EBADF, errno);
-	file = get_for_dup(fd);
-	return duplicated(fd, REAL(dup)(fd), file);
+	file = front_fget(fd);
+	return duplicated(REAL(dup)(fd), file);
 }
 
 static int dup_onto(int from, int to, int flags, bool is_dup3)
@@ -304,10 +275,10 @@ static int dup_onto(int from, int to, int flags, bool is_dup3)
 	}
 	if (from == to || (is_dup3 && (flags & ~O_CLOEXEC)) || fcntl(from, F_GETFD) < 0)
 		return is_dup3 ? REAL(dup3)(from, to, flags) : REAL(dup2)(from, to);
-	file = get_for_dup(from);
+	file = front_fget(from);
 	replaced = front_fd_forget(to, NULL);
 	ret = is_dup3 ? REAL(dup3)(from, to, flags) : REAL(dup2)(from, to);
-	ret = duplicated(from, ret, file);
+	ret = duplicated(ret, file);
 	front_fd_gone(to, replaced);
 	return ret;
 }
@@ -336,11 +307,10 @@ EXPORT int dup3(int from, int to, int flags)
 
 #define KERNEL_O_LARGEFILE 0100000 /* glibc hides it on 64 bits; open() sets it, anonymous files lack it */
 #define FLAGS_OF_OPEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
-#define FLAGS_TO_SET (O_APPEND | O_NONBLOCK | O_NOATIME) /* none of ours sends signals: O_ASYNC does not stick */
 
-long front_file_flags(const struct file *file)
+long front_file_flags(struct file *file)
 {
-	return (file->f_flags & ~(unsigned)FLAGS_OF_OPEN) | (file_is_anonymous(file) ? 0 : KERNEL_O_LARGEFILE);
+	return (file_flags(file) & ~(unsigned)FLAGS_OF_OPEN) | (file_is_anonymous(file) ? 0 : KERNEL_O_LARGEFILE);
 }
 
 static long file_fcntl(int fd, struct file *file, int cmd, long arg)
@@ -351,7 +321,7 @@ static long file_fcntl(int fd, struct file *file, int cmd, long arg)
 	case F_SETFL:
 		if (arg & O_DIRECT)
 			return -EINVAL;
-		file->f_flags = (file->f_flags & ~(unsigned)FLAGS_TO_SET) | ((unsigned)arg & FLAGS_TO_SET);
+		file_set_flags(file, (unsigned)arg);
 		return 0;
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
@@ -378,9 +348,9 @@ EXPORT int fcntl(int fd, int cmd, ...)
 		return (int)front_return(-EBADF, saved);
 	if (likely(!fd_is_ours(fd) && !front_in_child))
 		return REAL(fcntl)(fd, cmd, arg);
-	file = get_for_dup(fd);
+	file = front_fget(fd);
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
-		return duplicated(fd, REAL(fcntl)(fd, cmd, arg), file);
+		return duplicated(REAL(fcntl)(fd, cmd, arg), file);
 	if (!file || file->f_op->kind == FILE_SYSFS)
 		ret = REAL(fcntl)(fd, cmd, arg);
 	else

@@ -1,191 +1,260 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fork.c - a child gets its parent's numbers, not its parent's kernel.
+ * fork.c - a child shares its parent's open files, but its copy of their kernel is of no use.
  *
- * On Linux a forked child shares open files with its parent.  Here the kernel behind them lives in
- * the parent's memory; what the child has is a copy that nobody keeps in step, though eventfds,
- * device memory and files behind it are shared.  So in the child:
+ * The kernel behind open files lives in the parent's memory, and what a child has of it nobody keeps in step.  So:
  *
- *	- descriptors of VFIO files that were open at the fork are foreign: they can be closed, duplicated
- *	  and passed to exec(), but calls on them say EBADF, and closing runs no release
- *	  (for a device of KVM the host's own answers: the virtual machine is another process's);
- *	- if such files, mappings or other threads existed at the fork, the copy of the kernel is not used
- *	  at all: opening a VFIO node or writing an attribute says EBUSY;
- *	- else (a shell that wrote an attribute and then forks a subshell; a program that looked at a device
- *	  and closed it) the copy is whole, and goes on.
+ *	- files that were open at the fork, and mappings of them, are proxies in the child: what it does with them is done by
+ *	  the parent, over a connection that is made here (kernel/syscall/proxy.h, serve.h), and what it opens anew too;
+ *	- if there were no files, mappings or other threads (a shell that wrote an attribute and then forks a subshell; a
+ *	  program that looked at a device and closed it) the copy is whole, and goes on.
  *
- * But a file lives until its last descriptor is closed, in child or parent (kernel/fs/share.c).
+ * A file lives until its last descriptor is closed, in child or parent (kernel/fs/share.c).  A device of KVM is the host's,
+ * and so are its answers: the virtual machine is another process's.
  *
- * A program that the child starts with exec() builds its own instance of the machine.
+ * A program that the child starts with exec() builds its own instance of the machine, unless it inherits descriptors (pass.c).
  *
  * vfork() is fork(): a vfork child runs in its parent's memory, where its close() would change the
  * parent's table.
  */
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "front/preload/decode.h"
 #include "front/preload/front.h"
-#include "kernel/lib/explain.h"
 #include "kernel/lib/fault-inject.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
+#include "kernel/mm/locked_vm.h"
 #include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
+#include "kernel/syscall/proxy.h"
+#include "kernel/syscall/serve.h"
+#include "kernel/syscall/wire.h"
 
 #define FD_MAX 65536
 
 bool front_in_child;
 
-/* Devices that have BARs mapped.  In memory of its own: a library that dlopen() loads has few thread-local bytes. */
-struct mapped {
-	unsigned nr;
-	int fd[64];
+static pid_t server; /* where the kernel is that this memory has a copy of */
+static bool was_single_threaded;
+
+/* What a child must know of a mapping: the list itself another thread may be changing when it is copied. */
+struct mapping {
+	struct file *file;
+	u64 start, last, pgoff_bytes;
+	int prot;
 };
 
-static bool elsewhere;	/* the kernel that this memory is a copy of belongs to @parent */
-static pid_t parent;
-/* Between the two fork handlers: */
-static bool was_single_threaded;
-static __thread __attribute__((tls_model("initial-exec"))) struct mapped *mapped; /* of the thread that forks */
+/* Between the handlers of a fork.  In memory of its own: a library that dlopen() loads has few thread-local bytes. */
+struct fork {
+	int server_end, child_end; /* of the connection; private; -1 */
+	bool idle; /* the child goes on with its copy */
+	bool fd_fork; /* fd_fork_end() is to be called */
+	unsigned nr_mappings;
+	struct mapping mappings[64];
+};
+static __thread __attribute__((tls_model("initial-exec"))) struct fork *forking; /* of the thread that forks */
 
 /* Only a child has any of these set, and only its own calls change them: bits, atomically. */
-static u64 foreign[FD_MAX / 64], stale[FD_MAX / 64];
-
-static bool bit_get(const u64 *map, int fd)
-{
-	return fd >= 0 && fd < FD_MAX && (__atomic_load_n(&map[fd / 64], __ATOMIC_RELAXED) >> (fd % 64) & 1);
-}
-
-static void bit_set(u64 *map, int fd)
-{
-	if (fd >= 0 && fd < FD_MAX)
-		__atomic_fetch_or(&map[fd / 64], 1ull << (fd % 64), __ATOMIC_RELAXED);
-}
-
-static void bit_clear(u64 *map, int fd)
-{
-	if (fd >= 0 && fd < FD_MAX)
-		__atomic_fetch_and(&map[fd / 64], ~(1ull << (fd % 64)), __ATOMIC_RELAXED);
-}
-
-bool front_is_foreign(int fd)
-{
-	return bit_get(foreign, fd);
-}
+static u64 stale[FD_MAX / 64];
 
 bool front_is_stale(int fd)
 {
-	return bit_get(stale, fd);
+	return fd >= 0 && fd < FD_MAX && (__atomic_load_n(&stale[fd / 64], __ATOMIC_RELAXED) >> (fd % 64) & 1);
 }
 
-void front_foreign_dup(int fd)
+static void set_stale(int fd)
 {
-	bit_set(foreign, fd);
-}
-
-void front_foreign_close(int fd)
-{
-	bit_clear(foreign, fd);
+	if (fd >= 0 && fd < FD_MAX)
+		__atomic_fetch_or(&stale[fd / 64], 1ull << (fd % 64), __ATOMIC_RELAXED);
 }
 
 void front_fork_own(int fd)
 {
-	if (!front_in_child)
-		return;
-	bit_clear(stale, fd);
-	bit_clear(foreign, fd);
+	if (front_in_child && fd >= 0 && fd < FD_MAX)
+		__atomic_fetch_and(&stale[fd / 64], ~(1ull << (fd % 64)), __ATOMIC_RELAXED);
 }
 
-int front_kernel_elsewhere(const char *what)
+bool front_kernel_elsewhere(void)
 {
-	if (!elsewhere)
-		return 0;
-	explain_event("%s in process %d: it was forked from process %d, which has the machine in use; "
-		      "a child can use it after exec()", what, (int)sys_getpid(), (int)parent);
-	return -EBUSY;
+	return proxy_active();
 }
 
-static int descriptor_of(const struct file *wanted)
-{
-	struct file *file;
+/* ---- before ---- */
 
-	for (int fd = 0; fd < front_fd_count(); fd++) {
-		file = fd_is_ours(fd) ? fget(fd) : NULL;
-		fput(file);
-		if (file && file == wanted)
-			return fd;
-	}
-	return -1;
-}
-
-static void note_mapped(void)
+static void note_mappings(void)
 {
 	struct vm_area *vma;
 
-	for (u64 at = 0; (vma = vma_find_first(mm_self(), at, ~0ull)); at = vma->last + 1, vma_put(vma)) {
-		if (!mapped)
-			mapped = kzalloc(sizeof(*mapped));
-		if (!mapped || mapped->nr == ARRAY_SIZE(mapped->fd))
-			break;
-		mapped->fd[mapped->nr] = descriptor_of(vma->file);
-		mapped->nr += mapped->fd[mapped->nr] >= 0;
+	for (u64 at = 0; forking->nr_mappings < ARRAY_SIZE(forking->mappings); at = vma->last + 1, vma_put(vma)) {
+		vma = vma_find_first(mm_self(), at, ~0ull);
+		if (!vma)
+			return;
+		forking->mappings[forking->nr_mappings++] = (struct mapping){
+			.file = vma->file, .start = vma->start, .last = vma->last, .pgoff_bytes = vma->pgoff_bytes, .prot = vma->prot,
+		};
 	}
-	vma_put(vma);
+}
+
+/* Nothing of the kernel's is in use but attributes, which are whole in a copy. */
+static bool is_idle(void)
+{
+	if (proxy_active() || !was_single_threaded || forking->nr_mappings)
+		return false;
+	for (int fd = 0; fd < front_fd_count(); fd++) {
+		struct file *file = fd_is_ours(fd) ? fget(fd) : NULL;
+		bool busy = file && file->f_op->kind != FILE_SYSFS;
+
+		fput(file);
+		if (busy)
+			return false;
+	}
+	return true;
+}
+
+/* To the kernel of this process, or of the one that this was forked from. */
+static void note_connection(void)
+{
+	int pair[2];
+
+	if (proxy_active()) {
+		forking->child_end = proxy_connect_child();
+	} else if (!wire_pair(pair)) {
+		forking->server_end = pair[0];
+		forking->child_end = pair[1];
+	}
 }
 
 static void before_fork(void)
 {
 	fault_inject_before_fork();
-	if (front_attached() && !elsewhere) {
-		front_share_all();
-		note_mapped();
-	}
 	was_single_threaded = __libc_single_threaded;
-	if (!elsewhere)
-		parent = sys_getpid();
+	if (!proxy_active())
+		server = sys_getpid();
+	if (!front_attached())
+		return;
+	front_share_all();
+	forking = kzalloc(sizeof(*forking));
+	if (!forking)
+		return;
+	forking->server_end = forking->child_end = -1;
+	note_mappings();
+	forking->idle = is_idle();
+	if (!forking->idle)
+		note_connection();
+	forking->fd_fork = fd_fork_begin();
 }
 
-/*
- * An attribute is whole in the child's copy; anything else has its other half in the parent.  Of that we
- * keep the reference for ever: whatever replaces it in the table must not release it.
- */
-static void disown(int fd)
+/* ---- after: the parent ---- */
+
+static void in_parent(void)
 {
-	struct file *file = front_is_stale(fd) ? NULL : fget(fd);
+	if (!forking)
+		return;
+	if (forking->fd_fork)
+		fd_fork_end(false);
+	if (forking->child_end >= 0)
+		fd_private_close(forking->child_end);
+	if (forking->server_end >= 0)
+		serve_process(forking->server_end, front_fd_count());
+	kfree(forking);
+	forking = NULL;
+}
+
+/* ---- after: the child ---- */
+
+/* The proxies of the files that were open: one for all descriptors and mappings of a file. */
+struct standins {
+	unsigned nr;
+	struct {
+		const struct file *file;
+		struct file *proxy;
+	} at[256];
+};
+
+/* The proxy, with a reference; NULL: no memory. */
+static struct file *standin(struct standins *all, const struct file *file, int fd)
+{
+	unsigned i = 0;
+
+	while (i < all->nr && all->at[i].file != file)
+		i++;
+	if (i < all->nr)
+		return fget_file(all->at[i].proxy);
+	if (i == ARRAY_SIZE(all->at))
+		return proxy_of(file, fd);
+	all->at[i].file = file;
+	all->at[i].proxy = proxy_of(file, fd);
+	all->nr += all->at[i].proxy != NULL;
+	return all->at[i].proxy ? fget_file(all->at[i].proxy) : NULL;
+}
+
+/* The reference is kept for ever: whatever replaces the file in the table must not release it. */
+static void take_descriptor(struct standins *all, int fd)
+{
+	struct file *file = front_is_stale(fd) ? NULL : fget(fd), *proxy;
 
 	if (!file)
 		return;
-	if (file->f_op->kind == FILE_SYSFS && was_single_threaded) {
-		fput(file);
+	proxy = file->on_host ? NULL : standin(all, file, fd);
+	if (proxy)
+		fd_install(fd, proxy);
+	else
+		set_stale(fd);
+}
+
+/* Each access to it is a call from now on: what may be reached without, the other process decides anew each time. */
+static void take_mapping(struct standins *all, const struct mapping *m)
+{
+	const u64 len = m->last - m->start + 1;
+	struct file *proxy;
+	struct vm_area *vma;
+
+	if (sys_mprotect((void *)m->start, len, PROT_NONE))
+		return; /* MADV_DONTFORK */
+	proxy = standin(all, m->file, -1);
+	vma = proxy ? vma_alloc(proxy, m->start, len, m->pgoff_bytes, m->prot) : NULL;
+	fput(proxy);
+	if (!vma)
 		return;
-	}
-	bit_set(stale, fd);
-	if (!file->on_host)
-		bit_set(foreign, fd);
-	elsewhere = true;
+	vma->ops = &proxy_vm_ops;
+	vma_insert(mm_self(), vma);
 }
 
-static bool maps_something(void)
+static void take_over(void)
 {
-	struct vm_area *vma = vma_find_first(mm_self(), 0, ~0ull);
+	struct standins *all;
 
-	vma_put(vma);
-	return vma;
+	vma_forget_all(mm_self());
+	file_forget_all();
+	pins_forget();
+	locked_vm_forget(mm_self());
+	fd_private_forget_exclusive(forking->child_end);
+	proxy_begin(forking->child_end, server);
+	all = kzalloc(sizeof(*all));
+	for (int fd = 0; fd < front_fd_count(); fd++)
+		if (all && fd_is_ours(fd))
+			take_descriptor(all, fd);
+		else if (fd_is_ours(fd))
+			set_stale(fd);
+	for (unsigned i = 0; all && i < forking->nr_mappings; i++)
+		take_mapping(all, &forking->mappings[i]);
+	for (unsigned i = 0; all && i < all->nr; i++)
+		fput(all->at[i].proxy);
+	kfree(all);
 }
 
-/* A mapped BAR keeps its device open: in the child a descriptor does so for as long as the child lives. */
-static void keep_mapped(void)
+/* Without memory for all that: descriptors can be closed, and no more. */
+static void take_nothing(void)
 {
-	for (unsigned i = 0; mapped && i < mapped->nr; i++)
-		fd_private_dup(mapped->fd[i]);
-}
-
-static void forget_mapped(void)
-{
-	kfree(mapped);
-	mapped = NULL;
+	for (int fd = 0; fd < front_fd_count(); fd++)
+		set_stale(fd);
+	vma_forget_all(mm_self());
+	proxy_begin(-1, server);
 }
 
 static void in_child(void)
@@ -193,23 +262,22 @@ static void in_child(void)
 	fault_inject_in_child();
 	if (!front_attached())
 		return;
-	for (int fd = 0; fd < front_fd_count(); fd++)
-		if (fd_is_ours(fd))
-			disown(fd);
-	if (!was_single_threaded || maps_something()) /* in this order: another thread may have held the lock */
-		elsewhere = true;
-	if (elsewhere) {
-		pins_forget();
-		keep_mapped();
-		fd_private_forget_exclusive();
-	}
-	forget_mapped();
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
+	front_signal_in_child();
+	decode_in_child();
+	if (forking && forking->fd_fork)
+		fd_fork_end(true);
+	if (!forking)
+		take_nothing();
+	else if (!forking->idle)
+		take_over();
+	kfree(forking);
+	forking = NULL;
 }
 
 void front_fork_init(void)
 {
-	pthread_atfork(before_fork, forget_mapped, in_child);
+	pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* The variant that runs no handlers. */
@@ -222,7 +290,7 @@ EXPORT pid_t _Fork(void)
 	if (pid == 0)
 		in_child();
 	else
-		forget_mapped();
+		in_parent();
 	return pid;
 }
 

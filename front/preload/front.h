@@ -42,6 +42,8 @@ static inline bool front_resolve(int dir_fd, const char *path, struct path *p)
 }
 /** front_attached - the machine has been built in this process. */
 bool front_attached(void);
+/** front_elsewhere - the kernel is another process's from now on: proxy_begin() was called.  This one has none in use. */
+void front_elsewhere(void);
 /**
  * front_attach - build the machine if it is not; takes over SIGSEGV and SIGBUS first
  * Return: 0; -errno, and a line on stderr has said why.
@@ -66,16 +68,12 @@ extern bool front_in_child; /* fork.c: this process was forked from one that had
 /** front_range_is_ours - does memory of a device of ours begin there? */
 bool front_range_is_ours(const void *addr, size_t len);
 /** front_file_flags - what F_GETFL says of a file of ours. */
-long front_file_flags(const struct file *file);
-/**
- * front_fget - the file behind a descriptor, with a reference
- * Return: NULL: not ours, pass the call on; ERR_PTR(-EBADF): a file of the process that forked this
- * one, whose kernel is not here (the reason is printed by --explain); else fput() it afterwards.
- */
-struct file *front_fget_slow(int fd, const char *what);
-static inline struct file *front_fget(int fd, const char *what)
+long front_file_flags(struct file *file);
+/** front_fget - the file behind a descriptor, with a reference; NULL: not ours, pass the call on */
+struct file *front_fget_slow(int fd);
+static inline struct file *front_fget(int fd)
 {
-	return likely(!fd_is_ours(fd) && !front_in_child) ? NULL : front_fget_slow(fd, what);
+	return likely(!fd_is_ours(fd) && !front_in_child) ? NULL : front_fget_slow(fd);
 }
 /**
  * front_fd_open - a new descriptor for @file, whose reference it takes over on success
@@ -106,19 +104,20 @@ void front_fd_adopt(void);
 
 /* ---- fork.c ---- */
 
-/** front_is_foreign - @fd is open and belongs to the process that forked this one. */
-bool front_is_foreign(int fd);
-/** front_share_all - another process may get all descriptors: files live until that one has closed them too. */
+/** front_share_all - (pass.c) another process may get all descriptors: files live until that one has closed them too. */
 void front_share_all(void);
 /** front_is_stale - what the table says of @fd was true before the fork only. */
 bool front_is_stale(int fd);
-void front_foreign_dup(int fd);
-void front_foreign_close(int fd);
 /** front_fork_own - @fd means something of this process's own from now on. */
 void front_fork_own(int fd);
-/** front_kernel_elsewhere - can this forked child use the machine?  0; -errno, and the reason is printed. */
-int front_kernel_elsewhere(const char *what);
+/** front_kernel_elsewhere - this is a forked child, and the kernel is another process's: proxies lead to it. */
+bool front_kernel_elsewhere(void);
 void front_fork_init(void);
+
+/* ---- pass.c ---- */
+
+/** front_take_inherited - at the start of a program: has it descriptors of another process's files? */
+void front_take_inherited(void);
 
 /* ---- map.c ---- */
 
@@ -134,6 +133,8 @@ void front_map_init(void);
 
 /** front_signal_install - take SIGSEGV, SIGBUS and SIGILL.  Idempotent; keeps what the program had set. */
 void front_signal_install(void);
+/** front_signal_in_child - after fork: another thread may have been about to change what the program asked for. */
+void front_signal_in_child(void);
 /**
  * front_signal_raise - let the program have a fault signal that no processor raised
  * @uctx: the interrupted context, which the program's handler may change.
@@ -177,7 +178,7 @@ int front_open(int dir_fd, const char *path, int flags, mode_t mode);
 
 /* ---- status.c ---- */
 
-/** front_open_status - the program's own /proc/self/status.  A descriptor; -errno; -ENOENT: the host's will do. */
-int front_open_status(const char *path, int flags);
+/** front_open_status - @path, the /proc/PID/status of process @pid.  A descriptor; -errno; -ENOENT: the host's will do. */
+int front_open_status(const char *path, pid_t pid, int flags);
 
 #endif

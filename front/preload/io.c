@@ -25,8 +25,6 @@ static ssize_t file_rw(int fd, struct file *file, void *buf, size_t len, const u
 	int saved = errno;
 	ssize_t ret;
 
-	if (IS_ERR(file))
-		return front_return(PTR_ERR(file), saved);
 	if (pos && (s64)*pos < 0)
 		ret = -EINVAL;
 	else
@@ -37,7 +35,7 @@ static ssize_t file_rw(int fd, struct file *file, void *buf, size_t len, const u
 
 EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
-	struct file *file = front_fget(fd, "read");
+	struct file *file = front_fget(fd);
 
 	return likely(!file) ? REAL(read)(fd, buf, len) : file_rw(fd, file, buf, len, NULL, false);
 }
@@ -45,7 +43,7 @@ ALIAS(softvfio_read, read);
 
 EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
-	struct file *file = front_fget(fd, "write");
+	struct file *file = front_fget(fd);
 
 	return likely(!file) ? REAL(write)(fd, buf, len) : file_rw(fd, file, (void *)buf, len, NULL, true);
 }
@@ -53,7 +51,7 @@ ALIAS(softvfio_write, write);
 
 EXPORT ssize_t pread(int fd, void *buf, size_t len, off_t off)
 {
-	struct file *file = front_fget(fd, "pread");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(pread)(fd, buf, len, off) : file_rw(fd, file, buf, len, &pos, false);
@@ -62,7 +60,7 @@ ALIAS(softvfio_pread, pread);
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t len, off_t off)
 {
-	struct file *file = front_fget(fd, "pwrite");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(pwrite)(fd, buf, len, off) : file_rw(fd, file, (void *)buf, len, &pos, true);
@@ -147,8 +145,6 @@ static ssize_t file_vector(int fd, struct file *file, const struct iovec *iov, i
 	int saved = errno;
 	ssize_t ret;
 
-	if (IS_ERR(file))
-		return front_return(PTR_ERR(file), saved);
 	ret = do_rw_check(file, pos, write);
 	if (!ret && (flags & ~RWF_HIPRI) && file->f_op->kind != FILE_SYSFS)
 		ret = -EOPNOTSUPP;
@@ -160,21 +156,21 @@ static ssize_t file_vector(int fd, struct file *file, const struct iovec *iov, i
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-	struct file *file = front_fget(fd, "readv");
+	struct file *file = front_fget(fd);
 
 	return likely(!file) ? REAL(readv)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, false, 0);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 {
-	struct file *file = front_fget(fd, "writev");
+	struct file *file = front_fget(fd);
 
 	return likely(!file) ? REAL(writev)(fd, iov, count) : file_vector(fd, file, iov, count, NULL, true, 0);
 }
 
 EXPORT ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
 {
-	struct file *file = front_fget(fd, "preadv");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(preadv)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, false, 0);
@@ -182,7 +178,7 @@ EXPORT ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t off)
 {
-	struct file *file = front_fget(fd, "pwritev");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(pwritev)(fd, iov, count, off) : file_vector(fd, file, iov, count, &pos, true, 0);
@@ -191,7 +187,7 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t off)
 /* An offset of -1 is the file position here. */
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
-	struct file *file = front_fget(fd, "preadv2");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(preadv2)(fd, iov, count, off, flags) :
@@ -200,7 +196,7 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t off, in
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
-	struct file *file = front_fget(fd, "pwritev2");
+	struct file *file = front_fget(fd);
 	u64 pos = (u64)off;
 
 	return likely(!file) ? REAL(pwritev2)(fd, iov, count, off, flags) :
@@ -217,13 +213,11 @@ ALIAS(pwritev64v2, pwritev2);
 EXPORT off_t lseek(int fd, off_t off, int whence)
 {
 	int saved = errno;
-	struct file *file = front_fget(fd, "lseek");
+	struct file *file = front_fget(fd);
 	s64 ret;
 
 	if (likely(!file))
 		return REAL(lseek)(fd, off, whence);
-	if (IS_ERR(file))
-		return front_return(PTR_ERR(file), saved);
 	ret = do_lseek(fd, file, off, whence);
 	fput(file);
 	return front_return(ret, saved);
@@ -288,14 +282,12 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, unsigned long);
 	va_end(ap);
-	file = front_fget(fd, "ioctl");
+	file = front_fget(fd);
 	if (likely(!file)) {
 		if (front_kvm_ioctl(fd, request, arg, &ret))
 			return (int)front_return(ret, saved);
 		return REAL(ioctl)(fd, request, arg);
 	}
-	if (IS_ERR(file))
-		return (int)front_return(PTR_ERR(file), saved);
 	return (int)front_return(file_ioctl(fd, file, (unsigned)request, arg), saved);
 }
 ALIAS(softvfio_ioctl, ioctl);

@@ -243,7 +243,7 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	void *ret;
 
 	if (!(flags & MAP_ANONYMOUS))
-		file = front_fget(fd, "mmap");
+		file = front_fget(fd);
 	if (likely(!file)) {
 		if (unlikely((flags & MAP_FIXED) && touches_ours((u64)(uintptr_t)addr, len)) &&
 		    !would_fail(len, flags, fd, (u64)(uintptr_t)addr, off)) {
@@ -255,8 +255,6 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 			return (void *)front_return((long)mmap_pinned(addr, len, prot, flags, fd, off), saved);
 		return REAL(mmap)(addr, len, prot, flags, fd, off);
 	}
-	if (IS_ERR(file))
-		return (void *)front_return(PTR_ERR(file), saved);
 	ret = map_file(fd, file, addr, len, prot, flags, off);
 	fput(file);
 	return (void *)front_return((long)ret, saved);

@@ -142,10 +142,6 @@ static bool page_fault(siginfo_t *info, ucontext_t *uc)
 		return false;
 	if (unlikely(front_map_restricted()) && !allowed(addr, uc->uc_mcontext.gregs[REG_ERR] & FAULT_IS_WRITE))
 		return false;
-	if (unlikely(front_in_child) && is_ours(addr) && front_kernel_elsewhere("a load or store to a device")) {
-		send(SIGBUS, BUS_ADRERR, addr, uc);
-		return true;
-	}
 	decode_cached(rip, &insn);
 	if (insn.kind == INSN_CACHE && !is_ours(addr))
 		return false;

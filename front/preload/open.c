@@ -63,10 +63,8 @@ static int attach_and_open(const char *inside, int flags)
 static int open_with_kernel(const struct path *p, int flags)
 {
 	bool node = !strncmp(p->inside, "/dev/", 5);
-	int fd = front_kernel_elsewhere(p->inside);
+	int fd = attach_and_open(p->inside, flags);
 
-	if (!fd)
-		fd = attach_and_open(p->inside, flags);
 	/* Another process made the node after we looked what is bound: look again.  It may be gone as well. */
 	if (fd == -ENOSYS && node)
 		fd = attach_and_open(p->inside, flags);
@@ -167,8 +165,8 @@ static int open_fdinfo(const char *path, int flags)
 
 	if (of < 0)
 		return -ENOENT;
-	file = front_fget(of, "fdinfo");
-	if (!file || IS_ERR(file))
+	file = front_fget(of);
+	if (!file)
 		return -ENOENT;
 	if (file->f_op->kind == FILE_SYSFS || file->f_op->kind == FILE_PROC) {
 		fput(file);
@@ -194,10 +192,10 @@ static int open_fdinfo(const char *path, int flags)
 static int open_again(const char *path, int flags)
 {
 	int of = path_self_fd(path, "fd");
-	struct file *file = of < 0 ? NULL : front_fget(of, "open");
+	struct file *file = of < 0 ? NULL : front_fget(of);
 	char name[PATH_MAX];
 
-	if (!file || IS_ERR(file))
+	if (!file)
 		return -ENOENT;
 	snprintf(name, sizeof(name), "%s", file->path);
 	fput(file);
@@ -213,7 +211,7 @@ static int open_again(const char *path, int flags)
  */
 static int open_pagemap(const char *path, int flags)
 {
-	if (!path_is_pagemap(path) || front_kernel_elsewhere(path) || front_attach() || machine_has_iommu())
+	if (!path_is_pagemap(path) || front_attach() || front_kernel_elsewhere() || machine_has_iommu())
 		return -ENOENT;
 	return attach_and_open(PAGEMAP_PATH, flags);
 }
@@ -230,15 +228,15 @@ static int open_fault_file(int dir_fd, const char *path, int flags)
 		return -EEXIST;
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	fd = front_kernel_elsewhere(path);
-	if (!fd)
-		fd = attach_and_open(name, flags);
+	fd = front_kernel_elsewhere() ? fail(-EBUSY, "a forked child whose parent has the machine orders no faults") :
+	     attach_and_open(name, flags);
 	return fd == -ENOSYS ? -EINVAL : fd; /* O_PATH: there is nothing that it could name */
 }
 
 /* Names that are the host's and stand for something of ours.  Return: a descriptor; -errno; -ENOENT: no such. */
 static int open_proc(int dir_fd, const char *path, int flags)
 {
+	pid_t pid;
 	int fd;
 
 	if ((uintptr_t)path < PAGE_SIZE || !*path_machine())
@@ -247,7 +245,8 @@ static int open_proc(int dir_fd, const char *path, int flags)
 		return path_may_be_near(dir_fd) ? open_fault_file(dir_fd, path, flags) : -ENOENT;
 	if (path[1] != 'p' && path[1] != 'd')
 		return -ENOENT;
-	fd = path_is_status(path) ? front_open_status(path, flags) : open_pagemap(path, flags);
+	pid = path_status_of(path);
+	fd = pid ? front_open_status(path, pid, flags) : open_pagemap(path, flags);
 	if (fd == -ENOENT)
 		fd = open_fault_file(dir_fd, path, flags);
 	if (fd != -ENOENT || !front_fd_count())
@@ -403,9 +402,9 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 	if (fd < 0)
 		return ret;
 	if (ret) {
-		file = front_fget(fd, "freopen");
+		file = front_fget(fd);
 		sys_dup3(fd, fileno(ret), strchr(mode, 'e') ? O_CLOEXEC : 0);
-		if (file && !IS_ERR(file))
+		if (file)
 			front_fd_install(fileno(ret), file);
 	}
 	close(fd);
@@ -442,12 +441,11 @@ static int flush(FILE *stream, int (*real)(FILE *))
 		err = front_fd_count() ? front_flush_attributes() : 0;
 	} else {
 		fd = stream_fd(stream);
-		file = fd >= 0 ? front_fget(fd, "fflush") : NULL;
-		if (file && !IS_ERR(file)) {
+		file = fd >= 0 ? front_fget(fd) : NULL;
+		if (file) {
 			FRONT_IN_KERNEL;
 
-			if (file->f_op->kind == FILE_SYSFS)
-				err = kernfs_attr_flush(file);
+			err = file_flush(file);
 			fput(file);
 		}
 	}

@@ -170,21 +170,29 @@ static ssize_t path_of_cwd(char *buf, size_t size)
 	return len;
 }
 
-/* What is behind "/proc/self/", "/proc/thread-self/" or "/proc/PID/" of our own; NULL if it is not that. */
-static const char *below_proc_self(const char *path)
+/* What is behind "/proc/PID/", and whose that is; "self" and "thread-self" are this process.  NULL if it is not that. */
+static const char *below_proc_pid(const char *path, long *ret_pid)
 {
 	const char *p = path + 6;
-	long pid = 0;
 
+	*ret_pid = sys_getpid();
 	if (strncmp(path, "/proc/", 6))
 		return NULL;
 	if (!strncmp(p, "self/", 5))
 		return p + 5;
 	if (!strncmp(p, "thread-self/", 12))
 		return p + 12;
-	for (; *p >= '0' && *p <= '9' && pid < INT_MAX / 10; p++)
-		pid = pid * 10 + (*p - '0');
-	return *p == '/' && pid == sys_getpid() ? p + 1 : NULL;
+	for (*ret_pid = 0; *p >= '0' && *p <= '9' && *ret_pid < INT_MAX / 10; p++)
+		*ret_pid = *ret_pid * 10 + (*p - '0');
+	return *p == '/' && *ret_pid ? p + 1 : NULL;
+}
+
+static const char *below_proc_self(const char *path)
+{
+	long pid;
+	const char *p = below_proc_pid(path, &pid);
+
+	return pid == sys_getpid() ? p : NULL;
 }
 
 bool path_is_pagemap(const char *path)
@@ -194,11 +202,12 @@ bool path_is_pagemap(const char *path)
 	return p && !strcmp(p, "pagemap");
 }
 
-bool path_is_status(const char *path)
+pid_t path_status_of(const char *path)
 {
-	const char *p = below_proc_self(path);
+	long pid;
+	const char *p = below_proc_pid(path, &pid);
 
-	return p && !strcmp(p, "status");
+	return p && !strcmp(p, "status") ? (pid_t)pid : 0;
 }
 
 /* "/proc/" and a number, in whose place "self" and "thread-self" may stand; what comes behind stays. */

@@ -68,8 +68,8 @@ ssize_t path_of_memory(int fd, char *buf, size_t size);
 int path_self_fd(const char *path, const char *what);
 /** path_is_pagemap - is it "/proc/self/pagemap", also by PID or "thread-self"? */
 bool path_is_pagemap(const char *path);
-/** path_is_status - the same of "/proc/self/status". */
-bool path_is_status(const char *path);
+/** path_status_of - whose "/proc/PID/status" is it?  This process's for "self" and "thread-self"; 0: it is none. */
+pid_t path_status_of(const char *path);
 /**
  * path_is_fault_file - a task's fail-nth or make-it-fail, which the host's kernel need not have?
  * @ret: the absolute name with numbers for "self" and "thread-self": "/proc/5/task/7/fail-nth"

@@ -232,9 +232,11 @@ static void test_self_fd(void **state)
 	assert_int_equal(path_self_fd("/dev/fdx/7", "fd"), -1);
 	snprintf(own, sizeof(own), "/proc/%d/pagemap", getpid());
 	assert_true(path_is_pagemap(own));
-	assert_true(path_is_status("/proc/self/status"));
-	assert_false(path_is_status("/proc/self/stat"));
-	assert_false(path_is_status("/proc/1/status"));
+	assert_int_equal(path_status_of("/proc/self/status"), getpid());
+	assert_int_equal(path_status_of("/proc/self/stat"), 0);
+	assert_int_equal(path_status_of("/proc/1/status"), 1);
+	assert_int_equal(path_status_of("/proc//status"), 0);
+	assert_int_equal(path_status_of("/proc/99999999999/status"), 0);
 	assert_true(path_is_pagemap("/proc/self/pagemap"));
 	assert_true(path_is_pagemap("/proc/thread-self/pagemap"));
 	assert_false(path_is_pagemap("/proc/self/pagemaps"));

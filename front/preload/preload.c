@@ -23,7 +23,10 @@
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/locked_vm.h"
+#include "kernel/syscall/proxy.h"
+#include "kernel/syscall/serve.h"
 #include "kernel/syscall/syscall.h"
+#include "kernel/syscall/wire.h"
 #include "machine/machine.h"
 
 bool front_started;
@@ -70,6 +73,7 @@ static void init_once(void)
 	front_map_init();
 	front_mmio_init();
 	front_fork_init();
+	serve_before_open = front_attach;
 }
 
 int front_enter(const char *machine)
@@ -79,6 +83,7 @@ int front_enter(const char *machine)
 	if (err)
 		return err;
 	init_once();
+	wire_machine(path_machine());
 	return machine_attach_lazy(path_machine());
 }
 
@@ -118,6 +123,8 @@ void front_start(void)
 	err = front_enter(machine);
 	if (err)
 		complain(machine, strerror(-err));
+	else
+		front_take_inherited();
 }
 
 static __attribute__((constructor)) void load(void)
@@ -130,6 +137,13 @@ static __attribute__((constructor)) void load(void)
 	errno = saved;
 }
 
+void front_elsewhere(void)
+{
+	front_signal_install();
+	front_in_child = true;
+	__atomic_store_n(&attached, true, __ATOMIC_RELEASE);
+}
+
 bool front_attached(void)
 {
 	return __atomic_load_n(&attached, __ATOMIC_ACQUIRE);
@@ -140,6 +154,8 @@ int front_attach(void)
 	const char *reason;
 	int err;
 
+	if (front_kernel_elsewhere())
+		return 0;
 	if (front_attached())
 		return machine_attach(); /* follows what other processes bound meanwhile */
 	front_signal_install();
@@ -182,6 +198,8 @@ static void append_stats(void)
 /* stdio writes what is left only after this: so that an attribute gets it, ask for it now. */
 static __attribute__((destructor)) void unload(void)
 {
+	if (front_kernel_elsewhere())
+		proxy_end();
 	if (!front_attached() || front_in_child)
 		return;
 	REAL(fflush)(NULL);
@@ -193,6 +211,8 @@ static __attribute__((destructor)) void unload(void)
 EXPORT void _exit(int status)
 {
 	append_stats();
+	if (front_kernel_elsewhere())
+		proxy_end();
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }

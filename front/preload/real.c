@@ -85,7 +85,10 @@ FN(symlink); FN(symlinkat); FN(link); FN(linkat); FN(rename); FN(renameat); FN(r
 /* preload.c, signal.c, fork.c */
 FN(sigaction); FN(pthread_sigmask); FN(pthread_attr_setsigmask_np); FN(sigaltstack); FN(fork); FN(_Fork); FN(_exit);
 /* pass.c */
-FN(sendmsg); FN(sendmmsg); FN(posix_spawn); FN(posix_spawnp); FN(system); FN(popen);
+FN(sendmsg); FN(sendmmsg); FN(recvmsg); FN(recvmmsg); FN(posix_spawn); FN(posix_spawnp); FN(pidfd_spawn); FN(pidfd_spawnp);
+FN(system); FN(popen);
+/* exec.c */
+FN(execve); FN(execvpe); FN(fexecve); FN(execveat);
 
 static long not_there(void)
 {

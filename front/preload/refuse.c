@@ -14,13 +14,11 @@
 /* @err if @fd is a device's; 0: not our business. */
 static int refused(int fd, const char *call, int err)
 {
-	struct file *file = front_fget(fd, call);
+	struct file *file = front_fget(fd);
 	int ret;
 
 	if (likely(!file))
 		return 0;
-	if (IS_ERR(file))
-		return (int)PTR_ERR(file);
 	ret = do_content(fd, file, call, err);
 	fput(file);
 	return ret;
@@ -93,11 +91,9 @@ EXPORT int sync_file_range(int fd, off_t off, off_t len, unsigned flags)
 /* Advice is good for files of any kind; what stands behind our numbers is not asked.  Returns the error. */
 EXPORT int posix_fadvise(int fd, off_t off, off_t len, int advice)
 {
-	struct file *file = front_fget(fd, "posix_fadvise");
+	struct file *file = front_fget(fd);
 	bool ours;
 
-	if (IS_ERR(file))
-		return (int)-PTR_ERR(file);
 	ours = file && file->f_op->kind != FILE_SYSFS && file->f_op->kind != FILE_PROC;
 	fput(file);
 	if (!ours)
@@ -108,10 +104,10 @@ ALIAS(posix_fadvise64, posix_fadvise);
 
 static bool is_stream(int fd)
 {
-	struct file *file = front_fget(fd, "sendfile");
+	struct file *file = front_fget(fd);
 	bool stream;
 
-	if (!file || IS_ERR(file))
+	if (!file)
 		return false;
 	stream = file->f_op->stream;
 	fput(file);

@@ -129,6 +129,14 @@ static struct sigaction recorded(int i)
 	return ret;
 }
 
+void front_signal_in_child(void)
+{
+	atomic_flag_clear(&writing);
+	for (int i = 0; i < TAKEN; i++)
+		if (atomic_load(&program[i].seq) & 1)
+			atomic_fetch_add(&program[i].seq, 1);
+}
+
 /* Signals must be blocked: see record(). */
 static void record_blocked(int i, const struct sigaction *action)
 {

@@ -21,6 +21,7 @@
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/kernfs.h"
 #include "kernel/lib/sys.h"
+#include "kernel/syscall/proxy.h"
 #include "kernel/syscall/syscall.h"
 
 /* ---- stat ---------------------------------------------------------------------------------- */
@@ -30,8 +31,15 @@ static bool node_info(const char *inside, u32 *ret_mode, u64 *ret_rdev)
 {
 	struct cdev *cdev;
 
-	if (strncmp(inside, "/dev/", 5) || front_kernel_elsewhere(inside) || front_attach())
+	if (strncmp(inside, "/dev/", 5) || front_attach())
 		return false;
+	if (front_kernel_elsewhere()) {
+		*ret_mode = 0;
+		if (proxy_node(inside + 5, ret_mode, ret_rdev))
+			return false;
+		*ret_mode = S_IFCHR | (*ret_mode & 07777);
+		return true;
+	}
 	cdev = cdev_lookup(inside + 5);
 	if (!cdev)
 		return false;
@@ -65,10 +73,10 @@ static void show_node(const struct path *p, struct stat *st)
 /* A descriptor of ours.  Return: false if it is not. */
 static bool stat_file(int fd, struct stat *st, int *ret)
 {
-	struct file *file = front_fget(fd, "fstat");
+	struct file *file = front_fget(fd);
 
-	if (!file || IS_ERR(file))
-		return false; /* that of another process has a real file behind it, which can be looked at */
+	if (!file)
+		return false;
 	*ret = do_fstat(file, st);
 	fput(file);
 	return true;
@@ -277,10 +285,10 @@ ALIAS(__statfs, statfs);
 /* A descriptor that came out of an ioctl: a file system that is mounted nowhere. */
 static bool show_anonymous_fs(int fd, struct statfs *fs)
 {
-	struct file *file = front_fget(fd, "fstatfs");
+	struct file *file = front_fget(fd);
 	bool anonymous;
 
-	if (!file || IS_ERR(file))
+	if (!file)
 		return false;
 	anonymous = file_is_anonymous(file);
 	if (anonymous)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * status.c - /proc/self/status: VmLck and VmPin count what is pinned for devices.
+ * status.c - /proc/PID/status: VmLck and VmPin count what is pinned for devices.
  *
  * The host's kernel knows nothing of our pins, so the two lines are written anew, with what the host counts
  * plus what we do.  The program gets a copy of the text as it is when it opens the file.
@@ -14,6 +14,8 @@
 #include "kernel/lib/sys.h"
 #include "kernel/mm/locked_vm.h"
 #include "kernel/mm/mm.h"
+#include "kernel/syscall/proxy.h"
+#include "kernel/syscall/serve.h"
 
 /* Add @pages to the number behind @label, a whole line of *@text; it may grow by the digits of a number. */
 static void add_to_line(char *text, size_t size, const char *label, u64 pages)
@@ -29,15 +31,30 @@ static void add_to_line(char *text, size_t size, const char *label, u64 pages)
 	snprintf(line, size - (size_t)(line - text), "\t%8llu%s", kb, rest);
 }
 
-int front_open_status(const char *path, int flags)
+/* Of this process, of one that it serves, or of those that a forked child's kernel knows. */
+static void accounts_of(pid_t pid, u64 *ret_locked, u64 *ret_pinned)
 {
-	struct mm *mm = mm_self();
+	*ret_locked = *ret_pinned = 0;
+	if (front_kernel_elsewhere()) {
+		proxy_accounts(pid, ret_locked, ret_pinned);
+	} else if (pid != sys_getpid()) {
+		serve_accounts(pid, ret_locked, ret_pinned);
+	} else {
+		*ret_locked = locked_vm_pages(mm_self());
+		*ret_pinned = pinned_vm_pages(mm_self());
+	}
+}
+
+int front_open_status(const char *path, pid_t pid, int flags)
+{
+	u64 locked, pinned;
 	char text[8192];
 	ssize_t len;
 	int fd;
 
 	file_reap();
-	if ((!pinned_vm_pages(mm) && !locked_vm_pages(mm)) || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
+	accounts_of(pid, &locked, &pinned);
+	if ((!pinned && !locked) || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
 		return -ENOENT;
 	fd = sys_open(path, flags, 0);
 	if (fd < 0)
@@ -45,8 +62,8 @@ int front_open_status(const char *path, int flags)
 	len = sys_read(fd, text, sizeof(text) - 64);
 	sys_close(fd);
 	text[len < 0 ? 0 : len] = '\0';
-	add_to_line(text, sizeof(text), "\nVmLck:", locked_vm_pages(mm));
-	add_to_line(text, sizeof(text), "\nVmPin:", pinned_vm_pages(mm));
+	add_to_line(text, sizeof(text), "\nVmLck:", locked);
+	add_to_line(text, sizeof(text), "\nVmPin:", pinned);
 	fd = sys_memfd_create("status", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
 	if (fd < 0)
 		return fd;

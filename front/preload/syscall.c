@@ -13,12 +13,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "front/preload/front.h"
+
+int pidfd_getfd(int pidfd, int fd, unsigned flags); /* newer than the oldest libc that this is built with */
 
 struct args {
 	long a, b, c, d, e, f;
@@ -53,6 +56,7 @@ static bool names(long nr, const struct args *x, long *ret)
 		*ret = readlinkat((int)x->a, (const char *)x->b, (char *)x->c, (size_t)x->d);
 		return true;
 	case SYS_getcwd: *ret = current_dir((char *)x->a, (size_t)x->b); return true;
+	case SYS_execve: *ret = execve((const char *)x->a, (char *const *)x->b, (char *const *)x->c); return true;
 	case SYS_chdir: *ret = chdir((const char *)x->a); return true;
 	case SYS_fchdir: *ret = fchdir((int)x->a); return true;
 	default: return false;
@@ -86,6 +90,9 @@ static bool descriptors(long nr, const struct args *x, long *ret)
 	case SYS_pwritev2:
 		*ret = pwritev2((int)x->a, (const struct iovec *)x->b, (int)x->c, x->d, (int)x->f);
 		return true;
+	case SYS_sendmsg: *ret = sendmsg((int)x->a, (const struct msghdr *)x->b, (int)x->c); return true;
+	case SYS_recvmsg: *ret = recvmsg((int)x->a, (struct msghdr *)x->b, (int)x->c); return true;
+	case SYS_pidfd_getfd: *ret = pidfd_getfd((int)x->a, (int)x->b, (unsigned)x->c); return true;
 	case SYS_ftruncate: *ret = ftruncate((int)x->a, x->b); return true;
 	case SYS_fsync: *ret = fsync((int)x->a); return true;
 	case SYS_fdatasync: *ret = fdatasync((int)x->a); return true;

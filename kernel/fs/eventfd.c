@@ -48,14 +48,17 @@ static int check_is_eventfd(int private_fd, int fd)
 struct eventfd_ctx *eventfd_ctx_fdget(int fd)
 {
 	struct eventfd_ctx *ctx;
+	struct file *file;
 	int private_fd;
 	int err;
 
-	if (fd_is_ours(fd))
+	file = fget(fd);
+	fput(file);
+	if (file)
 		return ERR_PTR(fail(-EINVAL, "descriptor %d is not an eventfd but a file of ours", fd));
 	if (fd_check_open(fd))
 		return ERR_PTR(-EBADF);
-	private_fd = fd_private_dup(fd);
+	private_fd = fd_dup_private(fd);
 	if (private_fd < 0)
 		return ERR_PTR(private_fd);
 	err = check_is_eventfd(private_fd, fd);

@@ -15,6 +15,7 @@
 #include "kernel/fs/eventfd.h"
 #include "kernel/fs/file.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/task.h"
 
 static void get_fails(int fd, int err)
 {
@@ -92,12 +93,66 @@ static void other_descriptors_are_refused(void **state)
 	close(real);
 }
 
+/* A process that has a file of ours at 5, an eventfd at 6 and another file at 7. */
+static struct {
+	struct file *file;
+	int eventfd, other;
+} theirs;
+
+static struct file *theirs_fget(struct task *task, int fd)
+{
+	return fd == 5 ? fget_file(theirs.file) : NULL;
+}
+
+static int theirs_check_open(struct task *task, int fd)
+{
+	return fd >= 5 && fd <= 7 ? 0 : -EBADF;
+}
+
+static int theirs_dup(struct task *task, int fd)
+{
+	return fcntl(fd == 6 ? theirs.eventfd : theirs.other, F_DUPFD_CLOEXEC, 0);
+}
+
+static void of_the_process_whose_call_it_is(void **state)
+{
+	static const struct task_ops ops = { .fget = theirs_fget, .check_open = theirs_check_open, .dup = theirs_dup };
+	static const struct file_operations fops = { .kind = FILE_OTHER };
+	struct task task = { .ops = &ops };
+	struct eventfd_ctx *ctx;
+	uint64_t value = 0;
+	int own;
+
+	theirs.file = file_alloc(&fops, NULL, "/dev/vfio/vfio", 0);
+	theirs.eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	theirs.other = memfd_create("x", MFD_CLOEXEC);
+	own = fcntl(theirs.eventfd, F_DUPFD_CLOEXEC, 50);
+	current_task = &task;
+	get_fails(own, -EBADF);
+	get_fails(5, -EINVAL);
+	get_fails(7, -EINVAL);
+	ctx = eventfd_ctx_fdget(6);
+	current_task = NULL;
+	assert_false(IS_ERR(ctx));
+	eventfd_signal(ctx);
+	assert_int_equal(read(theirs.eventfd, &value, 8), 8);
+	assert_int_equal(value, 1);
+	eventfd_ctx_put(ctx);
+	assert_int_equal(fd_private_next(0), -1);
+	assert_int_equal(atomic_load(&theirs.file->refs), 1);
+	fput(theirs.file);
+	close(theirs.eventfd);
+	close(theirs.other);
+	close(own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals_after_the_program_closed_its_own),
 		cmocka_unit_test(a_full_counter_stays_full),
 		cmocka_unit_test(other_descriptors_are_refused),
+		cmocka_unit_test(of_the_process_whose_call_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

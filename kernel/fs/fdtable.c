@@ -15,12 +15,15 @@
  * can promise when another thread closes the number at the same time.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/fs/file_internal.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
+#include "kernel/lib/task.h"
 
 #define FD_MAX (1 << 20)
 /* A descriptor at the very top would make the host's kernel grow its own table that far. */
@@ -55,6 +58,8 @@ struct file *fget(int fd)
 {
 	struct file *file;
 
+	if (unlikely(current_task))
+		return current_task->ops->fget(current_task, fd);
 	if (!in_table(fd))
 		return NULL;
 	for (;;) {
@@ -77,8 +82,11 @@ bool fd_is_ours(int fd)
 
 int fd_check_open(int fd)
 {
-	long flags = fd < 0 || fd_is_private(fd) ? -EBADF : sys_fcntl(fd, F_GETFL, 0);
+	long flags;
 
+	if (unlikely(current_task))
+		return current_task->ops->check_open(current_task, fd);
+	flags = fd < 0 || fd_is_private(fd) ? -EBADF : sys_fcntl(fd, F_GETFL, 0);
 	if (flags < 0)
 		return fail(-EBADF, "descriptor %d is not open", fd);
 	return flags & O_PATH ? fail(-EBADF, "descriptor %d is open with O_PATH", fd) : 0;
@@ -117,7 +125,7 @@ void fd_host_register(const struct fd_host_ops *ops)
 	host = ops;
 }
 
-static int host_alloc(const struct file *file, bool cloexec)
+int fd_host_alloc(const struct file *file, bool cloexec)
 {
 	int fd;
 
@@ -132,11 +140,55 @@ static int host_alloc(const struct file *file, bool cloexec)
 	return sys_memfd_create(file->path, cloexec ? MFD_CLOEXEC : 0);
 }
 
+/* ---- while a call of another process is carried out, nobody is forked, who would have its descriptors too ---- */
+
+static pthread_rwlock_t on_the_way = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+void fd_hand_begin(void)
+{
+	pthread_rwlock_rdlock(&on_the_way);
+}
+
+void fd_hand_end(void)
+{
+	pthread_rwlock_unlock(&on_the_way);
+}
+
+/* Whoever is to take it may be stopped, or hostile: that is not waited for. */
+bool fd_fork_begin(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 2;
+	return !pthread_rwlock_timedwrlock(&on_the_way, &until);
+}
+
+void fd_fork_end(bool in_child)
+{
+	if (in_child)
+		on_the_way = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+	else
+		pthread_rwlock_unlock(&on_the_way);
+}
+
+static int publish_elsewhere(struct file *file, bool cloexec)
+{
+	int ret;
+
+	ret = fd_host_alloc(file, true);
+	if (ret < 0)
+		return fail(ret, "the host gives no descriptor for %s", file->path);
+	return current_task->ops->publish(current_task, file, ret, cloexec);
+}
+
 int fd_publish(struct file *file, bool cloexec)
 {
-	int fd = host_alloc(file, cloexec);
-	int err;
+	int fd, err;
 
+	if (unlikely(current_task))
+		return publish_elsewhere(file, cloexec);
+	fd = fd_host_alloc(file, cloexec);
 	if (fd < 0)
 		return fail(fd, "the host gives no descriptor for %s", file->path);
 	err = fd_install(fd, file);
@@ -151,6 +203,10 @@ int fd_publish(struct file *file, bool cloexec)
 
 void fd_unpublish(int fd)
 {
+	if (unlikely(current_task)) {
+		current_task->ops->unpublish(current_task, fd);
+		return;
+	}
 	fd_uninstall(fd);
 	sys_close(fd);
 }
@@ -203,6 +259,19 @@ int fd_private_dup(int fd)
 	return new_fd;
 }
 
+int fd_dup_private(int fd)
+{
+	int own, hidden;
+
+	if (likely(!current_task))
+		return fd_private_dup(fd);
+	own = current_task->ops->dup(current_task, fd);
+	hidden = own < 0 ? own : fd_private(own);
+	if (own >= 0 && hidden < 0)
+		sys_close(own);
+	return hidden;
+}
+
 int fd_private(int fd)
 {
 	int new_fd = fd_private_dup(fd);
@@ -250,9 +319,9 @@ int fd_private_next(int fd)
 	return -1;
 }
 
-void fd_private_forget_exclusive(void)
+void fd_private_forget_exclusive(int keep)
 {
 	for (int fd = fd_private_next(0); fd >= 0; fd = fd_private_next(fd + 1))
-		if (atomic_load_explicit(&exclusive_bits[fd / WORD_BITS], memory_order_relaxed) >> (fd % WORD_BITS) & 1)
+		if (fd != keep && atomic_load_explicit(&exclusive_bits[fd / WORD_BITS], memory_order_relaxed) >> (fd % WORD_BITS) & 1)
 			fd_private_close(fd);
 }

@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/task.h"
 
 static atomic_int released;
 
@@ -250,6 +252,167 @@ static void private_descriptors_find_room_below(void **state)
 	close(source);
 }
 
+/* ---- descriptors of the process whose call it is ---- */
+
+/* It has a file of ours at 5, another open file at 6, and gets number 1000. */
+static struct {
+	struct file *file;
+	int dup_of, published, unpublished;
+	bool cloexec, full;
+} theirs;
+
+static struct file *theirs_fget(struct task *task, int fd)
+{
+	assert_ptr_equal(task, current_task);
+	return fd == 5 ? fget_file(theirs.file) : NULL;
+}
+
+static int theirs_check_open(struct task *task, int fd)
+{
+	return fd == 5 || fd == 6 ? 0 : -EBADF;
+}
+
+static int theirs_dup(struct task *task, int fd)
+{
+	return fd == 6 ? fcntl(theirs.dup_of, F_DUPFD_CLOEXEC, 0) : -EBADF;
+}
+
+static int theirs_publish(struct task *task, struct file *file, int fd, bool cloexec)
+{
+	theirs.published = fd;
+	theirs.cloexec = cloexec;
+	close(fd);
+	if (theirs.full)
+		return -EMFILE;
+	fput(file);
+	return 1000;
+}
+
+static void theirs_unpublish(struct task *task, int fd)
+{
+	theirs.unpublished = fd;
+}
+
+static const struct task_ops theirs_ops = {
+	.fget = theirs_fget, .check_open = theirs_check_open, .dup = theirs_dup, .publish = theirs_publish,
+	.unpublish = theirs_unpublish,
+};
+
+static void calls_of_others_mean_their_numbers(void **state)
+{
+	struct task task = { .ops = &theirs_ops };
+	struct file *own = new_file(NULL);
+	struct stat a, b;
+	int fd;
+
+	theirs.file = new_file(NULL);
+	theirs.dup_of = memfd_create("theirs", MFD_CLOEXEC);
+	atomic_store(&released, 0);
+	assert_int_equal(fd_install(60, own), 0);
+	current_task = &task;
+	assert_ptr_equal(fget(5), theirs.file);
+	assert_null(fget(60));
+	assert_null(fget(6));
+	assert_int_equal(fd_check_open(6), 0);
+	assert_int_equal(fd_check_open(0), -EBADF);
+
+	fd = fd_dup_private(6);
+	assert_true(fd >= 0 && fd_is_private(fd));
+	assert_false(fstat(fd, &a) || fstat(theirs.dup_of, &b));
+	assert_int_equal(a.st_ino, b.st_ino);
+	fd_private_close(fd);
+	assert_int_equal(fd_dup_private(60), -EBADF);
+	/* What is not named in a call is this process's. */
+	fd = fd_private_dup(theirs.dup_of);
+	assert_true(fd >= 0);
+	fd_private_close(fd);
+	assert_true(fd_is_ours(60));
+
+	assert_int_equal(fd_publish(fget_file(theirs.file), true), 1000);
+	assert_true(theirs.cloexec);
+	assert_int_equal(fcntl(theirs.published, F_GETFD), -1);
+	assert_int_equal(fd_publish(fget_file(theirs.file), false), 1000);
+	assert_false(theirs.cloexec);
+	theirs.full = true;
+	assert_int_equal(fd_publish(theirs.file, true), -EMFILE);
+	fd_unpublish(1000);
+	assert_int_equal(theirs.unpublished, 1000);
+	fd_unpublish(60);
+	assert_int_equal(theirs.unpublished, 60);
+	current_task = NULL;
+
+	assert_null(fget(5));
+	assert_ptr_equal(fget(60), own);
+	fput(own);
+	fd_uninstall(60);
+	assert_int_equal(atomic_load(&released), 1);
+	fput(theirs.file); /* what fget() gave */
+	fput(theirs.file); /* what could not be published is ours still */
+	assert_int_equal(atomic_load(&released), 2);
+	close(theirs.dup_of);
+}
+
+/* The copy that cannot be hidden is closed. */
+static void no_number_for_their_descriptor(void **state)
+{
+	struct task task = { .ops = &theirs_ops };
+	int low = memfd_create("theirs", MFD_CLOEXEC), fd;
+	struct rlimit limit, small;
+
+	theirs.dup_of = low;
+	fd = fcntl(low, F_DUPFD_CLOEXEC, 0); /* what is free next */
+	close(fd);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	small = limit;
+	small.rlim_cur = (rlim_t)fd + 1;
+	current_task = &task;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+	assert_int_equal(fd_dup_private(6), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	current_task = NULL;
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(fd_private_next(0), -1);
+	close(low);
+}
+
+static void unpublished_before_anybody_knew(void **state)
+{
+	int fd = fd_publish(new_file(NULL), true);
+
+	atomic_store(&released, 0);
+	assert_true(fd_is_ours(fd));
+	fd_unpublish(fd);
+	assert_false(fd_is_ours(fd));
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(atomic_load(&released), 1);
+}
+
+/* Of those that a child may not have. */
+static void exclusive_descriptors(void **state)
+{
+	int shared = fd_private(memfd_create("shared", MFD_CLOEXEC)), fds[3];
+
+	for (int i = 0; i < 3; i++) {
+		fds[i] = fd_private_exclusive(memfd_create("exclusive", MFD_CLOEXEC));
+		assert_true(fds[i] >= 0 && fd_is_private(fds[i]));
+	}
+	fd_private_forget_exclusive(fds[1]);
+	assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+	assert_int_equal(fcntl(fds[2], F_GETFD), -1);
+	assert_false(fd_is_private(fds[0]));
+	assert_int_equal(fcntl(fds[1], F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(shared, F_GETFD), FD_CLOEXEC);
+	/* A number that was one of them is none when it is given out again. */
+	fd_private_close(fds[1]);
+	assert_int_equal(fd_private_dup(shared), fds[0]);
+	fd_private_forget_exclusive(-1);
+	assert_true(fd_is_private(fds[0]));
+	fd_private_close(fds[0]);
+	fd_private_close(shared);
+	assert_int_equal(fd_private_next(0), -1);
+	assert_int_equal(fd_private_exclusive(-1), -EBADF);
+}
+
 /*
  * Some threads open and close numbers, others get them.  A file knows the number it was installed
  * at: a getter must never see another, nor one that was released.
@@ -328,6 +491,10 @@ int main(void)
 		cmocka_unit_test(publish_fails_cleanly),
 		cmocka_unit_test(private_descriptors),
 		cmocka_unit_test(private_descriptors_find_room_below),
+		cmocka_unit_test(calls_of_others_mean_their_numbers),
+		cmocka_unit_test(no_number_for_their_descriptor),
+		cmocka_unit_test(unpublished_before_anybody_knew),
+		cmocka_unit_test(exclusive_descriptors),
 		cmocka_unit_test(threads_race),
 	};
 

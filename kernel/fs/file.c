@@ -12,6 +12,7 @@
  */
 #include "kernel/fs/file.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "kernel/fs/file_internal.h"
@@ -45,6 +46,31 @@ static void pool_grow_locked(void)
 	}
 }
 
+void file_forget_all(void)
+{
+	mutex_init(&pool_lock, LOCK_FDTABLE);
+	pool_free = NULL;
+	pool_chunks = NULL;
+	share_forget_all();
+}
+
+struct file *fget_id(u64 id)
+{
+	struct file *found = NULL;
+
+	mutex_lock(&pool_lock);
+	for (struct pool_chunk *chunk = pool_chunks; chunk && !found; chunk = chunk->next)
+		for (size_t i = 0; i < POOL_CHUNK && !found; i++)
+			if (chunk->files[i].id == id && file_get_unless_free(&chunk->files[i]))
+				found = &chunk->files[i];
+	mutex_unlock(&pool_lock);
+	if (found && found->id != id) { /* another began its life there just now */
+		fput(found);
+		found = NULL;
+	}
+	return found;
+}
+
 static struct file *pool_get(void)
 {
 	struct file *file;
@@ -70,6 +96,7 @@ static void pool_put(struct file *file)
 struct file *file_alloc(const struct file_operations *ops, void *private_data, const char *path,
 			unsigned int f_flags)
 {
+	static _Atomic u64 last_id;
 	char *copy = kstrdup(path);
 	struct file *file = copy ? pool_get() : NULL;
 
@@ -86,8 +113,9 @@ struct file *file_alloc(const struct file_operations *ops, void *private_data, c
 	file->size = 0;
 	file->on_host = false;
 	file->numbered = false;
+	file->id = 1 + atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed);
 	atomic_store_explicit(&file->f_pos, 0, memory_order_relaxed);
-	file->backing_fd = -1;
+	file->backing_fd = file->others_fd = -1;
 	atomic_store_explicit(&file->share, NULL, memory_order_relaxed);
 	/* Release: whoever takes a reference sees all of the above. */
 	atomic_store_explicit(&file->refs, 1, memory_order_release);
@@ -98,6 +126,15 @@ struct file *fget_file(struct file *file)
 {
 	atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
 	return file;
+}
+
+void file_set_flags(struct file *file, unsigned flags)
+{
+	const unsigned settable = O_APPEND | O_NONBLOCK | O_NOATIME; /* none of ours sends signals: O_ASYNC does not stick */
+
+	if (file->f_op->flags)
+		file->f_op->flags(file, true, flags);
+	file->f_flags = (file->f_flags & ~settable) | (flags & settable);
 }
 
 void file_close_backing(struct file *file)
@@ -130,7 +167,7 @@ static void vma_get_file(struct file *file)
 
 static __attribute__((constructor)) void file_register(void)
 {
-	static const struct vma_file_ops ops = { .get = vma_get_file, .put = fput };
+	static const struct vma_file_ops ops = { .get = vma_get_file, .put = fput, .close_private = fd_private_close };
 
 	vma_file_register(&ops);
 }

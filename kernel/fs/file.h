@@ -52,6 +52,14 @@ struct file_operations {
 	s64 (*lseek)(struct file *file, s64 off, int whence);
 	/** mmap - check the request in @vma and set vma->ops and private_data; make no mapping. */
 	int (*mmap)(struct file *file, struct vm_area *vma, int map_flags);
+	/** flags - set f_flags if @set, and return them; where struct file does not know them */
+	unsigned (*flags)(struct file *file, bool set, unsigned flags);
+	/**
+	 * flush - carry out what was written to backing_fd behind our back: stdio writes with libc's own write()
+	 * Called by the front end after fflush() and before a close, outside of any call of kernel/syscall, so with
+	 * --explain it prints the reason itself.  Return: 0; -errno of the write.
+	 */
+	int (*flush)(struct file *file);
 	/** link - what readlink(/proc/self/fd/N) says, where that may change.  Return: length, as snprintf. */
 	int (*link)(struct file *file, char *buf, size_t size);
 	/** fdinfo - text that /proc/self/fdinfo shows behind the usual lines. */
@@ -70,6 +78,7 @@ struct file {
 	u64 rdev;		/* st_rdev as makedev() makes it; 0 */
 	u64 size;		/* st_size of an anonymous file; immutable */
 	bool on_host;		/* descriptors are of that kind on the host too, which answers for it in a forked child */
+	_Atomic u64 id;		/* no other file of the process has or had it: what other processes call it by */
 	bool numbered;		/* a device whose regions and interrupts have numbers, not PCI's names (--trace) */
 	_Atomic u64 f_pos;
 	/*
@@ -77,6 +86,7 @@ struct file {
 	 * do_open() makes it private.  -1: the front end makes one.
 	 */
 	int backing_fd;
+	int others_fd; /* private; another open file of backing_fd's inode, once that is closed and only others have it; -1 */
 	_Atomic(struct file_share *) share; /* set once descriptors may be in other processes too */
 	atomic_int refs;	/* 0: free slot of the type-stable pool */
 	struct file *next_free;	/* pool only */
@@ -95,6 +105,16 @@ static inline bool file_is_anonymous(const struct file *file)
 	return !strncmp(file->path, "anon_inode:", 11) || !strncmp(file->path, "/dmabuf:", 8);
 }
 struct file *fget_file(struct file *file);
+/** file_set_flags - as F_SETFL: O_APPEND, O_NONBLOCK and O_NOATIME are as in @flags from now on. */
+void file_set_flags(struct file *file, unsigned flags);
+static inline unsigned file_flags(struct file *file)
+{
+	return file->f_op->flags ? file->f_op->flags(file, false, 0) : file->f_flags;
+}
+static inline int file_flush(struct file *file)
+{
+	return file->f_op->flush ? file->f_op->flush(file) : 0;
+}
 /** fput - drop one reference; runs release() if it was the last.  NULL is accepted. */
 void fput(struct file *file);
 
@@ -106,6 +126,25 @@ void fput(struct file *file);
  * others, or memory is short, this process's descriptors alone count, as before.
  */
 void file_share(int fd, struct file *file);
+/** file_node_fd - a descriptor of the node, to lock it with */
+static inline int file_node_fd(const struct file *file)
+{
+	return file->backing_fd >= 0 ? file->backing_fd : file->others_fd;
+}
+/**
+ * file_find_shared - @fd came from another process: is it of a file that was shared with others?
+ * Return: that file, with a reference; NULL.
+ */
+struct file *file_find_shared(int fd);
+/**
+ * file_hand_over - descriptor @fd, a copy of which another process has, is closed, and @file lives for as long as that has it
+ * Only of files that are shared.  Takes over both; where the host does not let us know, nobody has @file from now on.
+ */
+void file_hand_over(int fd, struct file *file);
+/** file_forget_all - in a child after fork: files there were are kept for ever, and new ones are made elsewhere. */
+void file_forget_all(void);
+/** fget_id - the file with that id, with a reference; NULL if it is closed.  Any thread. */
+struct file *fget_id(u64 id);
 extern atomic_int files_elsewhere;
 void file_reap_slow(void);
 /** file_reap - release what other processes had open and have closed; before each call, no lock held. */
@@ -119,7 +158,8 @@ static inline void file_reap(void)
 
 /**
  * fget - the file behind a descriptor, with a reference; NULL if the descriptor is not one of ours
- * Any thread, any lock; no system call; wait-free in the common case.
+ * Any thread, any lock; no system call; wait-free in the common case.  For a thread that serves another process
+ * (lib/task.h) fget(), fd_check_open(), fd_dup_private(), fd_publish() and fd_unpublish() mean that one's descriptors.
  */
 struct file *fget(int fd);
 /**
@@ -152,12 +192,24 @@ struct fd_host_ops {
 	void (*free)(int fd);
 };
 void fd_host_register(const struct fd_host_ops *ops);	/* before that: memfds, which will do for tests */
+/** fd_host_alloc - a real descriptor for @file that means nothing yet.  -errno. */
+int fd_host_alloc(const struct file *file, bool cloexec);
 /**
  * fd_publish - give the program a new descriptor for @file (GROUP_GET_DEVICE_FD)
  * Takes over the caller's reference on success.
  * Return: the descriptor; -EMFILE, -ENFILE, -ENOMEM and then the reference is still the caller's.
  */
 int fd_publish(struct file *file, bool cloexec);
+/**
+ * fd_hand_begin - a call of another process is carried out, until fd_hand_end(): what descriptors come and are made here are not
+ *	this process's.  Does not nest.
+ * fd_fork_begin - before a fork: a child that had one of those by chance would keep the file open
+ * Return: fd_fork_end() is to be called in parent and child; false: some call takes long, and is not waited for any longer.
+ */
+void fd_hand_begin(void);
+void fd_hand_end(void);
+bool fd_fork_begin(void);
+void fd_fork_end(bool in_child);
 /** fd_unpublish - take it back, before the program was told of it; puts the file. */
 void fd_unpublish(int fd);
 
@@ -173,10 +225,12 @@ void fd_unpublish(int fd);
 int fd_private(int fd);
 /** fd_private_exclusive - likewise, of what a forked child must not have open: see fd_private_forget_exclusive(). */
 int fd_private_exclusive(int fd);
-/** fd_private_forget_exclusive - close those in a child that does not carry the kernel on, and has one thread. */
-void fd_private_forget_exclusive(void);
+/** fd_private_forget_exclusive - close those but @keep in a child that does not carry the kernel on, and has one thread. */
+void fd_private_forget_exclusive(int keep);
 /** fd_private_dup - a private one of the same open file; @fd stays the caller's.  Return: number; -errno. */
 int fd_private_dup(int fd);
+/** fd_dup_private - likewise, where @fd is what the program named in a call. */
+int fd_dup_private(int fd);
 /** fd_private_close - close one of them. */
 void fd_private_close(int fd);
 bool fd_is_private(int fd);

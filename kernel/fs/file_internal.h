@@ -25,5 +25,7 @@ void file_close_backing(struct file *file);
  * If so it has one again, which share.c puts.
  */
 bool file_lives_on(struct file *file);
+/** share_forget_all - of file_forget_all(): in this process nothing is open elsewhere, and no thread looks. */
+void share_forget_all(void);
 
 #endif

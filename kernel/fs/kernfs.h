@@ -172,12 +172,5 @@ struct file *kernfs_open_loose(const char *path, u32 mode, const struct kernfs_o
  * @path: "/sys/..."; all others, and debugfs, say 0; @bytes: of the real file
  */
 s64 kernfs_attr_size(const char *path, s64 bytes);
-/**
- * kernfs_attr_flush - carry out what was written to the backing file behind our back (stdio of a
- * program writes with libc's own write): called by the front end after fflush() and on last close
- * Called outside of any call of kernel/syscall, so with --explain it prints the reason itself.
- * Return: 0 or the -errno of store().
- */
-int kernfs_attr_flush(struct file *file);
 
 #endif

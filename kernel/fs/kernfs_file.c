@@ -5,7 +5,7 @@
  * The program's reads and writes come to attr_read() and attr_write() and so to show() and store().
  * But the stdio of libc calls its own read and write, which no front end sees.  So behind each open
  * attribute there is a memfd: it holds what the attribute said when it was opened, so that fgets()
- * finds it, and what fputs() leaves there is carried to store() by kernfs_attr_flush().
+ * finds it, and what fputs() leaves there is carried to store() when the file is flushed.
  *
  * What always holds: a write that came through attr_write() never touches the memfd, so what differs
  * there from what we put in was written behind our back, once, and is taken out as it is stored.
@@ -359,16 +359,6 @@ static s64 no_lseek(struct file *file, s64 off, int whence)
 	return fail(-ESPIPE, "%s has no position that could be moved", file->path);
 }
 
-#define ATTR_FOPS .kind = FILE_SYSFS, .release = attr_release, .read = attr_read, .write = attr_write
-static const struct file_operations attr_fops = { ATTR_FOPS };
-static const struct file_operations attr_no_lseek_fops = { ATTR_FOPS, .lseek = no_lseek };
-static const struct file_operations attr_stream_fops = { ATTR_FOPS, .lseek = no_lseek, .stream = true };
-
-static const struct file_operations *fops_of(const struct kernfs_ops *ops)
-{
-	return ops->stream ? &attr_stream_fops : ops->no_lseek ? &attr_no_lseek_fops : &attr_fops;
-}
-
 /* No call of the door is under way here, so the reason is printed here. */
 static void explain_flush(const struct attr_file *attr, int err)
 {
@@ -380,17 +370,28 @@ static void explain_flush(const struct attr_file *attr, int err)
 	explain_print(line);
 }
 
-int kernfs_attr_flush(struct file *file)
+static int attr_file_flush(struct file *file)
 {
 	int err;
 
-	if (file->f_op->write != attr_write || (file->f_flags & O_ACCMODE) == O_RDONLY || file->backing_fd < 0)
+	if ((file->f_flags & O_ACCMODE) == O_RDONLY || file->backing_fd < 0)
 		return 0;
 	explain_begin();
 	err = attr_flush(file->private_data, file->backing_fd);
 	if (err && explain_enabled)
 		explain_flush(file->private_data, err);
 	return err;
+}
+
+#define ATTR_FOPS .kind = FILE_SYSFS, .release = attr_release, .read = attr_read, .write = attr_write, \
+	.flush = attr_file_flush
+static const struct file_operations attr_fops = { ATTR_FOPS };
+static const struct file_operations attr_no_lseek_fops = { ATTR_FOPS, .lseek = no_lseek };
+static const struct file_operations attr_stream_fops = { ATTR_FOPS, .lseek = no_lseek, .stream = true };
+
+static const struct file_operations *fops_of(const struct kernfs_ops *ops)
+{
+	return ops->stream ? &attr_stream_fops : ops->no_lseek ? &attr_no_lseek_fops : &attr_fops;
 }
 
 /* ---- open ---------------------------------------------------------------------------------- */

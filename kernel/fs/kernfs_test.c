@@ -468,17 +468,17 @@ static void test_stdio_write(void **state)
 	assert_int_equal(kernfs_create_file("sys/w", 0200, NULL, 0, &store_ops, &attr), 0);
 	file = must_open("sys/w", O_WRONLY);
 	f = stdio_on(file, "w");
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_int_equal(attr.stores, 0); /* nothing was written */
 	fputs("first\n", f);
 	fflush(f);
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_string_equal(attr.said, "first\n");
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_int_equal(attr.stores, 1); /* once */
 	fputs("no\n", f);
 	fflush(f);
-	assert_int_equal(kernfs_attr_flush(file), -EXDEV);
+	assert_int_equal(file_flush(file), -EXDEV);
 	fputs("2nd\n", f);
 	fclose(f);
 	fput(file); /* the last close carries the rest */
@@ -499,12 +499,12 @@ static void test_stdio_read_write(void **state)
 	f = stdio_on(file, "r+");
 	assert_non_null(fgets(line, sizeof(line), f));
 	assert_string_equal(line, "(null)\n");
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_int_equal(attr.stores, 0);
 	rewind(f);
 	fputs("abc", f);
 	fflush(f);
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_int_equal(attr.said_len, 3);
 	assert_memory_equal(attr.said, "abc", 3);
 	fclose(f);
@@ -541,7 +541,7 @@ static void test_binary(void **state)
 	fseek(f, 4, SEEK_SET);
 	fputs("PQ", f);
 	fclose(f);
-	assert_int_equal(kernfs_attr_flush(file), 0);
+	assert_int_equal(file_flush(file), 0);
 	assert_int_equal(attr.stores, 1);
 	assert_memory_equal(attr.bytes, "\1Z\3\4PQ\7\10", 8);
 	fput(file);

@@ -30,6 +30,9 @@ struct file_share {
 	int probe;			/* private; another open file of the inode; immutable */
 	off_t at;			/* which byte is locked; immutable */
 	struct file *file;		/* list_lock: that lives on, the reference ours; NULL once somebody took it */
+	struct file *of;		/* not counted: of a reference count of 0 while this is being freed; immutable */
+	LIST_ENTRY(file_share) all;	/* list_lock */
+	bool handed_over;		/* it is open elsewhere alone, as it should be; immutable when in the list */
 	bool waited_for;		/* a thread frees this; immutable when in the list */
 	TAILQ_ENTRY(file_share) next;	/* list_lock */
 };
@@ -38,6 +41,7 @@ struct file_share {
 static struct mutex reap_lock = MUTEX_INITIALIZER(LOCK_FILE_REAP);
 static struct mutex list_lock = MUTEX_INITIALIZER(LOCK_FILE_SHARE);
 static TAILQ_HEAD(, file_share) elsewhere = TAILQ_HEAD_INITIALIZER(elsewhere); /* list_lock */
+static LIST_HEAD(, file_share) shares = LIST_HEAD_INITIALIZER(shares);	       /* list_lock */
 atomic_int files_elsewhere;
 
 static int ofd_lock(int fd, int cmd, off_t at, short *type)
@@ -69,9 +73,24 @@ static void share_free(struct file_share *share)
 {
 	if (!share)
 		return;
+	if (share->of) {
+		mutex_lock(&list_lock);
+		LIST_REMOVE(share, all);
+		mutex_unlock(&list_lock);
+	}
 	if (share->probe >= 0)
 		fd_private_close(share->probe);
 	kfree(share);
+}
+
+/* What is waited for, the other process waits for; probes stay open, as all that is private does. */
+void share_forget_all(void)
+{
+	mutex_init(&reap_lock, LOCK_FILE_REAP);
+	mutex_init(&list_lock, LOCK_FILE_SHARE);
+	TAILQ_INIT(&elsewhere);
+	LIST_INIT(&shares);
+	atomic_store(&files_elsewhere, 0);
 }
 
 /* A byte that nobody locks by chance: the inode may be a node's, which other programs of the machine open, too. */
@@ -108,8 +127,55 @@ void file_share(int fd, struct file *file)
 	if (!share)
 		return;
 	share->probe = -1;
-	if (!share_lock(share, fd) || !atomic_compare_exchange_strong(&file->share, &none, share))
+	if (!share_lock(share, fd) || !atomic_compare_exchange_strong(&file->share, &none, share)) {
 		share_free(share);
+		return;
+	}
+	share->of = file;
+	mutex_lock(&list_lock);
+	LIST_INSERT_HEAD(&shares, share, all);
+	mutex_unlock(&list_lock);
+}
+
+/*
+ * Is @fd of the open file that has the lock?  Then nothing would keep it from locking the byte again.  Asked in this order:
+ * nobody locks it anew, so what is locked afterwards was so before.
+ */
+static bool is_of(const struct file_share *share, int fd)
+{
+	struct stat theirs, ours;
+	short type = F_WRLCK;
+
+	return !sys_fstat(fd, &theirs) && !sys_fstat(share->probe, &ours) && theirs.st_ino == ours.st_ino &&
+	       theirs.st_dev == ours.st_dev && !ofd_lock(fd, F_OFD_GETLK, share->at, &type) && type == F_UNLCK &&
+	       is_held(share);
+}
+
+struct file *file_find_shared(int fd)
+{
+	struct file_share *share;
+	struct file *file = NULL;
+
+	mutex_lock(&list_lock);
+	LIST_FOREACH(share, &shares, all)
+		if (is_of(share, fd) && file_get_unless_free(share->of)) {
+			file = share->of;
+			break;
+		}
+	mutex_unlock(&list_lock);
+	return file;
+}
+
+void file_hand_over(int fd, struct file *file)
+{
+	struct file_share *share;
+
+	file_share(fd, file);
+	share = atomic_load(&file->share);
+	if (share)
+		share->handed_over = true;
+	sys_close(fd);
+	fput(file);
 }
 
 static struct file *take_locked(struct file_share *share)
@@ -163,8 +229,10 @@ bool file_lives_on(struct file *file)
 		share_free(share);
 		return false;
 	}
-	explain_event("%s stays open: a child of process %d, or whom it sent the descriptor, has it open too",
+	if (!share->handed_over)
+		explain_event("%s stays open: a child of process %d, or whom it sent the descriptor, has it open too",
 		      file->path, (int)sys_getpid());
+	file->others_fd = share->probe;
 	atomic_store_explicit(&file->refs, 1, memory_order_release);
 	mutex_lock(&list_lock);
 	share->file = file;

@@ -8,11 +8,16 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/fs/file.h"
+#include "kernel/lib/explain.h"
 #include "kernel/lib/nomem_test.h"
 
 static atomic_int released;
@@ -36,6 +41,14 @@ static int published(int backing)
 	assert_true(fd >= 0);
 	atomic_store(&released, 0);
 	return fd;
+}
+
+/* A thread that waited for others frees what it had a moment after the file was released. */
+static void no_private_left(void)
+{
+	for (int i = 0; i < 5000 && fd_private_next(0) >= 0; i++)
+		usleep(1000);
+	assert_int_equal(fd_private_next(0), -1);
 }
 
 static void shared(int fd)
@@ -68,7 +81,7 @@ static pid_t child(int fd, int *ret_order)
 	assert_int_equal(pipe(done), 0);
 	pid = fork();
 	if (!pid) {
-		fd_private_forget_exclusive();
+		fd_private_forget_exclusive(-1);
 		close(order[1]);
 		close(done[0]);
 		for (int n = 0; write(done[1], "x", 1) == 1 && read(order[0], &c, 1) == 1; n++)
@@ -107,7 +120,7 @@ static void nobody_else(void **state)
 	closed(fd);
 	assert_int_equal(atomic_load(&released), 1);
 	assert_int_equal(atomic_load(&files_elsewhere), 0);
-	assert_int_equal(fd_private_next(0), -1);
+	no_private_left();
 }
 
 static void lives_on(int backing)
@@ -126,6 +139,32 @@ static void lives_on(int backing)
 	assert_int_equal(atomic_load(&released), 1);
 	assert_int_equal(atomic_load(&files_elsewhere), 0);
 	end(pid, order);
+}
+
+/* What lives on in this process is nothing to a child that uses it: there is nobody who would count it down again. */
+static void not_in_a_child(void **state)
+{
+	int fd = published(-1), kept = published(-1), order[2], status;
+	pid_t pid, other;
+
+	shared(fd);
+	shared(kept);
+	pid = child(fd, order);
+	closed(fd);
+	assert_int_equal(atomic_load(&files_elsewhere), 1);
+	other = fork();
+	if (!other) {
+		file_forget_all();
+		file_reap();
+		_exit(atomic_load(&files_elsewhere) || file_find_shared(kept));
+	}
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	tell(order);
+	file_reap();
+	assert_int_equal(atomic_load(&files_elsewhere), 0);
+	end(pid, order);
+	closed(kept);
 }
 
 static void of_memory(void **state)
@@ -244,6 +283,180 @@ static void of_many(void **state)
 	assert_int_equal(atomic_load(&released), 20);
 }
 
+/* ---- files that only others have ---- */
+
+/* A descriptor of @pid, as it comes in a message. */
+static int got_from(pid_t pid, int fd)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+	assert_true(pidfd >= 0 && got >= 0);
+	close(pidfd);
+	return got;
+}
+
+static int reopened(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, flags | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static char said[256];
+
+static void hear(const char *line)
+{
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+static void handed_over(void **state)
+{
+	int fd = published(-1), order[2];
+	struct file *file = fget(fd);
+	pid_t pid;
+	u64 id = file->id;
+
+	fd_uninstall(fd);
+	file_share(fd, file);
+	pid = child(fd, order);
+	explain_set_sink(hear);
+	explain_enabled = true;
+	said[0] = '\0';
+	file_hand_over(fd, file);
+	assert_string_equal(said, ""); /* as it should be */
+	explain_enabled = false;
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(atomic_load(&released), 0);
+	assert_ptr_equal(fget_id(id), file);
+	fput(file); /* not the last: the child has it */
+	assert_int_equal(atomic_load(&released), 0);
+	tell(order);
+	file_reap();
+	assert_int_equal(atomic_load(&released), 1);
+	assert_null(fget_id(id));
+	end(pid, order);
+}
+
+/* Whoever should have got it has not. */
+static void handed_over_to_nobody(void **state)
+{
+	int fd = published(-1);
+	struct file *file = fget(fd);
+
+	fd_uninstall(fd);
+	file_hand_over(fd, file);
+	assert_int_equal(atomic_load(&released), 1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	no_private_left();
+}
+
+static void found_by_a_descriptor(void **state)
+{
+	int fd = published(-1), other = published(-1), again = dup(fd), node = reopened(fd, O_RDWR), order[2];
+	int stranger = memfd_create("/dev/vfio/test", MFD_CLOEXEC), got;
+	struct file *file = fget(fd);
+	pid_t pid;
+
+	assert_null(file_find_shared(fd)); /* was not shared yet */
+	shared(fd);
+	shared(other);
+	assert_ptr_equal(file_find_shared(fd), file);
+	assert_ptr_equal(file_find_shared(again), file);
+	assert_int_equal(atomic_load(&file->refs), 4);
+	fput(file);
+	fput(file);
+	assert_null(file_find_shared(node)); /* another open file */
+	assert_null(file_find_shared(stranger));
+	assert_null(file_find_shared(-1));
+	close(again);
+
+	/* That only the child has. */
+	pid = child(fd, order);
+	fd_uninstall(fd);
+	file_hand_over(fd, file);
+	assert_int_equal(atomic_load(&released), 0);
+	assert_null(file_find_shared(node));
+	got = got_from(pid, fd);
+	assert_ptr_equal(file_find_shared(got), file);
+	/* Now that is enough to have it. */
+	tell(order);
+	file_reap();
+	close(got);
+	file_reap();
+	assert_int_equal(atomic_load(&released), 0);
+	fput(file);
+	assert_int_equal(atomic_load(&released), 1);
+	assert_null(file_find_shared(node));
+	end(pid, order);
+	closed(other);
+	assert_int_equal(atomic_load(&released), 2);
+	close(node);
+	close(stranger);
+}
+
+static void found_if_read_only(void **state)
+{
+	int fd = published(fd_private_exclusive(open("/dev/null", O_RDONLY | O_CLOEXEC)));
+	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct file *file;
+
+	shared(fd);
+	assert_null(file_find_shared(other));
+	file = file_find_shared(fd);
+	assert_non_null(file);
+	fput(file);
+	close(other);
+	closed(fd);
+	assert_int_equal(atomic_load(&released), 1);
+}
+
+/* To lock it with, whoever has it. */
+static void the_node_stays_at_hand(void **state)
+{
+	char path[] = "/tmp/share_test.XXXXXX";
+	int fd, order[2], backing;
+	struct stat a, b;
+	struct file *file;
+	pid_t pid;
+	u64 id;
+
+	fd = published(-1);
+	file = fget(fd);
+	assert_int_equal(file_node_fd(file), -1);
+	closed(fd);
+	fput(file);
+
+	backing = fd_private_exclusive(mkostemp(path, O_CLOEXEC));
+	assert_int_equal(stat(path, &a), 0);
+	fd = published(backing);
+	file = fget(fd);
+	assert_int_equal(file_node_fd(file), backing);
+	assert_int_equal(file->others_fd, -1);
+	id = file->id;
+	fd_uninstall(fd);
+	file_share(fd, file);
+	pid = child(fd, order);
+	file_hand_over(fd, fget_file(file));
+	assert_int_equal(file_node_fd(file), backing); /* for as long as it is used here */
+	fput(file);
+	assert_int_equal(atomic_load(&released), 0);
+	assert_ptr_equal(fget_id(id), file);
+	assert_int_equal(file->backing_fd, -1);
+	assert_true(file_node_fd(file) >= 0 && file_node_fd(file) == file->others_fd && fd_is_private(file->others_fd));
+	assert_int_equal(fstat(file_node_fd(file), &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_equal(fcntl(backing, F_GETFD), -1);
+	tell(order);
+	file_reap();
+	fput(file);
+	assert_int_equal(atomic_load(&released), 1);
+	end(pid, order);
+	unlink(path);
+}
+
 static void without_memory(void **state)
 {
 	u32 n = 0;
@@ -263,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_else),
+		cmocka_unit_test(not_in_a_child),
 		cmocka_unit_test(of_memory),
 		cmocka_unit_test(of_a_pipe),
 		cmocka_unit_test(of_a_node),
@@ -272,6 +486,11 @@ int main(void)
 		cmocka_unit_test(closed_there_first),
 		cmocka_unit_test(not_shared),
 		cmocka_unit_test(of_many),
+		cmocka_unit_test(handed_over),
+		cmocka_unit_test(handed_over_to_nobody),
+		cmocka_unit_test(found_by_a_descriptor),
+		cmocka_unit_test(found_if_read_only),
+		cmocka_unit_test(the_node_stays_at_hand),
 		cmocka_unit_test(without_memory),
 	};
 

@@ -61,10 +61,10 @@ static struct iopt_pages *pages_alloc(u64 start, u64 len_bytes, bool writable)
 	*pages = (struct iopt_pages){
 		.writable = writable,
 		.npages = (len_bytes >> PAGE_SHIFT) + (((len_bytes & ~PAGE_MASK) + offset + PAGE_SIZE - 1) >> PAGE_SHIFT),
-		.source_mm = current_mm(),
+		.source_mm = mmgrab(current_mm()),
 		.fd = -1,
 	};
-	pages->account_mm = pages->source_mm;
+	pages->account_mm = mmgrab(pages->source_mm);
 	atomic_init(&pages->refs, 1);
 	mutex_init(&pages->lock, LOCK_IOPT_PAGES);
 	RB_INIT(&pages->pins);
@@ -99,7 +99,7 @@ struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool 
 	if (__builtin_add_overflow(start, len_bytes, &end))
 		return ERR_PTR(fail(-EOVERFLOW, "start %#llx plus length %#llx goes beyond 64 bits", HEX(start),
 				    HEX(len_bytes)));
-	own = fd < 0 ? -EBADF : fd_private_dup(fd);
+	own = fd < 0 ? -EBADF : fd_dup_private(fd);
 	if (own < 0)
 		return ERR_PTR(fail(own, "descriptor %d cannot be held", fd));
 	pages = pages_alloc(start, len_bytes, writable);
@@ -108,6 +108,8 @@ struct iopt_pages *iopt_alloc_file_pages(int fd, u64 start, u64 len_bytes, bool 
 		return pages;
 	}
 	pages->type = IOPT_ADDRESS_FILE;
+	mmdrop(pages->source_mm);
+	pages->source_mm = mm_self(); /* where it is mapped, whoever asked for it */
 	pages->account = account;
 	pages->fd = own;
 	pages->file_off = start & PAGE_MASK;
@@ -212,6 +214,8 @@ void iopt_put_pages(struct iopt_pages *pages)
 		dma_buf_unlock(pages->dmabuf);
 		dma_buf_put(pages->dmabuf);
 	}
+	mmdrop(pages->account_mm);
+	mmdrop(pages->source_mm);
 	mutex_destroy(&pages->lock);
 	kfree(pages);
 }
@@ -381,7 +385,7 @@ static int pin_hole(struct iopt_pages *pages, u64 first, u64 last)
 static void drop_pin(struct iopt_pages *pages, struct iopt_pin *pin)
 {
 	RB_REMOVE(iopt_pin_tree, &pages->pins, pin);
-	mm_unpin(pages->source_mm, pin->phys, pin_bytes(pin));
+	mm_unpin(pin->phys, pin_bytes(pin));
 	locked_vm_uncharge(pages->account_mm, pages->account, pin_bytes(pin) >> PAGE_SHIFT);
 	pin_free(pages, pin);
 }
@@ -399,7 +403,7 @@ static int cut_before(struct iopt_pages *pages, u64 index)
 	if (!tail)
 		return fail(-ENOMEM, "no memory to note a pin");
 	head_bytes = (index - pin->first) << PAGE_SHIFT;
-	ret = mm_split_pin(pages->source_mm, pin->phys, pin_bytes(pin), head_bytes);
+	ret = mm_split_pin(pin->phys, pin_bytes(pin), head_bytes);
 	if (ret) {
 		kfree(tail);
 		return ret;
@@ -520,7 +524,7 @@ static int change_account_locked(struct iopt_pages *pages, struct mm *mm)
 		return ret;
 	locked_vm_uncharge(pages->account_mm, pages->account, count);
 	pages->account_before = pages->account_mm;
-	pages->account_mm = mm;
+	pages->account_mm = mmgrab(mm);
 	return 0;
 }
 
@@ -529,7 +533,7 @@ int iopt_pages_change_account(struct iopt_pages *pages, struct mm *mm)
 	int ret = 0;
 
 	mutex_lock(&pages->lock);
-	if (pages->account_mm != mm)
+	if (pages->account_mm != mm && pages->account != LOCKED_VM_PINNED)
 		ret = change_account_locked(pages, mm);
 	mutex_unlock(&pages->lock);
 	return ret;
@@ -544,7 +548,10 @@ void iopt_pages_settle_account(struct iopt_pages *pages, bool undo)
 		count = pinned_pages(pages);
 		locked_vm_uncharge(pages->account_mm, pages->account, count);
 		locked_vm_charge_back(pages->account_before, pages->account, count);
+		mmdrop(pages->account_mm);
 		pages->account_mm = pages->account_before;
+	} else {
+		mmdrop(pages->account_before);
 	}
 	pages->account_before = NULL;
 	mutex_unlock(&pages->lock);

@@ -239,6 +239,136 @@ static void dma_bufs_stay(void **state)
 	t_close(fd);
 }
 
+/* Who may lock as much as he likes has it on VmPin alone, and there it stays. */
+static void unlimited_accounts_stay(void **state)
+{
+	locked_vm_set_limit(LOCKED_VM_UNLIMITED);
+	if (locked_vm_iommufd(true) != LOCKED_VM_PINNED) {
+		locked_vm_set_limit(1ull << 40);
+		skip(); /* without CAP_IPC_LOCK */
+	}
+	begin(true);
+	t_works(map_file(t.as, 4, 0));
+	assert_int_equal(pinned_vm_pages(mm_self()), 4);
+	assert_int_equal(locked_vm_pages(mm_self()), 0);
+	caller = &child;
+	t_works(map_file(t.as2, 3, 0));
+	t_works(change_process());
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pinned_vm_pages(mm_self()), 4);
+		assert_int_equal(pinned_vm_pages(&child), 3);
+		assert_int_equal(locked_vm_pages(mm_self()), 0);
+		assert_int_equal(locked_vm_pages(&child), 0);
+		caller = NULL;
+		t_works(change_process());
+	}
+	caller = &child;
+	t_works(t_unmap(t.fd, t.as, 0, UINT64_MAX));
+	expect(0, 3, false);
+	end();
+	expect(0, 0, true);
+	locked_vm_set_limit(1ull << 40);
+}
+
+/* ---- processes whose calls are served here: counted, and their memory is elsewhere ---- */
+
+struct served {
+	struct mm *mm;
+	int mem, maps; /* private: open for as long as somebody has the mm */
+};
+
+static struct served served(void)
+{
+	struct served s = { .mem = fd_private(open("/proc/self/mem", O_RDWR | O_CLOEXEC)),
+			    .maps = fd_private(open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) };
+
+	s.mm = mm_of_process(s.mem, s.maps);
+	assert_non_null(s.mm);
+	return s;
+}
+
+static bool is_gone(const struct served *s)
+{
+	return !fd_is_private(s->mem) && !fd_is_private(s->maps);
+}
+
+static unsigned slot_at(u64 at)
+{
+	return (unsigned)(iommu_iova_to_phys(t.domain, T_FLAT_START + at * PG) >> PHYS_SLOT_SHIFT);
+}
+
+/* A file is mapped here, whoever asks for it; memory is where it is. */
+static void files_are_pinned_here(void **state)
+{
+	struct served other = served();
+	char byte = 0, *page;
+
+	begin(true);
+	caller = other.mm;
+	t_works(map_file(t.as, 2, 0));
+	t_works(t_map(t.fd, t.as, T_FIXED | T_RW, t.mem, 4 * PG, T_FLAT_START + 8 * PG));
+	t_fails(t_map(t.fd, t.as, T_FIXED | T_RW, (void *)PG, PG, T_FLAT_START + 16 * PG), EFAULT);
+	caller = NULL;
+	assert_int_equal(slot_at(0), PHYS_SLOT_PROGRAM);
+	assert_int_equal(slot_at(8), PHYS_SLOT_PROCESS);
+	page = t_leads_to(t.domain, T_FLAT_START + PG);
+	assert_non_null(page);
+	assert_int_equal(pwrite(t.memfd, "f", 1, PG), 1);
+	assert_int_equal(*page, 'f');
+	t.mem[2 * PG] = 'm';
+	assert_int_equal(phys_read(iommu_iova_to_phys(t.domain, T_FLAT_START + 10 * PG), &byte, 1), 0);
+	assert_int_equal(byte, 'm');
+	assert_int_equal(pinned_vm_pages(other.mm), 6);
+	assert_int_equal(pinned_vm_pages(mm_self()), 0);
+	assert_int_equal(locked_vm_pages(other.mm), 6);
+	mmdrop(other.mm);
+	assert_false(is_gone(&other));
+	t_works(t_unmap(t.fd, t.as, T_FLAT_START + 8 * PG, 4 * PG));
+	assert_false(is_gone(&other)); /* the file is on its account */
+	t_works(t_unmap(t.fd, t.as, T_FLAT_START, 2 * PG));
+	assert_true(is_gone(&other));
+	end();
+	expect(0, 0, true);
+}
+
+static void accounts_hold_their_process(void **state)
+{
+	struct served a = served(), b = served();
+
+	begin(true);
+	caller = a.mm;
+	t_works(map_file(t.as, 4, 0));
+	caller = b.mm;
+	locked_vm_set_limit(3 * PG);
+	t_fails(change_process(), ENOMEM);
+	assert_int_equal(locked_vm_pages(a.mm), 4);
+	assert_int_equal(locked_vm_pages(b.mm), 0);
+	locked_vm_set_limit(1ull << 40);
+	mmdrop(a.mm);
+	assert_false(is_gone(&a));
+	t_works(change_process());
+	assert_true(is_gone(&a));
+	assert_int_equal(locked_vm_pages(b.mm), 4);
+
+	/* One address space cannot follow: what was moved goes back, and nobody is held for it. */
+	a = served();
+	caller = a.mm;
+	t_works(t_map(t.fd, t.as2, T_FIXED | T_RW, t.mem, PG, T_FLAT_START));
+	t_fails(change_process(), EINVAL);
+	assert_int_equal(locked_vm_pages(b.mm), 4);
+	assert_int_equal(locked_vm_pages(a.mm), 1);
+	t_works(t_unmap(t.fd, t.as2, 0, UINT64_MAX));
+	mmdrop(a.mm);
+	assert_true(is_gone(&a));
+	caller = NULL;
+	mmdrop(b.mm);
+	t_works(change_process());
+	assert_true(is_gone(&b));
+	expect(4, 0, true);
+	end();
+	expect(0, 0, true);
+}
+
 /* The test's own process may have the capability, with which nothing would be on an account. */
 static int without_ipc_lock(void **state)
 {
@@ -250,7 +380,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T_TEST(files_move), T_TEST(files_not_pinned_yet_move), T_TEST(copies_move_once), T_TEST(all_or_nothing),
-		T_TEST(dma_bufs_stay),
+		T_TEST(dma_bufs_stay), T_TEST(unlimited_accounts_stay), T_TEST(files_are_pinned_here),
+		T_TEST(accounts_hold_their_process),
 	};
 
 	t.mem = t_memory(16 * PG);

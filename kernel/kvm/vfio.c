@@ -30,6 +30,7 @@ struct kvm_vfio_file {
 struct kvm_vfio {
 	struct mutex lock;
 	TAILQ_HEAD(, kvm_vfio_file) files; /* lock */
+	const struct mm *mm;		   /* of the process whose virtual machine it is; immutable */
 	int vm;				   /* private descriptor of the virtual machine that we watch over; -1; immutable */
 	TAILQ_ENTRY(kvm_vfio) watched;	   /* watch_lock, if vm >= 0 */
 };
@@ -144,8 +145,11 @@ static int set_attr(struct kvm_vfio *kv, const struct kvm_device_attr *attr)
 
 static long kvm_vfio_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	const struct kvm_vfio *kv = file->private_data;
 	struct kvm_device_attr attr;
 
+	if (current_mm() != kv->mm)
+		return fail(-EIO, "the virtual machine is another process's");
 	switch (cmd) {
 	case KVM_GET_DEVICE_ATTR:
 		return fail(-EPERM, "the device of KVM for VFIO has no attributes to read");
@@ -187,6 +191,7 @@ static void kvm_vfio_release(struct file *file)
 
 static const struct file_operations kvm_vfio_fops = {
 	.kind = FILE_KVM_DEVICE,
+	.shared = true,
 	.stream = true,
 	.release = kvm_vfio_release,
 	.ioctl = kvm_vfio_ioctl,
@@ -219,6 +224,7 @@ struct file *kvm_vfio_create(int vm)
 	if (!kv)
 		return ERR_PTR(fail(-ENOMEM, "no memory for a device of KVM"));
 	kv->vm = -1;
+	kv->mm = current_mm();
 	mutex_init(&kv->lock, LOCK_KVM_VFIO);
 	TAILQ_INIT(&kv->files);
 	err = vm < 0 ? 0 : watch(kv, vm);

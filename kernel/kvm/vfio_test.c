@@ -15,6 +15,7 @@
 #include "kernel/kvm/vfio.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/nomem_test.h"
+#include "kernel/lib/task.h"
 #include "kernel/mm/mm_test.h"
 
 static int released; /* VFIO files that are gone */
@@ -89,6 +90,25 @@ static void has_what_it_sets(void **state)
 	assert_int_equal(kvm->f_op->ioctl(kvm, KVM_HAS_DEVICE_ATTR, 8), -EFAULT);
 	assert_int_equal(kvm->f_op->ioctl(kvm, KVM_RUN, 0), -ENOTTY);
 	fput(kvm);
+}
+
+/* A forked child has the descriptor too; the machine is its parent's, before anything else is looked at. */
+static void is_of_one_process(void **state)
+{
+	struct task task = { .mm = mm_of_process(-1, -1) };
+	struct file *kvm = device();
+	int group = vfio(FILE_VFIO_GROUP);
+
+	current_task = &task;
+	assert_int_equal(add(kvm, group), -EIO);
+	assert_int_equal(call(kvm, KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, NULL), -EIO);
+	assert_int_equal(kvm->f_op->ioctl(kvm, KVM_RUN, 0), -EIO);
+	current_task = NULL;
+	assert_int_equal(del(kvm, group), -ENOENT);
+	assert_int_equal(add(kvm, group), 0);
+	mmdrop(task.mm);
+	fput(kvm);
+	forget(group);
 }
 
 static void holds_what_was_added(void **state)
@@ -181,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUARDED_TEST(has_what_it_sets),
+		GUARDED_TEST(is_of_one_process),
 		GUARDED_TEST(holds_what_was_added),
 		GUARDED_TEST(takes_vfio_files_only),
 		GUARDED_TEST(a_machine_has_one),

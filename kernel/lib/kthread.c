@@ -19,6 +19,7 @@
 #include "kernel/lib/fault-inject.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
+#include "kernel/lib/task.h"
 #include "kernel/lib/types.h"
 
 #define SIGNAL_BIT(sig) (1ull << ((sig) - 1))
@@ -26,6 +27,8 @@
 #define SIGNALS_OF_LIBC (SIGNAL_BIT(32) | SIGNAL_BIT(33))
 #define SIGNALS_OF_FAULTS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | \
 			   SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP))
+
+__thread struct task *current_task __attribute__((tls_model("initial-exec")));
 
 struct kthread_start {
 	void *(*run)(void *);

@@ -62,6 +62,7 @@ enum lock_rank {
 	LOCK_KERNFS,	       /* fs/kernfs.c, fs/chrdev.c: tables of nodes, open attributes */
 	LOCK_KVM_VFIO,	       /* kvm/vfio.c: files of a device of KVM */
 	LOCK_KVM_VFIO_WATCH,   /* kvm/vfio.c: virtual machines that have one */
+	LOCK_SERVE,	       /* syscall/serve.c: files of another process; syscall/proxy.c: connections */
 	LOCK_FILE_SHARE,       /* fs/share.c: files that other processes have open */
 	LOCK_FDTABLE,	       /* fs/fdtable.c */
 	LOCK_HW_INJECT,	       /* hw/core: orders of faults */

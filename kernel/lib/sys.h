@@ -207,6 +207,7 @@ static inline int sys_mincore(void *addr, size_t len, unsigned char *vec)
 
 /* ---- process, thread, time ---- */
 static inline pid_t sys_getpid(void) { return (pid_t)sys_call(SYS_getpid, 0, 0, 0, 0); }
+static inline uid_t sys_geteuid(void) { return (uid_t)sys_call(SYS_geteuid, 0, 0, 0, 0); }
 static inline pid_t sys_gettid(void) { return (pid_t)sys_call(SYS_gettid, 0, 0, 0, 0); }
 static inline int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c)
 {
@@ -232,9 +233,25 @@ static inline int sys_futex(uint32_t *word, int op, uint32_t val, const struct t
 
 /* ---- sockets ---- */
 static inline int sys_socket(int family, int type) { return (int)sys_call(SYS_socket, family, type, 0, 0); }
+static inline int sys_socketpair(int family, int type, int fds[2])
+{
+	return (int)sys_call(SYS_socketpair, family, type, 0, fds);
+}
+static inline ssize_t sys_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return sys_call(SYS_sendmsg, fd, msg, flags, 0);
+}
+static inline ssize_t sys_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return sys_call(SYS_recvmsg, fd, msg, flags, 0);
+}
 static inline int sys_bind(int fd, const struct sockaddr *addr, unsigned len)
 {
 	return (int)sys_call(SYS_bind, fd, addr, len, 0);
+}
+static inline int sys_connect(int fd, const struct sockaddr *addr, unsigned len)
+{
+	return (int)sys_call(SYS_connect, fd, addr, len, 0);
 }
 static inline int sys_listen(int fd, int backlog) { return (int)sys_call(SYS_listen, fd, backlog, 0, 0); }
 static inline int sys_accept4(int fd, int flags) { return (int)sys_call(SYS_accept4, fd, NULL, NULL, flags); }

@@ -3,7 +3,7 @@
  * identity.c - are two addresses the same page?  How often is a page pinned?
  *
  * A page of a file that is mapped shared may be at several addresses of a program.  The host kernel says, in
- * /proc/self/maps, which piece of which file an address shows; anything else is known by its address alone.
+ * its /proc/self/maps, which piece of which file an address shows; anything else is known by its address alone.
  * Slow, and asked by tests only.
  */
 #include <fcntl.h>
@@ -14,25 +14,25 @@
 #include "kernel/lib/explain.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
-#include "kernel/mm/mm.h"
+#include "kernel/mm/mm_internal.h"
 #include "kernel/mm/pins.h"
 
-/* A line of maps, as far as it tells a shared file. */
-struct mapping {
-	u64 start, end, off, inode;
-	unsigned major, minor;
-	bool shared;
-};
+static int open_maps(const struct mm *mm)
+{
+	return mm->process ? process_maps_fd(mm) : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+}
 
-/* The whole text, NUL behind it; the caller frees.  ERR_PTR. */
-static char *read_maps(void)
+/* Nobody has more mappings; what another process says are its maps may be anything. */
+#define MAX_MAPS ((size_t)256 << 20)
+
+char *mm_read_maps(const struct mm *mm)
 {
 	size_t len = 0, room = 64 << 10;
 	char *text = kmalloc(room), *more;
-	int fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	int fd = open_maps(mm);
 	ssize_t n = fd;
 
-	while (fd >= 0 && text && (n = sys_read(fd, text + len, room - len - 1)) > 0) {
+	while (fd >= 0 && text && room <= MAX_MAPS && (n = sys_pread(fd, text + len, room - len - 1, (off_t)len)) > 0) {
 		len += (size_t)n;
 		if (room - len > 1)
 			continue;
@@ -41,7 +41,7 @@ static char *read_maps(void)
 			kfree(text);
 		text = more;
 	}
-	if (fd >= 0)
+	if (fd >= 0 && !mm->process)
 		sys_close(fd);
 	if (text && n >= 0) {
 		text[len] = '\0';
@@ -52,33 +52,34 @@ static char *read_maps(void)
 	return ERR_PTR(fail((int)n, "the program's mappings cannot be read"));
 }
 
-/* Take one line apart.  Return: the next; NULL: there was none. */
-static const char *next_mapping(const char *line, struct mapping *ret)
+const char *mm_next_mapping(const char *line, struct mapping *ret)
 {
 	unsigned long long start, end, off, inode;
 	const char *eol = strchr(line, '\n');
 	char perms[8];
 
 	if (!eol || sscanf(line, "%llx-%llx %7s %llx %x:%x %llu", &start, &end, perms, &off, &ret->major, &ret->minor,
-			   &inode) != 7)
+			   &inode) != 7 || strlen(perms) < 4)
 		return NULL;
 	ret->start = start;
 	ret->end = end;
 	ret->off = off;
 	ret->inode = inode;
-	ret->shared = strlen(perms) >= 4 && perms[3] == 's';
+	ret->readable = perms[0] == 'r';
+	ret->writable = perms[1] == 'w';
+	ret->shared = perms[3] == 's';
 	return eol + 1;
 }
 
 static bool find_mapping(const char *maps, u64 addr, struct mapping *ret)
 {
-	while ((maps = next_mapping(maps, ret)))
+	while ((maps = mm_next_mapping(maps, ret)))
 		if (addr >= ret->start && addr < ret->end)
 			return true;
 	return false;
 }
 
-static bool same_file(const struct mapping *a, const struct mapping *b)
+bool mm_same_file(const struct mapping *a, const struct mapping *b)
 {
 	return a->shared && b->shared && a->inode == b->inode && a->major == b->major && a->minor == b->minor;
 }
@@ -89,13 +90,12 @@ int mm_same_page(struct mm *mm, u64 uva, u64 other)
 	char *maps;
 	int same = 0;
 
-	(void)mm; /* there is one */
 	if ((uva & PAGE_MASK) == (other & PAGE_MASK))
 		return 1;
-	maps = read_maps();
+	maps = mm_read_maps(mm);
 	if (IS_ERR(maps))
 		return (int)PTR_ERR(maps);
-	if (find_mapping(maps, uva, &a) && find_mapping(maps, other, &b) && same_file(&a, &b))
+	if (find_mapping(maps, uva, &a) && find_mapping(maps, other, &b) && mm_same_file(&a, &b))
 		same = ((uva & PAGE_MASK) - a.start + a.off) == ((other & PAGE_MASK) - b.start + b.off);
 	kfree(maps);
 	return same;
@@ -107,10 +107,12 @@ static bool add_refs(const struct pin *pin, void *arg)
 	return false;
 }
 
-static long pins_at(u64 uva)
+static long pins_at(struct mm *mm, u64 uva)
 {
 	long count = 0;
 
+	if (mm->process)
+		return process_pins_at(mm, uva);
 	mutex_lock(&pins_lock);
 	pins_visit_locked(uva, uva | ~PAGE_MASK, add_refs, &count);
 	mutex_unlock(&pins_lock);
@@ -122,21 +124,20 @@ long mm_pin_count(struct mm *mm, u64 uva)
 	struct mapping page, m;
 	const char *line;
 	long count = 0;
-	char *maps = read_maps();
+	char *maps = mm_read_maps(mm);
 	u64 off;
 
-	(void)mm;
 	uva &= PAGE_MASK;
 	if (IS_ERR(maps))
 		return PTR_ERR(maps);
 	if (!find_mapping(maps, uva, &page) || !page.shared) {
 		kfree(maps);
-		return pins_at(uva);
+		return pins_at(mm, uva);
 	}
 	off = uva - page.start + page.off;
-	for (line = maps; (line = next_mapping(line, &m));)
-		if (same_file(&m, &page) && off >= m.off && off - m.off < m.end - m.start)
-			count += pins_at(m.start + (off - m.off));
+	for (line = maps; (line = mm_next_mapping(line, &m));)
+		if (mm_same_file(&m, &page) && off >= m.off && off - m.off < m.end - m.start)
+			count += pins_at(mm, m.start + (off - m.off));
 	kfree(maps);
 	return count;
 }

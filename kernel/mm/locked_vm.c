@@ -116,6 +116,12 @@ void locked_vm_uncharge(struct mm *mm, enum locked_vm_mode mode, u64 pages)
 		atomic_fetch_sub_explicit(&mm->pinned_vm, pages, memory_order_relaxed);
 }
 
+void locked_vm_forget(struct mm *mm)
+{
+	atomic_store(&mm->locked_vm, 0);
+	atomic_store(&mm->pinned_vm, 0);
+}
+
 u64 locked_vm_pages(struct mm *mm)
 {
 	return atomic_load(&mm->locked_vm);

@@ -41,6 +41,8 @@ void locked_vm_uncharge(struct mm *mm, enum locked_vm_mode mode, u64 pages);
  * @by_process: the iommufd was asked to (IOMMU_OPTION_RLIMIT_MODE)
  */
 enum locked_vm_mode locked_vm_iommufd(bool by_process);
+/** locked_vm_forget - in a child after fork: nothing is on the accounts of this process. */
+void locked_vm_forget(struct mm *mm);
 /** locked_vm_pages, pinned_vm_pages - VmLck and VmPin of a process, as far as VFIO and iommufd are concerned. */
 u64 locked_vm_pages(struct mm *mm);
 u64 pinned_vm_pages(struct mm *mm);

@@ -17,6 +17,7 @@
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
+#include "kernel/lib/task.h"
 #include "kernel/mm/mm_internal.h"
 #include "kernel/mm/pins.h"
 
@@ -51,7 +52,7 @@ struct mm *mm_self(void)
 
 struct mm *current_mm(void)
 {
-	return &self;
+	return unlikely(current_task) ? current_task->mm : &self;
 }
 
 /* ---- copies ---- */
@@ -116,7 +117,9 @@ static inline int copy_user(u64 uva, void *buf, size_t len, bool to_user)
 	err = check_user_range(uva, len, &last);
 	if (err)
 		return bad_user(uva, len);
-	if (mm_may_touch_vma(&self, uva, last))
+	if (unlikely(current_task))
+		err = current_task->ops->copy(current_task, uva, buf, len, to_user);
+	else if (mm_may_touch_vma(&self, uva, last))
 		err = copy_pieces(uva, buf, len, to_user);
 	else if (to_user)
 		err = guard_copy((void *)(uintptr_t)uva, buf, len);
@@ -145,7 +148,7 @@ int clear_user(void __user *dst, size_t len_bytes)
 		return 0;
 	if (check_user_range(uva, len_bytes, &last))
 		return bad_user(uva, len_bytes);
-	if (!mm_may_touch_vma(&self, uva, last))
+	if (likely(!current_task) && !mm_may_touch_vma(&self, uva, last))
 		return guard_set(dst, 0, len_bytes) ? bad_user(uva, len_bytes) : 0;
 	while (len_bytes) {
 		size_t piece = min(len_bytes, sizeof(zeroes));
@@ -167,7 +170,7 @@ long strncpy_from_user(char *dst, const char __user *src, size_t size)
 
 	if (check_user_range(uva, 1, &last))
 		return bad_user(uva, 1);
-	len = guard_strncpy(dst, src, size);
+	len = unlikely(current_task) ? current_task->ops->strncpy(current_task, dst, uva, size) : guard_strncpy(dst, src, size);
 	if (len == -EFAULT)
 		return fail(len, "the string at 0x%llx runs into memory that is not accessible", (ull)uva);
 	if (len < 0)
@@ -268,7 +271,7 @@ static int note_pin(u64 uva, u64 len, u64 last)
 	slot = (int)redirect_slot_locked(uva, last);
 	err = slot ? pins_add_locked(slot, uva, len)
 		   : fail(-ENOMEM, "%d generations of old pages of [0x%llx-0x%llx] are still mapped for "
-			  "devices", PHYS_SLOT_MMIO - SLOT_SELF, (ull)uva, (ull)last);
+			  "devices", PHYS_SLOT_PROCESS - SLOT_SELF, (ull)uva, (ull)last);
 	mutex_unlock(&pins_lock);
 	return err ? err : slot;
 }
@@ -282,6 +285,19 @@ static void drop_pin(unsigned slot, u64 uva, u64 len)
 	mutex_unlock(&pins_lock);
 }
 
+/* Only while its call is carried out can it say where a BAR is mapped. */
+static int pin_of_process(struct mm *mm, u64 uva, u64 last, bool write, phys_addr_t *ret_phys)
+{
+	struct vm_area *vma = current_task && current_task->mm == mm ? current_task->ops->find_area(current_task, uva, last) : NULL;
+	int err;
+
+	if (!vma)
+		return process_pin(mm, uva, last, write, ret_phys);
+	err = pin_bar(vma, uva, last, write, ret_phys);
+	vma_put(vma);
+	return err;
+}
+
 int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys)
 {
 	u64 last;
@@ -290,6 +306,8 @@ int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_p
 	if (check_user_range(uva, len_bytes, &last))
 		return fail(-EFAULT, "[0x%llx, +0x%llx) is not a range of a program's addresses", (ull)uva,
 			    (ull)len_bytes);
+	if (unlikely(mm->process))
+		return pin_of_process(mm, uva, last, write, ret_phys);
 	if (mm_may_touch_vma(mm, uva, last)) {
 		struct vm_area *vma = vma_find_first(mm, uva, last);
 
@@ -312,15 +330,17 @@ int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_p
 	return 0;
 }
 
-void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes)
+void mm_unpin(phys_addr_t phys, u64 len_bytes)
 {
 	unsigned slot = phys >> PHYS_SLOT_SHIFT;
 
-	if (slot >= SLOT_SELF && slot < PHYS_SLOT_MMIO) /* a BAR is not noted */
+	if (slot >= SLOT_SELF && slot < PHYS_SLOT_PROCESS)
 		drop_pin(slot, phys & PHYS_OFFSET_MASK, len_bytes);
+	else if (slot >= PHYS_SLOT_PROCESS && slot < PHYS_SLOT_MMIO) /* a BAR is not noted */
+		process_unpin(slot, phys & PHYS_OFFSET_MASK, len_bytes);
 }
 
-int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes)
+int mm_split_pin(phys_addr_t phys, u64 len_bytes, u64 head_bytes)
 {
 	unsigned slot = phys >> PHYS_SLOT_SHIFT;
 	u64 uva = phys & PHYS_OFFSET_MASK;
@@ -328,6 +348,8 @@ int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes)
 
 	if (slot < SLOT_SELF || slot >= PHYS_SLOT_MMIO)
 		return 0;
+	if (unlikely(slot >= PHYS_SLOT_PROCESS))
+		return process_split_pin(slot, uva, len_bytes, head_bytes);
 	mutex_lock(&pins_lock);
 	err = pins_add_locked(slot, uva, head_bytes);
 	if (!err) {
@@ -348,10 +370,10 @@ void phys_slot_register(unsigned slot, const struct phys_slot_ops *ops, void *ct
 	atomic_store_explicit(&slots[slot].ops, ops, memory_order_release);
 }
 
-/* Plain memory: the kernel's own, or a program's. */
+/* Plain memory: the kernel's own, or the program's. */
 static inline bool is_memory(unsigned slot)
 {
-	return slot < PHYS_SLOT_MMIO;
+	return slot < PHYS_SLOT_PROCESS;
 }
 
 void *phys_host_range(phys_addr_t pa, u64 *len_bytes)

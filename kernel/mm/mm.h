@@ -3,13 +3,14 @@
  * mm.h - a program's memory, and the addresses under which the memory bus knows it.
  *
  * Nothing in the kernel assumes that the program is this process: all of its memory is reached
- * through a struct mm.  Today the one mm that exists in a process is its own (mm_self).
+ * through a struct mm.  One is this process's own (mm_self); others are of processes whose calls it serves (process.c).
  *
  * Physical addresses.  Page tables hold 52-bit physical addresses.  The top 5 bits are a slot, the
  * low 47 an address within it:
  *
  *	slot 0		the kernel's own memory (page tables): the address is a host pointer
- *	slot 1..30	the program: the address is its virtual address
+ *	slot 1..15	the program: the address is its virtual address
+ *	slot 16..30	other processes, a slot each, likewise
  *	slot 31		the bus window of device BARs (PHYS_MMIO): the address is a bus address
  *
  * So a range of a program's memory is contiguous on the bus, as if it were backed by one huge page;
@@ -29,6 +30,7 @@
 #define PHYS_SLOTS 32
 #define PHYS_SLOT_KERNEL 0
 #define PHYS_SLOT_PROGRAM 1 /* what is not redirected (pins.h) */
+#define PHYS_SLOT_PROCESS 16 /* the first of other processes */
 #define PHYS_SLOT_MMIO 31
 #define PHYS_OFFSET_MASK ((1ull << PHYS_SLOT_SHIFT) - 1)
 
@@ -41,6 +43,23 @@ struct vm_area;
 struct mm *current_mm(void);
 /** mm_self - this process's own memory; made at the first call, never freed. */
 struct mm *mm_self(void);
+/**
+ * mm_of_process - another process's memory (process.c)
+ * @mem_fd, @maps_fd: private descriptors of its /proc/self/mem and /proc/self/maps, which it opened itself: so they
+ *	mean that memory for ever, whoever has its number later.  Taken over on success.
+ * Any lock.  Return: one reference, for mmdrop(); NULL: memory is short.
+ */
+struct mm *mm_of_process(int mem_fd, int maps_fd);
+/**
+ * mm_keep_pinned - pages of such a process at [first, last] are about to leave there: devices keep those that are pinned
+ * Return: 0; -ENOMEM.
+ */
+int mm_keep_pinned(struct mm *mm, u64 first, u64 last);
+/** mm_pinned_range - where pins of such a process lie; none: [~0, 0].  Return: how often that has changed. */
+u64 mm_pinned_range(struct mm *mm, u64 *ret_first, u64 *ret_last);
+/** mmgrab, mmdrop - one reference more, or less; what is pinned has one.  mm_self() is not counted.  Any lock. */
+struct mm *mmgrab(struct mm *mm);
+void mmdrop(struct mm *mm);
 
 /**
  * copy_from_user, copy_to_user - move bytes between kernel and the calling program
@@ -69,14 +88,14 @@ long strncpy_from_user(char *dst, const char __user *src, size_t size);
  */
 int mm_pin(struct mm *mm, u64 uva, u64 len_bytes, bool write, phys_addr_t *ret_phys);
 /** mm_unpin - the counterpart, with what mm_pin() returned.  No device can reach the range any more. */
-void mm_unpin(struct mm *mm, phys_addr_t phys, u64 len_bytes);
+void mm_unpin(phys_addr_t phys, u64 len_bytes);
 
 /**
  * mm_split_pin - make one pin two, each to be unpinned by itself
  * @phys, @len_bytes: what was pinned;  @head_bytes: of the first, whole pages, less than @len_bytes
  * Return: 0; -ENOMEM, nothing changed.
  */
-int mm_split_pin(struct mm *mm, phys_addr_t phys, u64 len_bytes, u64 head_bytes);
+int mm_split_pin(phys_addr_t phys, u64 len_bytes, u64 head_bytes);
 
 /**
  * mm_same_page - do two addresses of a program show the same page?  (A file may be mapped shared twice.)

@@ -21,7 +21,30 @@ struct mm {
 	 */
 	_Atomic u64 vma_lowest, vma_highest;
 	_Atomic u64 locked_vm, pinned_vm; /* pages; see locked_vm.h */
+	u64 pins_first, pins_last, pins_changes; /* of another process: all its pins lie in there; pins_lock */
+	struct process *process; /* of another process (process.c); NULL: this one's */
 };
+
+/* process.c: mm_pin() and mm_unpin() for another process's memory, and the text of its maps, as read_maps() in identity.c. */
+int process_pin(struct mm *mm, u64 uva, u64 last, bool write, phys_addr_t *ret_phys);
+void process_unpin(unsigned slot, u64 uva, u64 len_bytes);
+int process_split_pin(unsigned slot, u64 uva, u64 len_bytes, u64 head_bytes);
+long process_pins_at(struct mm *mm, u64 uva);
+int process_maps_fd(const struct mm *mm);
+
+/* A line of maps. */
+struct mapping {
+	u64 start, end, off, inode;
+	unsigned major, minor;
+	bool readable, writable, shared;
+};
+
+/** mm_read_maps - the whole text, NUL behind it; the caller kfree()s.  ERR_PTR. */
+char *mm_read_maps(const struct mm *mm);
+/** mm_same_file - do both show a file's own pages, and of the same file? */
+bool mm_same_file(const struct mapping *a, const struct mapping *b);
+/** mm_next_mapping - take one line apart.  Return: the next; NULL: there was none. */
+const char *mm_next_mapping(const char *line, struct mapping *ret);
 
 /* May [start, last] touch an area?  A hint: a program that maps and uses memory at once races with itself. */
 static inline bool mm_may_touch_vma(struct mm *mm, u64 start, u64 last)

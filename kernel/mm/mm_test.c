@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "kernel/lib/task.h"
+
 #define BIG_PAGES 64 /* above the limit up to which pages are touched one by one */
 
 static u8 *map_pages(size_t pages, int prot)
@@ -145,6 +147,120 @@ static void copies_respect_the_protection_of_a_bar(void **state)
 	unmap_bar(addr, BAR_BYTES);
 }
 
+/* ---- calls of others ---- */
+
+/* A task whose memory is @bytes at THEIRS, and a BAR before that. */
+#define THEIRS 0x5000000ull
+
+static struct {
+	u8 bytes[3 * PAGE_SIZE];
+	unsigned copies;
+	struct vm_area *bar; /* at THEIRS - PAGE_SIZE; NULL: none */
+} theirs;
+
+static bool is_theirs(u64 uva, size_t len)
+{
+	return uva >= THEIRS && len <= sizeof(theirs.bytes) && uva - THEIRS <= sizeof(theirs.bytes) - len;
+}
+
+static int theirs_copy(struct task *task, u64 uva, void *buf, size_t len, bool to_user)
+{
+	u8 *at;
+
+	assert_ptr_equal(task, current_task);
+	theirs.copies++;
+	if (!is_theirs(uva, len))
+		return -EFAULT;
+	at = theirs.bytes + (uva - THEIRS);
+	memcpy(to_user ? (void *)at : buf, to_user ? buf : (void *)at, len);
+	return 0;
+}
+
+static long theirs_strncpy(struct task *task, char *dst, u64 uva, size_t size)
+{
+	return is_theirs(uva, 1) ? guard_strncpy(dst, (char *)theirs.bytes + (uva - THEIRS), size) : -EFAULT;
+}
+
+static struct vm_area *theirs_find_area(struct task *task, u64 uva, u64 last)
+{
+	return theirs.bar && last >= theirs.bar->start && uva <= theirs.bar->last ? vma_get(theirs.bar) : NULL;
+}
+
+static const struct task_ops theirs_ops = {
+	.copy = theirs_copy, .strncpy = theirs_strncpy, .find_area = theirs_find_area,
+};
+
+static void copies_are_the_callers(void **state)
+{
+	struct task task = { .ops = &theirs_ops, .mm = mm_of_process(-1, -1) };
+	u8 *own = map_pages(1, PROT_READ | PROT_WRITE);
+	char buf[16] = "";
+
+	memset(&theirs, 'x', sizeof(theirs));
+	theirs.bar = NULL;
+	theirs.copies = 0;
+	assert_ptr_equal(current_mm(), mm_self());
+	current_task = &task;
+	assert_ptr_equal(current_mm(), task.mm);
+	assert_int_equal(copy_to_user((void *)THEIRS, "hello", 6), 0);
+	assert_int_equal(copy_from_user(buf, (void *)(THEIRS + 1), 5), 0);
+	assert_string_equal(buf, "ello");
+	assert_int_equal(strncpy_from_user(buf, (void *)THEIRS, sizeof(buf)), 5);
+	assert_string_equal(buf, "hello");
+	assert_int_equal(clear_user((void *)(THEIRS + 6), 2 * PAGE_SIZE), 0);
+	assert_int_equal(theirs.bytes[5], 0);
+	assert_int_equal(theirs.bytes[6], 0);
+	assert_int_equal(theirs.bytes[5 + 2 * PAGE_SIZE], 0);
+	assert_int_equal(theirs.bytes[6 + 2 * PAGE_SIZE], 'x');
+
+	/* What is mapped here alone is not the caller's, and what is nobody's is not asked for. */
+	assert_int_equal(copy_to_user(own, "hello", 6), -EFAULT);
+	assert_int_equal(copy_from_user(buf, own, 1), -EFAULT);
+	assert_int_equal(clear_user(own, 1), -EFAULT);
+	assert_int_equal(strncpy_from_user(buf, (char *)own, sizeof(buf)), -EFAULT);
+	assert_int_equal(strncpy_from_user(buf, (void *)THEIRS, 5), -ENAMETOOLONG);
+	theirs.copies = 0;
+	assert_int_equal(copy_from_user(buf, (void *)(1ul << 47), 1), -EFAULT);
+	assert_int_equal(clear_user((void *)-4ul, 8), -EFAULT);
+	assert_int_equal(copy_from_user(buf, NULL, 0), 0);
+	assert_int_equal(strncpy_from_user(buf, (char *)(1ul << 50), sizeof(buf)), -EFAULT);
+	assert_int_equal(theirs.copies, 0);
+
+	current_task = NULL;
+	assert_int_equal(copy_to_user(own, "hello", 6), 0);
+	assert_int_equal(*own, 'h');
+	mmdrop(task.mm);
+	munmap(own, PAGE_SIZE);
+}
+
+/* BARs that the caller has mapped can be pinned while its call lasts. */
+static void pins_bars_of_the_caller(void **state)
+{
+	struct task task = { .ops = &theirs_ops, .mm = mm_of_process(-1, -1) };
+	const u64 start = THEIRS - 2 * PAGE_SIZE;
+	phys_addr_t pa;
+
+	theirs.bar = vma_alloc(NULL, start, 2 * PAGE_SIZE, 0x3000, PROT_READ);
+	theirs.bar->ops = &bar_vm_ops;
+	bar.fail_with = 0;
+	current_task = &task;
+	assert_int_equal(mm_pin(task.mm, start + PAGE_SIZE, PAGE_SIZE, false, &pa), 0);
+	assert_int_equal(pa, BAR_PHYS + 0x4000);
+	mm_unpin(pa, PAGE_SIZE);
+	assert_int_equal(mm_split_pin(pa, 2 * PAGE_SIZE, PAGE_SIZE), 0);
+	assert_int_equal(mm_pin(task.mm, start, PAGE_SIZE, true, &pa), -EFAULT);
+	assert_int_equal(mm_pin(task.mm, start, 3 * PAGE_SIZE, false, &pa), -EFAULT); /* half of it */
+	bar.fail_with = -EFAULT;
+	assert_int_equal(mm_pin(task.mm, start, PAGE_SIZE, false, &pa), -EFAULT);
+	bar.fail_with = 0;
+	current_task = NULL;
+	assert_int_equal(mm_pin(task.mm, start, PAGE_SIZE, false, &pa), -EFAULT);
+	assert_int_equal(atomic_load(&theirs.bar->refs), 1);
+	vma_put(theirs.bar);
+	theirs.bar = NULL;
+	mmdrop(task.mm);
+}
+
 /* ---- pins ---- */
 
 static void pin_works(u8 *p, size_t pages, bool write)
@@ -155,7 +271,7 @@ static void pin_works(u8 *p, size_t pages, bool write)
 	assert_int_equal(mm_pin(mm_self(), (uintptr_t)p, pages * PAGE_SIZE, write, &pa), 0);
 	assert_int_equal(pa, 1ull << PHYS_SLOT_SHIFT | (uintptr_t)p);
 	assert_null(explain_take());
-	mm_unpin(mm_self(), pa, pages * PAGE_SIZE);
+	mm_unpin(pa, pages * PAGE_SIZE);
 }
 
 static void pin_fails(const u8 *p, size_t pages, bool write, int err)
@@ -365,6 +481,8 @@ int main(void)
 		GUARDED_TEST(copies_reach_trapped_bars),
 		GUARDED_TEST(copies_cross_into_and_out_of_bars),
 		GUARDED_TEST(copies_respect_the_protection_of_a_bar),
+		GUARDED_TEST(copies_are_the_callers),
+		GUARDED_TEST(pins_bars_of_the_caller),
 		GUARDED_TEST(pins_anonymous_memory),
 		GUARDED_TEST(pins_by_protection),
 		GUARDED_TEST(holes_are_efault),

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/guard.h"
+#include "kernel/lib/mutex.h"
 #include "kernel/mm/mm.h"
 #include "kernel/mm/vma.h"
 
@@ -31,6 +33,24 @@ static void guarded_test(void **state)
 	test(state);
 }
 
+static inline void *lock_and_end(void *lock)
+{
+	mutex_lock(lock);
+	return NULL;
+}
+
+/* As a child finds a lock that another thread of its parent had.  Not for the thread sanitizer, which never forgets one. */
+static inline void locked_for_ever(struct mutex *lock)
+{
+	pthread_t thread;
+
+#ifdef __SANITIZE_THREAD__
+	return;
+#endif
+	assert_int_equal(pthread_create(&thread, NULL, lock_and_end, lock), 0);
+	pthread_join(thread, NULL);
+}
+
 /* A file that counts how often it is held. */
 static int fake_file_refs;
 
@@ -41,6 +61,7 @@ static inline struct file *fake_file(void)
 
 static void fake_get(struct file *file) { fake_file_refs++; }
 static void fake_put(struct file *file) { fake_file_refs--; }
+static void fake_close_private(int fd) { assert_int_equal(fd, -1); }
 
 /* A BAR of 64 KiB with memory behind it and a note of each access. */
 #define BAR_BYTES 0x10000
@@ -81,7 +102,7 @@ static const struct vm_operations bar_vm_ops = { .access = bar_access, .phys = b
 /* Reserves @len bytes that trap and puts a mapping of the BAR from @pgoff over them. */
 static inline struct vm_area *map_bar(u64 len, u64 pgoff, int prot, void **ret_addr)
 {
-	static const struct vma_file_ops file_ops = { fake_get, fake_put };
+	static const struct vma_file_ops file_ops = { fake_get, fake_put, fake_close_private };
 	void *addr = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vm_area *vma;
 

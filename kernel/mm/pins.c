@@ -14,6 +14,7 @@
  */
 #include "kernel/mm/pins.h"
 
+#include <string.h>
 
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
@@ -25,6 +26,7 @@
 
 struct mutex pins_lock = MUTEX_INITIALIZER(LOCK_MM_PINS);
 _Atomic u64 pins_lowest = ~0ull, pins_highest;
+int (*pins_leave_elsewhere)(u64 start, u64 len_bytes);
 
 /* Under pins_lock. */
 static struct pin first_table[1u << FIRST_LG2];
@@ -204,6 +206,17 @@ bool pins_visit_locked(u64 first, u64 last, bool (*fn)(const struct pin *pin, vo
 
 void pins_forget(void)
 {
+	mutex_init(&pins_lock, LOCK_MM_PINS);
+	memset(table, 0, ((size_t)1 << table_lg2) * sizeof(*table));
+	memset(in_class, 0, sizeof(in_class));
+	used = 0;
 	atomic_store(&pins_lowest, ~0ull);
 	atomic_store(&pins_highest, 0);
+}
+
+void pins_elsewhere_set(u64 first, u64 last, int (*leave)(u64 start, u64 len_bytes))
+{
+	__atomic_store_n(&pins_leave_elsewhere, leave, __ATOMIC_RELAXED);
+	atomic_store_explicit(&pins_lowest, first, memory_order_relaxed);
+	atomic_store_explicit(&pins_highest, last, memory_order_relaxed);
 }

@@ -83,6 +83,11 @@ bool pins_for_each_piece(u64 start, u64 len_bytes, void (*fn)(u64 uva, u64 len_b
 void pins_protected(u64 start, u64 len_bytes);
 /** pins_forget - in a child after fork: nothing here is pinned. */
 void pins_forget(void);
+/**
+ * pins_elsewhere_set - devices of another process have what is pinned here, all in [first, last]
+ * @leave: tells it that pages are about to leave their addresses.  0; -ENOMEM.
+ */
+void pins_elsewhere_set(u64 first, u64 last, int (*leave)(u64 start, u64 len_bytes));
 
 /* ---- between pins.c and redirect.c ---- */
 
@@ -106,6 +111,8 @@ bool pins_visit_locked(u64 first, u64 last, bool (*fn)(const struct pin *pin, vo
 /** pins_widen_locked - calls on [first, last] concern us; pins_narrow_locked - none do if nothing is pinned. */
 void pins_widen_locked(u64 first, u64 last);
 void pins_narrow_locked(void);
+
+extern int (*pins_leave_elsewhere)(u64 start, u64 len_bytes); /* NULL; only one thread changes it */
 
 /** redirect_slot_locked - the lowest slot without a redirection in [uva, last]; 0 none. */
 unsigned redirect_slot_locked(u64 uva, u64 last);

@@ -24,7 +24,7 @@ static phys_addr_t pin(u8 *p, size_t pages)
 
 static void unpin(phys_addr_t pa, size_t pages)
 {
-	mm_unpin(mm_self(), pa, pages * PAGE_SIZE);
+	mm_unpin(pa, pages * PAGE_SIZE);
 }
 
 static void fill(u8 *p, size_t pages, int byte)
@@ -168,10 +168,10 @@ static void what_failed_comes_back(void **state)
 static void generations_have_slots(void **state)
 {
 	u8 *p = pages_at(NULL, 1, PROT_READ | PROT_WRITE);
-	phys_addr_t pa[PHYS_SLOT_MMIO], none;
+	phys_addr_t pa[PHYS_SLOT_PROCESS], none;
 
 	explain_enabled = true;
-	for (int i = 1; i < PHYS_SLOT_MMIO; i++) {
+	for (int i = 1; i < PHYS_SLOT_PROCESS; i++) {
 		fill(p, 1, i);
 		pa[i] = pin(p, 1);
 		assert_int_equal(pa[i], (u64)i << PHYS_SLOT_SHIFT | (uintptr_t)p);
@@ -181,12 +181,12 @@ static void generations_have_slots(void **state)
 	explain_begin();
 	assert_int_equal(mm_pin(mm_self(), (uintptr_t)p, PAGE_SIZE, true, &none), -ENOMEM);
 	assert_non_null(explain_take());
-	for (int i = 1; i < PHYS_SLOT_MMIO; i++)
+	for (int i = 1; i < PHYS_SLOT_PROCESS; i++)
 		device_sees(pa[i], i);
 	unpin(pa[7], 1);
 	pa[7] = pin(p, 1);
 	assert_int_equal(pa[7] >> PHYS_SLOT_SHIFT, 7);
-	for (int i = 1; i < PHYS_SLOT_MMIO; i++)
+	for (int i = 1; i < PHYS_SLOT_PROCESS; i++)
 		unpin(pa[i], 1);
 	assert_true(nothing_is_near(p));
 	munmap(p, PAGE_SIZE);
@@ -347,6 +347,98 @@ static void table_is_a_list(void **state)
 	assert_true(nothing_is_near(NULL));
 }
 
+/* ---- pins that devices of another process have ---- */
+
+static struct {
+	unsigned calls;
+	u64 start, len;
+	int answer;
+} left;
+
+static int leave_elsewhere(u64 start, u64 len_bytes)
+{
+	left.calls++;
+	left.start = start;
+	left.len = len_bytes;
+	return left.answer;
+}
+
+/* As the front end does it, nothing moved. */
+static int program_moves(u8 *p, size_t pages)
+{
+	struct pins_change c;
+	int err = 0;
+
+	if (!mm_pins_near((uintptr_t)p, pages * PAGE_SIZE))
+		return 0;
+	pins_change_begin(&c, "mremap");
+	err = pins_change_prepare(&c, (uintptr_t)p, pages * PAGE_SIZE);
+	if (!err)
+		pins_change_moved(&c, (uintptr_t)p, pages * PAGE_SIZE, (uintptr_t)p + (1ull << 30));
+	pins_change_end(&c, !err);
+	return err;
+}
+
+static void pinned_elsewhere(void **state)
+{
+	u8 *p = pages_at(NULL, 8, PROT_READ | PROT_WRITE);
+	struct pins_change c;
+
+	memset(&left, 0, sizeof(left));
+	pins_elsewhere_set((uintptr_t)(p + 2 * PAGE_SIZE), (uintptr_t)(p + 4 * PAGE_SIZE) - 1, leave_elsewhere);
+	assert_false(mm_pins_near((uintptr_t)p, 2 * PAGE_SIZE));
+	assert_true(mm_pins_near((uintptr_t)p, 3 * PAGE_SIZE));
+	assert_false(mm_pins_near((uintptr_t)(p + 4 * PAGE_SIZE), PAGE_SIZE));
+	assert_int_equal(program_munmap(p + 5 * PAGE_SIZE, 1), 0);
+	assert_int_equal(left.calls, 0);
+
+	/* The other process is told of what the program names, and the call goes on. */
+	assert_int_equal(program_munmap(p + 3 * PAGE_SIZE, 2), 0);
+	assert_int_equal(left.calls, 1);
+	assert_int_equal(left.start, (uintptr_t)(p + 3 * PAGE_SIZE));
+	assert_int_equal(left.len, 2 * PAGE_SIZE);
+	assert_false(mapped(p + 3 * PAGE_SIZE));
+	pins_change_begin(&c, "madvise");
+	assert_int_equal(pins_change_copy(&c, (uintptr_t)(p + 2 * PAGE_SIZE), PAGE_SIZE), 0);
+	pins_change_end(&c, true);
+	assert_int_equal(left.calls, 2);
+	assert_int_equal(left.start, (uintptr_t)(p + 2 * PAGE_SIZE));
+	assert_int_equal(program_moves(p, 4), 0);
+	assert_int_equal(left.calls, 3);
+	assert_int_equal(left.len, 4 * PAGE_SIZE);
+
+	/* Where it has no memory for them, the call fails with nothing changed. */
+	left.answer = -ENOMEM;
+	assert_int_equal(program_munmap(p + 2 * PAGE_SIZE, 1), -ENOMEM);
+	assert_true(mapped(p + 2 * PAGE_SIZE));
+	assert_int_equal(program_moves(p + 2 * PAGE_SIZE, 1), -ENOMEM);
+
+	left.calls = 0;
+	pins_elsewhere_set(~0ull, 0, leave_elsewhere);
+	assert_int_equal(program_munmap(p + 2 * PAGE_SIZE, 1), 0);
+	assert_int_equal(program_moves(p, 2), 0);
+	assert_int_equal(left.calls, 0);
+	pins_elsewhere_set(~0ull, 0, NULL);
+	assert_true(nothing_is_near(p));
+	munmap(p, 8 * PAGE_SIZE);
+}
+
+static void pins_are_forgotten(void **state)
+{
+	u8 *p = pages_at(NULL, 2, PROT_READ | PROT_WRITE);
+	phys_addr_t pa = pin(p, 2);
+
+	locked_for_ever(&pins_lock);
+	pins_forget();
+	assert_true(nothing_is_near(p));
+	assert_int_equal(mm_pin_count(mm_self(), (uintptr_t)p), 0);
+	pa = pin(p, 1);
+	assert_int_equal(mm_pin_count(mm_self(), (uintptr_t)p), 1);
+	unpin(pa, 1);
+	assert_true(nothing_is_near(p));
+	munmap(p, 2 * PAGE_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +450,8 @@ int main(void)
 		GUARDED_TEST(rights_stay),
 		GUARDED_TEST(dma_stops_only_for_pinned_memory),
 		GUARDED_TEST(table_is_a_list),
+		GUARDED_TEST(pinned_elsewhere),
+		GUARDED_TEST(pins_are_forgotten),
 	};
 
 	explain_set_sink(hear);

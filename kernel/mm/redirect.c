@@ -2,7 +2,7 @@
 /*
  * redirect.c - where pinned pages are that are no longer at their address.
  *
- * A physical address of slots 1 to 30 leads to the same address of the program, except where a
+ * A physical address of slots 1 to 15 leads to the same address of the program, except where a
  * redirection says otherwise.  They are kept twice: in a tree by physical address, in which none
  * overlap, and in one by the host address they lead to, in which several may lead to the same pages.  No
  * redirection is longer than SPAN, so those that touch a range of the second tree start at most SPAN
@@ -45,7 +45,7 @@
 #define SPAN (2ull << 20)
 #define HIDDEN_TRIES 64
 #define SLOT_FIRST 1
-#define SLOT_LAST (PHYS_SLOT_MMIO - 1)
+#define SLOT_LAST (PHYS_SLOT_PROCESS - 1)
 
 typedef unsigned long long ull;
 
@@ -497,6 +497,8 @@ static int leave(struct pins_change *c, u64 start, u64 len, bool copy)
 	assert(c->nr_moves < ARRAY_SIZE(c->moves));
 	if (!mm_pins_near(start, len))
 		return 0;
+	if (unlikely(pins_leave_elsewhere))
+		return pins_leave_elsewhere(start, len);
 	/* No more than need be: a program may unmap a great deal of nothing. */
 	m.first = max(start, atomic_load_explicit(&pins_lowest, memory_order_relaxed));
 	m.last = min(start + len - 1, atomic_load_explicit(&pins_highest, memory_order_relaxed));
@@ -531,7 +533,11 @@ int pins_change_copy(struct pins_change *c, u64 start, u64 len_bytes)
 
 int pins_change_prepare(struct pins_change *c, u64 start, u64 len_bytes)
 {
-	long pieces = mm_pins_near(start, len_bytes) ? prepare(start, start + len_bytes - 1) : 0;
+	long pieces;
+
+	if (unlikely(pins_leave_elsewhere))
+		return mm_pins_near(start, len_bytes) ? pins_leave_elsewhere(start, len_bytes) : 0;
+	pieces = mm_pins_near(start, len_bytes) ? prepare(start, start + len_bytes - 1) : 0;
 
 	if (pieces > 0)
 		hold(c);

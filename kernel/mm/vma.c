@@ -79,6 +79,20 @@ void vma_put(struct vm_area *vma)
 	kfree(vma);
 }
 
+void vma_close_private(int fd)
+{
+	if (file_ops)
+		file_ops->close_private(fd);
+}
+
+void vma_forget_all(struct mm *mm)
+{
+	mutex_init(&mm->vma_lock, LOCK_VMA);
+	RB_INIT(&mm->vmas);
+	atomic_store(&mm->vma_lowest, ~0ull);
+	atomic_store(&mm->vma_highest, 0);
+}
+
 static void put_list(struct vm_area *list)
 {
 	while (list) {

@@ -61,11 +61,12 @@ struct vm_area {
 
 /*
  * A mapping holds its file, but mm/ is below fs/: file.c says here how that is done.  put runs without
- * LOCK_VMA and may be the last.
+ * LOCK_VMA and may be the last.  close_private is fd_private_close().
  */
 struct vma_file_ops {
 	void (*get)(struct file *file);
 	void (*put)(struct file *file);
+	void (*close_private)(int fd);
 };
 void vma_file_register(const struct vma_file_ops *ops);
 
@@ -101,6 +102,10 @@ void vma_put(struct vm_area *vma);
 int vma_access(struct vm_area *vma, u64 addr, void *buf, size_t len_bytes, bool write);
 /** vma_get - one more reference. */
 struct vm_area *vma_get(struct vm_area *vma);
+/** vma_close_private - close a private descriptor, for files of this folder. */
+void vma_close_private(int fd);
+/** vma_forget_all - in a child after fork: the list is empty and not locked; what was in it is kept for ever. */
+void vma_forget_all(struct mm *mm);
 /**
  * vma_for_each_private - call @fn for every area with that private_data, LOCK_VMA held: used to revoke
  * mappings.  @fn takes no lock.

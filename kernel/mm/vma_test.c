@@ -5,11 +5,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "kernel/mm/mm_internal.h"
+
 #define BASE 0x7000000000ull
 
 static struct vm_area *insert(u64 page, u64 pages, u64 pgoff_pages)
 {
-	static const struct vma_file_ops file_ops = { fake_get, fake_put };
+	static const struct vma_file_ops file_ops = { fake_get, fake_put, fake_close_private };
 	struct vm_area *vma;
 
 	vma_file_register(&file_ops);
@@ -233,6 +235,28 @@ static void *look_around(void *arg)
 	return NULL;
 }
 
+/* As in a child: another thread may have had the lock, and what it was at is nobody's any more. */
+static void forgets_all(void **state)
+{
+	struct vm_area *vma = insert(1, 4, 0), *other = insert(8, 1, 0);
+
+	locked_for_ever(&mm_self()->vma_lock);
+	vma_forget_all(mm_self());
+	assert_null(vma_find_first(mm_self(), 0, ~0ull));
+	assert_false(mm_may_touch_vma(mm_self(), BASE, BASE + 100 * PAGE_SIZE));
+	assert_int_equal(fake_file_refs, 2); /* kept */
+	remove_pages(1, 4);
+	assert_int_equal(fake_file_refs, 2);
+	insert(2, 1, 50);
+	assert_int_equal(at(1), -1);
+	assert_int_equal(at(2), 50);
+	remove_pages(2, 1);
+	assert_int_equal(fake_file_refs, 2);
+	vma_put(vma);
+	vma_put(other);
+	assert_int_equal(fake_file_refs, 0);
+}
+
 static void lookers_see_whole_areas(void **state)
 {
 	pthread_t threads[2];
@@ -267,6 +291,7 @@ int main(void)
 		GUARDED_TEST(random_changes_match_a_plain_array),
 		GUARDED_TEST(access_takes_natural_sizes),
 		GUARDED_TEST(visits_by_private_data),
+		GUARDED_TEST(forgets_all),
 		GUARDED_TEST(lookers_see_whole_areas),
 	};
 

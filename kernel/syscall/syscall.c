@@ -27,6 +27,7 @@
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
 #include "kernel/lib/sys.h"
+#include "kernel/syscall/proxy.h"
 #include "kernel/syscall/trace.h"
 
 /* What one read or write moves at most, as read(2) says. */
@@ -111,7 +112,7 @@ static int shield_backing(struct file *file)
 	return 0;
 }
 
-static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
+int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 {
 	struct file *file;
 	int err;
@@ -119,6 +120,8 @@ static int vfs_open(const char *path, unsigned flags, struct file **ret_file)
 	/* What the tree's real node answers just as well: descriptors that only name it, and refusals. */
 	if ((flags & (O_PATH | O_DIRECTORY)) || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -ENOSYS;
+	if (unlikely(proxy_active()) && (!strncmp(path, "/dev/", 5) || !strncmp(path, "/sys/", 5)))
+		return proxy_open(path, flags, ret_file);
 	if (!strncmp(path, "/dev/", 5)) {
 		file = cdev_open(path + 5, flags);
 		if (IS_ERR(file) && PTR_ERR(file) == -ENOENT)

@@ -25,6 +25,8 @@
  * the machine's directory, or finds that there is none); what Linux's open() would say.
  */
 int do_open(const char *path, unsigned int flags, struct file **ret_file);
+/** vfs_open - do_open() without counting, --explain and --trace. */
+int vfs_open(const char *path, unsigned flags, struct file **ret_file);
 /** do_open_refused - trace and explain an open() that the front end refuses itself: it has said why by fail(@err, ...) */
 void do_open_refused(const char *path, unsigned int flags, int err);
 

@@ -97,7 +97,7 @@ static int check_token(struct vfio_device *vdev, const struct vfio_device_bind_i
 static int lock_node(struct vfio_device *vdev, struct file *file)
 {
 	char path[64], who[64];
-	int ret = sys_flock(file->backing_fd, LOCK_EX | LOCK_NB);
+	int ret = sys_flock(file_node_fd(file), LOCK_EX | LOCK_NB);
 
 	if (ret != -EWOULDBLOCK)
 		return ret;
@@ -122,7 +122,7 @@ static int open_bound(struct vfio_device_file *df, struct file *file, struct iom
 		ret = fail(-EFAULT, "out_devid cannot be written to %p: the device stays unbound", (void *)ret_id);
 	if (!ret)
 		return 0;
-	sys_flock(file->backing_fd, LOCK_UN);
+	sys_flock(file_node_fd(file), LOCK_UN);
 	vfio_df_close(df);
 err_ictx:
 	df->iommufd = NULL;

@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -56,7 +57,23 @@ static int has(int fd)
 
 static void child_asks(void *device)
 {
-	gives(has(*(int *)device), EBADF); /* nobody answers for it there */
+	gives(has(*(int *)device), EIO); /* the virtual machine is its parent's */
+}
+
+/* Until it is killed a child has the device of KVM, and with it the group. */
+static void child_keeps(int device, const char *group)
+{
+	int status;
+	pid_t pid = fork();
+
+	ok(pid >= 0);
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	ok(!close(device));
+	gives(open(group, O_RDWR), EBUSY);
+	ok(!kill(pid, SIGKILL) && waitpid(pid, &status, 0) == pid);
 }
 
 int main(void)
@@ -98,7 +115,7 @@ int main(void)
 	node[n] = '\0';
 	edu_close(&e); /* it holds the group still */
 	gives(open(node, O_RDWR), EBUSY);
-	ok(!close(device));
+	child_keeps(device, node);
 	edu_open(&e);
 	edu_close(&e);
 	ok(!create(same, 0));

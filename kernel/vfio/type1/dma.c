@@ -147,9 +147,24 @@ static int check_map_args(const struct vfio_iommu *iommu, const struct vfio_iomm
 	return 0;
 }
 
+/* The process that gives an address anew has the mapping from then on; what is pinned stays that. */
+static int change_account(struct vfio_dma *dma, struct mm *mm)
+{
+	int ret = mm == dma->mm ? 0 : locked_vm_charge(mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
+
+	if (ret || mm == dma->mm)
+		return ret;
+	locked_vm_uncharge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
+	mmdrop(dma->mm);
+	dma->mm = mmgrab(mm);
+	return 0;
+}
+
 static int set_vaddr(struct vfio_iommu *iommu, struct vfio_dma *dma,
 		     const struct vfio_iommu_type1_dma_map *map)
 {
+	int ret;
+
 	if (!dma)
 		return fail(-ENOENT, "nothing is mapped at iova %#llx: VADDR moves an existing mapping",
 			    HEX(map->iova));
@@ -161,6 +176,9 @@ static int set_vaddr(struct vfio_iommu *iommu, struct vfio_dma *dma,
 		return fail(-EINVAL,
 			    "the vaddr %#llx of iova %#llx is valid: take it away first (UNMAP_DMA with VADDR)",
 			    HEX(dma->vaddr), HEX(dma->iova));
+	ret = change_account(dma, current_mm());
+	if (ret)
+		return ret;
 	dma->vaddr = map->vaddr;
 	dma->vaddr_invalid = false;
 	iommu->vaddr_invalid_count--;
@@ -188,7 +206,7 @@ static struct vfio_dma *new_dma(const struct vfio_iommu_type1_dma_map *map)
 		.iova = map->iova,
 		.size = map->size,
 		.vaddr = map->vaddr,
-		.mm = current_mm(),
+		.mm = mmgrab(current_mm()),
 		.prot = (map->flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_READ : 0) |
 			(map->flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_WRITE : 0),
 	};
@@ -211,7 +229,7 @@ static int pin_map(struct vfio_iommu *iommu, struct vfio_dma *dma)
 	return 0;
 
 err_unpin:
-	mm_unpin(dma->mm, dma->phys, dma->size);
+	mm_unpin(dma->phys, dma->size);
 err_unaccount:
 	locked_vm_uncharge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
 	return ret;
@@ -255,6 +273,7 @@ static int add_dma(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_m
 err_remove:
 	range_tree_remove(&iommu->dmas, dma->iova);
 err_free:
+	mmdrop(dma->mm);
 	kfree(dma);
 	return ret;
 }
@@ -276,11 +295,12 @@ int vfio_dma_do_map(struct vfio_iommu *iommu, const struct vfio_iommu_type1_dma_
 /* It is in no domain and not in the tree any more. */
 static void free_dma(struct vfio_iommu *iommu, struct vfio_dma *dma)
 {
-	mm_unpin(dma->mm, dma->phys, dma->size);
+	mm_unpin(dma->phys, dma->size);
 	iommu->dma_avail++;
 	locked_vm_uncharge(dma->mm, LOCKED_VM_VFIO, dma->size >> PAGE_SHIFT);
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid_count--;
+	mmdrop(dma->mm);
 	kfree(dma);
 }
 

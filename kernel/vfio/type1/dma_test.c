@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "kernel/fs/file.h"
+#include "kernel/lib/task.h"
 #include "kernel/mm/locked_vm.h"
 #include "kernel/vfio/type1/type1.h"
 
@@ -322,6 +324,109 @@ static void without_hugepages(void **state)
 	end_iommu(&iommu);
 }
 
+/* ---- another process ---- */
+
+static struct vm_area *no_area(struct task *task, u64 uva, u64 last)
+{
+	return NULL;
+}
+
+static const struct task_ops other_ops = { .find_area = no_area };
+
+/* One with the same memory; its descriptors tell whether somebody has it still. */
+static struct mm *other_process(int *ret_mem, int *ret_maps)
+{
+	struct mm *mm;
+
+	*ret_mem = fd_private(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+	*ret_maps = fd_private(open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+	mm = mm_of_process(*ret_mem, *ret_maps);
+	assert_non_null(mm);
+	return mm;
+}
+
+static void expect_locked(struct mm *mm, u64 own, u64 others)
+{
+	assert_int_equal(locked_vm_pages(mm_self()), own);
+	assert_int_equal(locked_vm_pages(mm), others);
+	assert_int_equal(pinned_vm_pages(mm), 0); /* VFIO's are not in VmPin */
+}
+
+static void mapped_by_another_process(void **state)
+{
+	int mem_fd, maps_fd;
+	struct task task = { .ops = &other_ops, .mm = other_process(&mem_fd, &maps_fd) };
+	struct vfio_iommu iommu;
+	phys_addr_t pa;
+	char byte;
+
+	(void)state;
+	make_iommu(&iommu, true);
+	memset(mem, 0, MEM_PAGES * PAGE_SIZE);
+	current_task = &task;
+	explain_begin();
+	assert_int_equal(real_map(&iommu, 3, 0, 4, 8), 0);
+	t_fails(real_map(&iommu, 3, 8, 4, 1u << 20), EFAULT);
+	current_task = NULL;
+	expect_locked(task.mm, 0, 4);
+	pa = iommu_iova_to_phys(domain.domain, 3 * PAGE_SIZE);
+	assert_int_equal(pa, (u64)PHYS_SLOT_PROCESS << PHYS_SLOT_SHIFT | (uintptr_t)(mem + 11 * PAGE_SIZE));
+	mem[11 * PAGE_SIZE] = 'm';
+	assert_int_equal(phys_read(pa, &byte, 1), 0);
+	assert_int_equal(byte, 'm');
+	mmdrop(task.mm);
+	assert_true(fd_is_private(mem_fd));
+	vfio_dma_remove_all(&iommu);
+	assert_false(fd_is_private(mem_fd) || fd_is_private(maps_fd));
+	end_iommu(&iommu);
+}
+
+/* Who gives an address anew has the mapping, and the pages are on its account. */
+static void vaddr_moves_the_account(void **state)
+{
+	int mem_fd, maps_fd;
+	struct task task = { .ops = &other_ops, .mm = other_process(&mem_fd, &maps_fd) };
+	struct vfio_iommu iommu;
+	phys_addr_t pa;
+	u64 pages;
+
+	(void)state;
+	make_iommu(&iommu, true);
+	explain_begin();
+	assert_int_equal(real_map(&iommu, 3, 0, 4, 8), 0);
+	pa = iommu_iova_to_phys(domain.domain, 0);
+	expect_locked(task.mm, 4, 0);
+	current_task = &task;
+	t_fails(real_map(&iommu, VFIO_DMA_MAP_FLAG_VADDR, 0, 4, 16), EINVAL); /* it is valid */
+	expect_locked(task.mm, 4, 0);
+	assert_int_equal(real_unmap(&iommu, VFIO_DMA_UNMAP_FLAG_VADDR, 0, 4, &pages), 0);
+	expect_locked(task.mm, 4, 0);
+
+	locked_vm_set_limit(3 * PAGE_SIZE);
+	t_fails(real_map(&iommu, VFIO_DMA_MAP_FLAG_VADDR, 0, 4, 16), ENOMEM);
+	expect_locked(task.mm, 4, 0);
+	assert_int_equal(iommu.vaddr_invalid_count, 1);
+	/* For whose it is, nothing changes. */
+	current_task = NULL;
+	assert_int_equal(real_map(&iommu, VFIO_DMA_MAP_FLAG_VADDR, 0, 4, 16), 0);
+	assert_int_equal(real_unmap(&iommu, VFIO_DMA_UNMAP_FLAG_VADDR, 0, 4, &pages), 0);
+	locked_vm_set_limit(LOCKED_VM_UNLIMITED);
+	current_task = &task;
+	assert_int_equal(real_map(&iommu, VFIO_DMA_MAP_FLAG_VADDR, 0, 4, 16), 0);
+	expect_locked(task.mm, 0, 4);
+	assert_int_equal(iommu_iova_to_phys(domain.domain, 0), pa); /* what is pinned stays that */
+
+	/* And back. */
+	assert_int_equal(real_unmap(&iommu, VFIO_DMA_UNMAP_FLAG_VADDR, 0, 4, &pages), 0);
+	mmdrop(task.mm);
+	assert_true(fd_is_private(mem_fd));
+	current_task = NULL;
+	assert_int_equal(real_map(&iommu, VFIO_DMA_MAP_FLAG_VADDR, 0, 4, 16), 0);
+	assert_false(fd_is_private(mem_fd) || fd_is_private(maps_fd)); /* nobody has it any more */
+	assert_int_equal(locked_vm_pages(mm_self()), 4);
+	end_iommu(&iommu);
+}
+
 /* ---- two threads ---- */
 
 static int shared_container;
@@ -430,6 +535,8 @@ int main(void)
 		cmocka_unit_test_teardown(replay_into_another_domain, t_close_all),
 		cmocka_unit_test_teardown(map_unwinds, t_close_all),
 		cmocka_unit_test_teardown(without_hugepages, t_close_all),
+		cmocka_unit_test_teardown(mapped_by_another_process, t_close_all),
+		cmocka_unit_test_teardown(vaddr_moves_the_account, t_close_all),
 		cmocka_unit_test_teardown(two_threads, t_close_all),
 		cmocka_unit_test_teardown(group_leaves_while_mapping, t_close_all),
 	};

@@ -37,7 +37,7 @@ struct vfio_dma {
 	u64 size;
 	u64 vaddr;
 	phys_addr_t phys;
-	struct mm *mm;	/* whose memory it is */
+	struct mm *mm;	/* on whose account it is */
 	u8 prot;	/* IOMMU_READ, IOMMU_WRITE */
 	bool vaddr_invalid;
 };
