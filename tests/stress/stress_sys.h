@@ -22,7 +22,11 @@
 
 #ifdef STRESS_INPROC
 #include "kernel/fs/kernfs.h"
+#include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
+#include "kernel/syscall/proxy.h"
+#include "kernel/syscall/serve.h"
+#include "kernel/syscall/wire.h"
 #include "tests/fuzz/rig.h"
 
 static inline long s_ret(long ret)
@@ -123,7 +127,76 @@ static inline void s_store(void *bar, unsigned off, uint32_t val)
 {
 	mmio_access((uintptr_t)bar + off, &val, 4, true);
 }
+
+/* What the front does about a fork: front/preload/fork.c.  Mappings of BARs the child makes anew. */
+static inline pid_t s_fork(void)
+{
+	static struct file *proxies[1024];
+	static pid_t kernel; /* which process has it */
+	int pair[2] = { -1, -1 };
+	bool alone;
+	pid_t pid;
+
+	if (proxy_active()) {
+		pair[1] = proxy_connect_child();
+	} else {
+		kernel = getpid();
+		rig_must(!wire_pair(pair));
+	}
+	for (int fd = 0; fd < 1024; fd++) {
+		struct file *file = fd_is_ours(fd) ? fget(fd) : NULL;
+
+		if (file)
+			file_share(fd, file);
+		fput(file);
+	}
+	alone = fd_fork_begin();
+	pid = fork();
+	if (alone)
+		fd_fork_end(!pid);
+	if (pid) {
+		fd_private_close(pair[1]);
+		if (pair[0] >= 0)
+			serve_process(pair[0], 1024);
+		return pid;
+	}
+	vma_forget_all(mm_self());
+	file_forget_all();
+	pins_forget();
+	fd_private_forget_exclusive(pair[1]);
+	proxy_begin(pair[1], kernel);
+	for (int fd = 0; fd < 1024; fd++)
+		proxies[fd] = fd_is_ours(fd) ? proxy_of(fget(fd), fd) : NULL;
+	for (int fd = 0; fd < 1024; fd++)
+		rig_must(!proxies[fd] || !fd_install(fd, proxies[fd]));
+	return 0;
+}
+
+static inline int s_munmap(void *at, size_t len)
+{
+	struct pins_change c;
+	int ret;
+
+	if (!mm_pins_near((uintptr_t)at, len))
+		return munmap(at, len);
+	pins_change_begin(&c, "munmap");
+	rig_must(!pins_change_leave(&c, (uintptr_t)at, len));
+	ret = munmap(at, len);
+	pins_change_end(&c, !ret);
+	return ret;
+}
+
+/* Of a child. */
+static inline _Noreturn void s_end(int status)
+{
+	if (proxy_active())
+		proxy_end();
+	_exit(status);
+}
 #else
+static inline pid_t s_fork(void) { return fork(); }
+static inline int s_munmap(void *at, size_t len) { return munmap(at, len); }
+static inline _Noreturn void s_end(int status) { exit(status); }
 static inline int s_open(const char *path) { return open(path, O_RDWR | O_CLOEXEC); }
 static inline void s_close(int fd) { close(fd); }
 static inline long s_ioctl(int fd, unsigned cmd, const void *arg) { return ioctl(fd, cmd, arg); }
