@@ -576,7 +576,7 @@ static int hello(struct client *client, pid_t pid, int fds[2])
 /* One more connection, of the same process or of a child of its. */
 static int connect_one(struct client *client, bool of_child, int *fd)
 {
-	int sock = private_of(fd);
+	int sock = *fd < 0 || wire_is_connection(*fd) ? private_of(fd) : -EPROTO;
 
 	if (sock < 0)
 		return sock;

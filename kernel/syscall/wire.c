@@ -146,6 +146,23 @@ int wire_listener(void)
 	return hidden;
 }
 
+static int socket_option(int fd, int name)
+{
+	int value;
+	unsigned len = sizeof(value);
+
+	return sys_getsockopt(fd, SOL_SOCKET, name, &value, &len) ? -1 : value;
+}
+
+bool wire_is_connection(int fd)
+{
+	struct ucred peer;
+	unsigned len = sizeof(peer);
+
+	return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_SEQPACKET &&
+	       !sys_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.uid != (uid_t)-1; /* it has a peer */
+}
+
 bool wire_trusts(int sock)
 {
 	struct ucred peer;

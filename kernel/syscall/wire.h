@@ -84,6 +84,8 @@ void wire_describe(const struct file *file, struct wire_file *ret);
 void wire_machine(const char *dir);
 /** wire_listener - a socket, private, that wire_next_listener() finds.  -errno. */
 int wire_listener(void);
+/** wire_is_connection - is it a socket as those of wire_pair()?  Anything else might never become readable. */
+bool wire_is_connection(int fd);
 /** wire_trusts - is the process at the other end the same user's, or root's?  It gets at this one's memory. */
 bool wire_trusts(int sock);
 /**

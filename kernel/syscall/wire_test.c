@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -281,9 +282,27 @@ static int teardown(void **state)
 
 #define WIRE_TEST(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+/* What is none might never become readable. */
+static void connections_are_known(void **state)
+{
+	int pair[2], event = eventfd(0, EFD_CLOEXEC), lone = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(wire_pair(pair), 0);
+	assert_true(wire_is_connection(pair[0]));
+	assert_true(wire_is_connection(pair[1]));
+	assert_false(wire_is_connection(event));
+	assert_false(wire_is_connection(lone));
+	assert_false(wire_is_connection(-1));
+	close(event);
+	close(lone);
+	fd_private_close(pair[0]);
+	fd_private_close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WIRE_TEST(connections_are_known),
 		WIRE_TEST(packets_keep_their_bounds),
 		WIRE_TEST(descriptors_come_along),
 		WIRE_TEST(what_is_no_packet),
