@@ -146,15 +146,16 @@ void front_take_inherited(void)
 {
 	char buf[4096];
 	int dir = sys_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	ssize_t len = dir < 0 ? dir : sys_getdents64(dir, buf, sizeof(buf));
+	ssize_t len;
 
-	for (ssize_t at = 0; at < len; at += ((struct dirent64 *)(buf + at))->d_reclen) {
-		const char *name = ((struct dirent64 *)(buf + at))->d_name;
-		int fd = (int)strtol(name, NULL, 10);
+	while (dir >= 0 && (len = sys_getdents64(dir, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0; at < len; at += ((struct dirent64 *)(buf + at))->d_reclen) {
+			const char *name = ((struct dirent64 *)(buf + at))->d_name;
+			int fd = (int)strtol(name, NULL, 10);
 
-		if (*name != '.' && fd > 2 && fd != dir)
-			take(fd);
-	}
+			if (*name != '.' && fd > 2 && fd != dir)
+				take(fd);
+		}
 	if (dir >= 0)
 		sys_close(dir);
 }
