@@ -112,17 +112,6 @@ static void by_iommufd(uint64_t mode, const char *name)
 
 /* ---- cutting what a device's memory is mapped by ---- */
 
-static int export(int d)
-{
-	struct {
-		struct vfio_device_feature f;
-		struct vfio_device_feature_dma_buf b;
-		struct vfio_region_dma_range range;
-	} q = { .f = { .argsz = sizeof(q), .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF },
-		.b = { .open_flags = O_RDWR | O_CLOEXEC, .nr_ranges = 1 }, .range = { .length = 4 * PG } };
-	return ioctl(d, VFIO_DEVICE_FEATURE, &q);
-}
-
 static void cut(int i, uint32_t as, int buf, const char *name)
 {
 	struct iommu_iova_range r[2] = { { 0x100000, 0x101fff }, { 0x103000, 0x1fffff } };
@@ -182,7 +171,7 @@ static void dma_buf(void)
 	alone = ioas(i);
 	attach(d, 0, &pt);
 	begin_account("dma-buf");
-	buf = TFD("DMA_BUF", export(d));
+	buf = TFD("DMA_BUF", export_bar(d));
 	cut(i, as, buf, "dma-buf, attached");
 	cut_by_type1(i, as, buf, "dma-buf, attached, type1");
 	cut(i, alone, buf, "dma-buf, nothing attached");

@@ -171,6 +171,18 @@ static CALL int receive_fd(int socket)
 	return fd;
 }
 
+/* ---------------------------------------------------------------- a BAR as dma-buf */
+static CALL int export_bar(int d)
+{
+	struct {
+		struct vfio_device_feature f;
+		struct vfio_device_feature_dma_buf b;
+		struct vfio_region_dma_range range;
+	} q = { .f = { .argsz = sizeof(q), .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF },
+		.b = { .open_flags = O_RDWR | O_CLOEXEC, .nr_ranges = 1 }, .range = { .length = 4 * PG } };
+	return ioctl(d, VFIO_DEVICE_FEATURE, &q);
+}
+
 /* ---------------------------------------------------------------- taking a device away */
 static CALL int write_file(const char *path, const char *text)
 {

@@ -257,7 +257,7 @@ static void numbers(void)
 	DO(CHILD, close(d); limit_descriptors(true));
 	CFD("GET_DEVICE_FD, no number left", ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, edu));
 	CFD("open /dev/vfio/vfio, no number left", open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC));
-	CFD("a dma-buf, no number left", export(x.d));
+	CFD("a dma-buf, no number left", export_bar(x.d));
 	PFD("GET_DEVICE_FD, a number left", d = ioctl(x.g, VFIO_GROUP_GET_DEVICE_FD, edu));
 	DO(PARENT, close(d));
 	DO(CHILD, limit_descriptors(false));
@@ -465,7 +465,7 @@ static void resets(void)
 	DO(CHILD, hr.fd[0] = x.g);
 	C("PCI_HOT_RESET", ioctl(x.d, VFIO_DEVICE_PCI_HOT_RESET, &hr));
 	REG(PARENT, "reads it, hot reset by the child", x.d, cc);
-	buf = CFD("a dma-buf of its BAR", export(x.d));
+	buf = CFD("a dma-buf of its BAR", export_bar(x.d));
 	P("has no such descriptor", fcntl(buf, F_GETFD));
 	ends(PARENT, CHILD);
 	P("RESET, the child gone", ioctl(x.d, VFIO_DEVICE_RESET));

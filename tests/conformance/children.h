@@ -165,17 +165,6 @@ static CALL void *map_bar(int d)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static CALL int export(int d)
-{
-	struct {
-		struct vfio_device_feature f;
-		struct vfio_device_feature_dma_buf b;
-		struct vfio_region_dma_range range;
-	} q = { .f = { .argsz = sizeof(q), .flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF },
-		.b = { .open_flags = O_RDWR | O_CLOEXEC, .nr_ranges = 1 }, .range = { .length = 4 * PG } };
-	return ioctl(d, VFIO_DEVICE_FEATURE, &q);
-}
-
 static CALL int change_process(int i)
 {
 	struct iommu_ioas_change_process c = { .size = sizeof(c) };

@@ -146,7 +146,7 @@ static void iommufd_answers(void)
 	DO(CHILD, limit_descriptors(false));
 	P("FAULT_QUEUE_ALLOC, a number left", ioctl(y.i, IOMMU_FAULT_QUEUE_ALLOC, &q));
 	DO(PARENT, close((int)q.out_fault_fd));
-	buf = CFD("a dma-buf of the BAR", export(y.d));
+	buf = CFD("a dma-buf of the BAR", export_bar(y.d));
 	C("MAP_FILE it", map_file(y.i, y.as, buf, SIZE, 0x100000));
 	C("close it", close(buf));
 	IUNMAP(PARENT, "UNMAP it", y.i, y.as, 0x100000, SIZE);
