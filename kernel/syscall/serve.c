@@ -293,9 +293,16 @@ struct answer {
 	struct file *file;
 };
 
-static s64 serve_open(const char *path, unsigned flags, struct answer *out)
+static void describe(const struct file *file, struct answer *out)
 {
 	struct wire_file what;
+
+	wire_describe(file, &what);
+	memcpy(out->data, &what, out->len = sizeof(what));
+}
+
+static s64 serve_open(const char *path, unsigned flags, struct answer *out)
+{
 	struct file *file;
 	int err = serve_before_open ? serve_before_open() : 0;
 
@@ -311,20 +318,17 @@ static s64 serve_open(const char *path, unsigned flags, struct answer *out)
 	out->file = file;
 	if (file->f_op->shared)
 		file_share(out->fd, file);
-	wire_describe(file, &what);
-	memcpy(out->data, &what, out->len = sizeof(what));
+	describe(file, out);
 	return 0;
 }
 
-/* Takes over the reference, and -ENOENT for NULL. */
-static s64 describe(struct file *file, struct answer *out)
+static s64 serve_identify(int fd, struct answer *out)
 {
-	struct wire_file what;
+	struct file *file = fd < 0 ? NULL : file_find_shared(fd);
 
 	if (!file)
 		return -ENOENT;
-	wire_describe(file, &what);
-	memcpy(out->data, &what, out->len = sizeof(what));
+	describe(file, out);
 	fput(file);
 	return 0;
 }
@@ -468,7 +472,7 @@ static s64 serve_call(struct connection *con, struct wire_packet *p, const char 
 	case WIRE_OPEN:
 		return serve_open(data, (unsigned)p->arg[0], out);
 	case WIRE_IDENTIFY:
-		return describe(fd < 0 ? NULL : file_find_shared(fd), out);
+		return serve_identify(fd, out);
 	case WIRE_NODE:
 		return serve_node(data, p);
 	case WIRE_CLOSE:

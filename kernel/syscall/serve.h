@@ -15,7 +15,8 @@
 
 /**
  * serve_process - from now on carry out what comes over @sock: the first connection of a process
- * @sock: private; taken over; @nr_fds: descriptors below that number are its too  A thread waits for it; what the process had open is closed by itself (fs/share.c).
+ * @sock: private; taken over.  @nr_fds: descriptors below that number are its, too.
+ * A thread waits for it until the process ends; what that had open is released then (fs/share.c).
  * Return: 0; -EAGAIN, -ENOMEM: no thread; the process finds nobody at the other end.
  */
 int serve_process(int sock, int nr_fds);

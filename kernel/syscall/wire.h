@@ -3,8 +3,8 @@
  * wire.h - between the process that has the kernel (serve.c) and others that have its files (proxy.c).
  *
  * A connection is a socket pair; packets keep their bounds.  One call is one packet each way; in between the server may
- * ask for what the call needs of the process that made it: memory and descriptors.  Both ends are one program and its
- * copy, made by fork(): numbers and structures are the same on both sides, and pointers mean the caller's memory.
+ * ask for what the call needs of the process that made it: memory and descriptors.  Both ends are this library, in a process
+ * and its forked copy or in two programs: numbers and structures are the same, and pointers mean the caller's memory.
  */
 #ifndef KERNEL_SYSCALL_WIRE_H
 #define KERNEL_SYSCALL_WIRE_H
