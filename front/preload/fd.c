@@ -20,6 +20,7 @@
 
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
 
@@ -259,6 +260,7 @@ EXPORT int dup(int fd)
 	if (unlikely(fd_is_private(fd)))
 		return (int)front_return(-EBADF, errno);
 	file = front_fget(fd);
+	FORK_CHANGE;
 	return duplicated(REAL(dup)(fd), file);
 }
 
@@ -277,8 +279,11 @@ static int dup_onto(int from, int to, int flags, bool is_dup3)
 		return is_dup3 ? REAL(dup3)(from, to, flags) : REAL(dup2)(from, to);
 	file = front_fget(from);
 	replaced = front_fd_forget(to, NULL);
-	ret = is_dup3 ? REAL(dup3)(from, to, flags) : REAL(dup2)(from, to);
-	ret = duplicated(ret, file);
+	{
+		FORK_CHANGE;
+		ret = is_dup3 ? REAL(dup3)(from, to, flags) : REAL(dup2)(from, to);
+		ret = duplicated(ret, file);
+	}
 	front_fd_gone(to, replaced);
 	return ret;
 }
@@ -349,8 +354,10 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	if (likely(!fd_is_ours(fd) && !front_in_child))
 		return REAL(fcntl)(fd, cmd, arg);
 	file = front_fget(fd);
-	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) {
+		FORK_CHANGE;
 		return duplicated(REAL(fcntl)(fd, cmd, arg), file);
+	}
 	if (!file || file->f_op->kind == FILE_SYSFS)
 		ret = REAL(fcntl)(fd, cmd, arg);
 	else

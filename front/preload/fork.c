@@ -26,6 +26,7 @@
 #include "front/preload/decode.h"
 #include "front/preload/front.h"
 #include "kernel/lib/fault-inject.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/locked_vm.h"
@@ -53,7 +54,7 @@ struct mapping {
 struct fork {
 	int server_end, child_end; /* of the connection; private; -1 */
 	bool idle; /* the child goes on with its copy */
-	bool fd_fork; /* fd_fork_end() is to be called */
+	unsigned held; /* for fork_end() */
 	unsigned nr_mappings;
 	struct mapping mappings[64];
 };
@@ -116,17 +117,15 @@ static bool is_idle(void)
 	return true;
 }
 
-/* To the kernel of this process, or of the one that this was forked from. */
+/* To the kernel of this process. */
 static void note_connection(void)
 {
 	int pair[2];
 
-	if (proxy_active()) {
-		forking->child_end = proxy_connect_child();
-	} else if (!wire_pair(pair)) {
-		forking->server_end = pair[0];
-		forking->child_end = pair[1];
-	}
+	if (wire_pair(pair))
+		return;
+	forking->server_end = pair[0];
+	forking->child_end = pair[1];
 }
 
 static void before_fork(void)
@@ -137,16 +136,20 @@ static void before_fork(void)
 		server = sys_getpid();
 	if (!front_attached())
 		return;
-	front_share_all();
 	forking = kzalloc(sizeof(*forking));
 	if (!forking)
 		return;
 	forking->server_end = forking->child_end = -1;
+	/* What waits for another process comes before others wait for us. */
+	front_share_all();
+	if (proxy_active())
+		forking->child_end = proxy_connect_child();
+	forking->held = fork_begin();
+	front_share_files(); /* if one was opened meanwhile */
 	note_mappings();
 	forking->idle = is_idle();
-	if (!forking->idle)
+	if (!forking->idle && !proxy_active())
 		note_connection();
-	forking->fd_fork = fd_fork_begin();
 }
 
 /* ---- after: the parent ---- */
@@ -155,8 +158,7 @@ static void in_parent(void)
 {
 	if (!forking)
 		return;
-	if (forking->fd_fork)
-		fd_fork_end(false);
+	fork_end(forking->held, false);
 	if (forking->child_end >= 0)
 		fd_private_close(forking->child_end);
 	if (forking->server_end >= 0)
@@ -193,14 +195,17 @@ static struct file *standin(struct standins *all, const struct file *file, int f
 	return all->at[i].proxy ? fget_file(all->at[i].proxy) : NULL;
 }
 
-/* The reference is kept for ever: whatever replaces the file in the table must not release it. */
+/*
+ * The reference is kept for ever: whatever replaces the file in the table must not release it.  A number that came with a message
+ * during the fork may be known and not be here (fork.h).
+ */
 static void take_descriptor(struct standins *all, int fd)
 {
 	struct file *file = front_is_stale(fd) ? NULL : fget(fd), *proxy;
 
 	if (!file)
 		return;
-	proxy = file->on_host ? NULL : standin(all, file, fd);
+	proxy = file->on_host || sys_fcntl(fd, F_GETFD, 0) < 0 ? NULL : standin(all, file, fd);
 	if (proxy)
 		fd_install(fd, proxy);
 	else
@@ -265,8 +270,7 @@ static void in_child(void)
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
 	front_signal_in_child();
 	decode_in_child();
-	if (forking && forking->fd_fork)
-		fd_fork_end(true);
+	fork_end(0, true);
 	if (!forking)
 		take_nothing();
 	else if (!forking->idle)

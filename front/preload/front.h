@@ -104,7 +104,12 @@ void front_fd_adopt(void);
 
 /* ---- fork.c ---- */
 
-/** front_share_all - (pass.c) another process may get all descriptors: files live until that one has closed them too. */
+/**
+ * front_share_files - (pass.c) another process may get all descriptors: files live until that one has closed them too
+ * Return: an executed program inherits some.
+ */
+bool front_share_files(void);
+/** front_share_all - and that program finds their kernel. */
 void front_share_all(void);
 /** front_is_stale - what the table says of @fd was true before the fork only. */
 bool front_is_stale(int fd);

@@ -27,6 +27,7 @@
 
 #include "front/preload/front.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/guard.h"
 #include "kernel/lib/sys.h"
 #include "kernel/mm/pins.h"
@@ -214,6 +215,7 @@ static void *map_file(int fd, struct file *file, void *addr, size_t len, int pro
 	err = do_mmap(fd, file, (u64)(uintptr_t)addr, len, prot, flags, (u64)off, &vma);
 	if (err)
 		return ERR_PTR(err);
+	FORK_CHANGE;
 	if ((flags & MAP_FIXED) && !IS_ALIGNED((u64)(uintptr_t)addr, PAGE_SIZE))
 		err = -EINVAL;
 	else if (flags & MAP_FIXED)
@@ -236,24 +238,34 @@ static bool would_fail(size_t len, int flags, int fd, u64 addr, off_t off)
 	       (!(flags & MAP_ANONYMOUS) && sys_fcntl(fd, F_GETFD, 0) < 0);
 }
 
+static void *map_other(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	if (unlikely(takes_pinned(addr, len, flags)))
+		return (void *)front_return((long)mmap_pinned(addr, len, prot, flags, fd, off), errno);
+	return REAL(mmap)(addr, len, prot, flags, fd, off);
+}
+
+static void *map_over_ours(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	FORK_CHANGE;
+	int saved = errno, err = forget_range((u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
+
+	return err ? (void *)front_return(err, saved) : map_other(addr, len, prot, flags, fd, off);
+}
+
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	int saved = errno, err;
 	struct file *file = NULL;
+	int saved = errno;
 	void *ret;
 
 	if (!(flags & MAP_ANONYMOUS))
 		file = front_fget(fd);
 	if (likely(!file)) {
 		if (unlikely((flags & MAP_FIXED) && touches_ours((u64)(uintptr_t)addr, len)) &&
-		    !would_fail(len, flags, fd, (u64)(uintptr_t)addr, off)) {
-			err = forget_range((u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
-			if (err)
-				return (void *)front_return(err, saved);
-		}
-		if (unlikely(takes_pinned(addr, len, flags)))
-			return (void *)front_return((long)mmap_pinned(addr, len, prot, flags, fd, off), saved);
-		return REAL(mmap)(addr, len, prot, flags, fd, off);
+		    !would_fail(len, flags, fd, (u64)(uintptr_t)addr, off))
+			return map_over_ours(addr, len, prot, flags, fd, off);
+		return map_other(addr, len, prot, flags, fd, off);
 	}
 	ret = map_file(fd, file, addr, len, prot, flags, off);
 	fput(file);
@@ -284,6 +296,7 @@ EXPORT int munmap(void *addr, size_t len)
 
 	if (likely(!touches_ours(start, len) && !pinned) || !IS_ALIGNED(start, PAGE_SIZE))
 		return REAL(munmap)(addr, len);
+	FORK_CHANGE;
 	err = forget_range(start, ALIGN_UP((u64)len, PAGE_SIZE));
 	if (err)
 		return (int)front_return(err, saved);
@@ -317,6 +330,7 @@ static int protect_area(struct vm_area *vma, u64 from, u64 last, int prot)
 static int protect(u64 at, u64 last, int prot)
 {
 	FRONT_IN_KERNEL;
+	FORK_CHANGE;
 	struct vm_area *vma;
 	u64 from, to;
 	int err;
@@ -393,6 +407,7 @@ static void *move_area(struct vm_area *vma, u64 from, u64 len, u64 to)
 static void *remap(struct vm_area *vma, u64 old, u64 old_len, u64 new_len, int flags, u64 to)
 {
 	FRONT_IN_KERNEL;
+	FORK_CHANGE;
 	u64 before = ALIGN_UP(old_len, PAGE_SIZE), after = ALIGN_UP(new_len, PAGE_SIZE), last;
 	int err;
 
@@ -446,12 +461,28 @@ static bool mremap_near_pins(u64 old, u64 old_len, u64 new_len, int flags, u64 t
 		 mm_pins_near(to, new_len)));
 }
 
+static void *mremap_other(void *addr, size_t old_len, size_t new_len, int flags, void *to)
+{
+	u64 old = (u64)(uintptr_t)addr;
+	int saved = errno, err = 0;
+	void *ret;
+
+	FORK_CHANGE;
+	if ((flags & MREMAP_FIXED) && IS_ALIGNED((u64)(uintptr_t)to, PAGE_SIZE))
+		err = forget_range((u64)(uintptr_t)to, ALIGN_UP((u64)new_len, PAGE_SIZE));
+	if (!err && mremap_near_pins(old, old_len, new_len, flags, (u64)(uintptr_t)to)) {
+		ret = mremap_pinned(old, old_len, new_len, flags, (u64)(uintptr_t)to);
+		return (void *)front_return((long)ret, saved);
+	}
+	return err ? (void *)front_return(err, saved) : REAL(mremap)(addr, old_len, new_len, flags, to);
+}
+
 EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 {
 	u64 old = (u64)(uintptr_t)addr;
 	struct vm_area *vma = NULL;
-	int saved = errno, err = 0;
 	void *to = NULL, *ret;
+	int saved = errno;
 	va_list ap;
 
 	if (flags & MREMAP_FIXED) {
@@ -461,15 +492,8 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	}
 	if (unlikely(touches_ours(old, old_len ? old_len : 1)))
 		vma = vma_find(mm_self(), old);
-	if (likely(!vma)) {
-		if ((flags & MREMAP_FIXED) && IS_ALIGNED((u64)(uintptr_t)to, PAGE_SIZE))
-			err = forget_range((u64)(uintptr_t)to, ALIGN_UP((u64)new_len, PAGE_SIZE));
-		if (!err && mremap_near_pins(old, old_len, new_len, flags, (u64)(uintptr_t)to)) {
-			ret = mremap_pinned(old, old_len, new_len, flags, (u64)(uintptr_t)to);
-			return (void *)front_return((long)ret, saved);
-		}
-		return err ? (void *)front_return(err, saved) : REAL(mremap)(addr, old_len, new_len, flags, to);
-	}
+	if (likely(!vma))
+		return mremap_other(addr, old_len, new_len, flags, to);
 	ret = remap(vma, old, old_len, new_len, flags, (u64)(uintptr_t)to);
 	vma_put(vma);
 	return (void *)front_return((long)ret, saved);

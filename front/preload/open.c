@@ -22,6 +22,7 @@
 #include "kernel/fs/kernfs.h"
 #include "kernel/fs/pagemap.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/sys.h"
 #include "kernel/syscall/syscall.h"
 #include "machine/machine.h"
@@ -403,6 +404,7 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 		return ret;
 	if (ret) {
 		file = front_fget(fd);
+		FORK_CHANGE;
 		sys_dup3(fd, fileno(ret), strchr(mode, 'e') ? O_CLOEXEC : 0);
 		if (file)
 			front_fd_install(fileno(ret), file);

@@ -50,14 +50,19 @@ static void share(int fd)
 		listen_for_others();
 }
 
-/* A forked child needs nobody to find its kernel (fork.c); a program does that inherits descriptors. */
-void front_share_all(void)
+bool front_share_files(void)
 {
 	bool inherited = false;
 
 	for (int fd = 0; fd < front_fd_count(); fd++)
 		inherited |= share_one(fd) && sys_fcntl(fd, F_GETFD, 0) == 0;
-	if (inherited)
+	return inherited;
+}
+
+/* A forked child needs nobody to find its kernel (fork.c); a program does that inherits descriptors. */
+void front_share_all(void)
+{
+	if (front_share_files())
 		listen_for_others();
 }
 

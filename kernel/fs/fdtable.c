@@ -15,13 +15,12 @@
  * can promise when another thread closes the number at the same time.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/fs/file_internal.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/sys.h"
 #include "kernel/lib/task.h"
 
@@ -140,38 +139,6 @@ int fd_host_alloc(const struct file *file, bool cloexec)
 	return sys_memfd_create(file->path, cloexec ? MFD_CLOEXEC : 0);
 }
 
-/* ---- while a call of another process is carried out, nobody is forked, who would have its descriptors too ---- */
-
-static pthread_rwlock_t on_the_way = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-
-void fd_hand_begin(void)
-{
-	pthread_rwlock_rdlock(&on_the_way);
-}
-
-void fd_hand_end(void)
-{
-	pthread_rwlock_unlock(&on_the_way);
-}
-
-/* Whoever is to take it may be stopped, or hostile: that is not waited for. */
-bool fd_fork_begin(void)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 2;
-	return !pthread_rwlock_timedwrlock(&on_the_way, &until);
-}
-
-void fd_fork_end(bool in_child)
-{
-	if (in_child)
-		on_the_way = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
-	else
-		pthread_rwlock_unlock(&on_the_way);
-}
-
 static int publish_elsewhere(struct file *file, bool cloexec)
 {
 	int ret;
@@ -188,6 +155,7 @@ int fd_publish(struct file *file, bool cloexec)
 
 	if (unlikely(current_task))
 		return publish_elsewhere(file, cloexec);
+	FORK_CHANGE;
 	fd = fd_host_alloc(file, cloexec);
 	if (fd < 0)
 		return fail(fd, "the host gives no descriptor for %s", file->path);
@@ -296,6 +264,7 @@ void fd_private_close(int fd)
 
 	if (!in_table(fd))
 		return;
+	FORK_CHANGE;
 	bit = 1ull << (fd % WORD_BITS);
 	atomic_fetch_and_explicit(&exclusive_bits[fd / WORD_BITS], ~bit, memory_order_relaxed);
 	/* The bit first: a number is never shielded when it is no longer ours. */

@@ -13,10 +13,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/fs/file.h"
 #include "kernel/lib/err.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/task.h"
 
 static atomic_int released;
@@ -479,6 +481,58 @@ static void threads_race(void **state)
 	assert_int_equal(atomic_load(&released), RACE_FDS * 20000);
 }
 
+/* ---- a fork meanwhile ---- */
+
+static void *publisher(void *arg)
+{
+	while (!atomic_load(&stop)) {
+		struct file *file = file_alloc(&test_fops, arg, "/dev/vfio/test", 0);
+		int fd = file ? fd_publish(file, true) : -1;
+
+		if (fd < 0)
+			return arg;
+		fd_unpublish(fd);
+	}
+	return NULL;
+}
+
+/* In the child: how many numbers mean a file of ours, and are none of this process's. */
+static int known_alone(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		count += fd_is_ours(fd) && fcntl(fd, F_GETFD) < 0;
+	return count;
+}
+
+/* The host copies descriptors before memory: without lib/fork.h some child of these has a number in memory alone. */
+static void a_fork_takes_whole_numbers(void **state)
+{
+	pthread_t threads[3];
+	int status;
+	void *bad;
+
+	atomic_store(&stop, false);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, publisher, race_ids), 0);
+	for (int round = 0; round < 400; round++) {
+		unsigned held = fork_begin();
+		pid_t pid = fork();
+
+		fork_end(held, !pid);
+		if (!pid)
+			_exit(known_alone());
+		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+		assert_int_equal(status, 0);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +550,7 @@ int main(void)
 		cmocka_unit_test(unpublished_before_anybody_knew),
 		cmocka_unit_test(exclusive_descriptors),
 		cmocka_unit_test(threads_race),
+		cmocka_unit_test(a_fork_takes_whole_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,16 +200,6 @@ int fd_host_alloc(const struct file *file, bool cloexec);
  * Return: the descriptor; -EMFILE, -ENFILE, -ENOMEM and then the reference is still the caller's.
  */
 int fd_publish(struct file *file, bool cloexec);
-/**
- * fd_hand_begin - a call of another process is carried out, until fd_hand_end(): what descriptors come and are made here are not
- *	this process's.  Does not nest.
- * fd_fork_begin - before a fork: a child that had one of those by chance would keep the file open
- * Return: fd_fork_end() is to be called in parent and child; false: some call takes long, and is not waited for any longer.
- */
-void fd_hand_begin(void);
-void fd_hand_end(void);
-bool fd_fork_begin(void);
-void fd_fork_end(bool in_child);
 /** fd_unpublish - take it back, before the program was told of it; puts the file. */
 void fd_unpublish(int fd);
 

@@ -16,6 +16,7 @@
 #include "kernel/fs/chrdev.h"
 #include "kernel/lib/err.h"
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/kthread.h"
 #include "kernel/lib/mutex.h"
 #include "kernel/lib/slab.h"
@@ -627,7 +628,7 @@ static bool begin_when_readable(int fd)
 
 	while (sys_ppoll(&wait, 1, NULL) == -EINTR)
 		;
-	fd_hand_begin();
+	fork_serve_begin();
 	return sys_ppoll(&wait, 1, &now) >= 0 && !(wait.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
@@ -644,7 +645,7 @@ static void *serve_thread(void *arg)
 		err = begin_when_readable(con.sock) ? wire_receive(con.sock, &packet, data, WIRE_DATA, fds) : -EPIPE;
 		if (!err)
 			err = serve_packet(&con, start.first, &packet, data, fds);
-		fd_hand_end();
+		fork_serve_end();
 	} while (!err);
 	fd_private_close(con.sock);
 	client_put(con.client);
@@ -708,7 +709,7 @@ static void *listen_thread(void *arg)
 			sys_close(sock);
 		if (hidden >= 0)
 			serve_process(hidden, 0);
-		fd_hand_end();
+		fork_serve_end();
 	} while (sock >= 0 || hidden >= 0 || sock == -EINTR || sock == -ECONNABORTED);
 	fd_private_close(listener);
 	return NULL;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "kernel/lib/explain.h"
+#include "kernel/lib/fork.h"
 #include "kernel/lib/slab.h"
 #include "kernel/lib/sys.h"
 
@@ -36,6 +37,7 @@ void wire_describe(const struct file *file, struct wire_file *ret)
 
 int wire_pair(int ret_fds[2])
 {
+	FORK_CHANGE;
 	int fds[2], err = sys_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, fds);
 
 	if (err)

@@ -22,6 +22,7 @@
 
 #ifdef STRESS_INPROC
 #include "kernel/fs/kernfs.h"
+#include "kernel/lib/fork.h"
 #include "kernel/mm/pins.h"
 #include "kernel/mm/vma.h"
 #include "kernel/syscall/proxy.h"
@@ -71,6 +72,7 @@ static inline long s_write(int fd, const void *buf, size_t len)
 
 static inline int s_dup(int fd)
 {
+	FORK_CHANGE;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	rig_must(copy >= 0 && !fd_install(copy, fget(fd)));
@@ -134,7 +136,7 @@ static inline pid_t s_fork(void)
 	static struct file *proxies[1024];
 	static pid_t kernel; /* which process has it */
 	int pair[2] = { -1, -1 };
-	bool alone;
+	unsigned held;
 	pid_t pid;
 
 	if (proxy_active()) {
@@ -143,6 +145,7 @@ static inline pid_t s_fork(void)
 		kernel = getpid();
 		rig_must(!wire_pair(pair));
 	}
+	held = fork_begin();
 	for (int fd = 0; fd < 1024; fd++) {
 		struct file *file = fd_is_ours(fd) ? fget(fd) : NULL;
 
@@ -150,10 +153,8 @@ static inline pid_t s_fork(void)
 			file_share(fd, file);
 		fput(file);
 	}
-	alone = fd_fork_begin();
 	pid = fork();
-	if (alone)
-		fd_fork_end(!pid);
+	fork_end(held, !pid);
 	if (pid) {
 		fd_private_close(pair[1]);
 		if (pair[0] >= 0)
