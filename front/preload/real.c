@@ -87,8 +87,8 @@ FN(sigaction); FN(pthread_sigmask); FN(pthread_attr_setsigmask_np); FN(sigaltsta
 /* pass.c */
 FN(sendmsg); FN(sendmmsg); FN(recvmsg); FN(recvmmsg); FN(posix_spawn); FN(posix_spawnp); FN(pidfd_spawn); FN(pidfd_spawnp);
 FN(system); FN(popen);
-/* exec.c */
-FN(execve); FN(execvpe); FN(fexecve); FN(execveat);
+/* exec.c, wait.c */
+FN(execve); FN(execvpe); FN(fexecve); FN(execveat); FN(wait4); FN(waitid);
 
 static long not_there(void)
 {

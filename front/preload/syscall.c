@@ -17,6 +17,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "front/preload/front.h"
@@ -92,6 +93,10 @@ static bool descriptors(long nr, const struct args *x, long *ret)
 		return true;
 	case SYS_sendmsg: *ret = sendmsg((int)x->a, (const struct msghdr *)x->b, (int)x->c); return true;
 	case SYS_recvmsg: *ret = recvmsg((int)x->a, (struct msghdr *)x->b, (int)x->c); return true;
+	case SYS_wait4: *ret = wait4((pid_t)x->a, (int *)x->b, (int)x->c, (struct rusage *)x->d); return true;
+	case SYS_waitid:
+		*ret = x->e ? 0 : waitid((idtype_t)x->a, (id_t)x->b, (siginfo_t *)x->c, (int)x->d);
+		return !x->e; /* libc has none that tells of resources */
 	case SYS_pidfd_getfd: *ret = pidfd_getfd((int)x->a, (int)x->b, (unsigned)x->c); return true;
 	case SYS_ftruncate: *ret = ftruncate((int)x->a, x->b); return true;
 	case SYS_fsync: *ret = fsync((int)x->a); return true;

@@ -631,6 +631,14 @@ void proxy_listen(void)
 	(void)call(&packet, NULL, 0, (struct room){ buf, sizeof(buf) }, NULL, 0);
 }
 
+void proxy_wait_for(pid_t pid)
+{
+	struct wire_packet packet = { .op = WIRE_WAIT, .arg = { (u64)pid } };
+	char buf[REASON];
+
+	(void)call(&packet, NULL, 0, (struct room){ buf, sizeof(buf) }, NULL, 0);
+}
+
 void proxy_end(void)
 {
 	if (far.greeted && mm_pins_near(0, PHYS_OFFSET_MASK))

@@ -26,6 +26,8 @@ bool proxy_active(void);
 struct file *proxy_begin_with(int fd);
 /** proxy_listen - serve_listen(), over there. */
 void proxy_listen(void);
+/** proxy_wait_for - serve_wait_for(), over there. */
+void proxy_wait_for(pid_t pid);
 /**
  * proxy_of - stand in for @file, a copy of the other process's memory or a proxy itself
  * @fd: a descriptor of it, which the proxy keeps open while it lives; -1: none

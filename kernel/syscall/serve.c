@@ -40,6 +40,7 @@ struct client {
 	LIST_ENTRY(client) next; /* clients_lock, from then on */
 	struct mutex lock;
 	TAILQ_HEAD(, kept_file) files; /* lock */
+	atomic_int calls; /* that have begun */
 };
 
 /* One connection, on its thread's stack. */
@@ -433,6 +434,35 @@ void serve_accounts(pid_t pid, u64 *ret_locked, u64 *ret_pinned)
 	mutex_unlock(&clients_lock);
 }
 
+static bool is_calling(pid_t pid)
+{
+	struct client *client;
+	int calls = 0;
+
+	mutex_lock(&clients_lock);
+	LIST_FOREACH(client, &clients, next)
+		if (client->pid == pid)
+			calls += atomic_load(&client->calls);
+	mutex_unlock(&clients_lock);
+	return calls > 0;
+}
+
+void serve_wait_for(pid_t pid)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (unsigned n = 0; n < 2000 && is_calling(pid); n++)
+		sys_ppoll(NULL, 0, &pause);
+}
+
+/* Those who wait for each other are not waited for. */
+static void wait_for(struct client *client, pid_t pid)
+{
+	atomic_fetch_sub(&client->calls, 1);
+	serve_wait_for(pid);
+	atomic_fetch_add(&client->calls, 1);
+}
+
 static s64 serve_file(struct file *file, struct wire_packet *p, const char *data, struct answer *out)
 {
 	const struct file_operations *ops = file->f_op;
@@ -484,6 +514,9 @@ static s64 serve_call(struct connection *con, struct wire_packet *p, const char 
 		return 0;
 	case WIRE_LISTEN:
 		serve_listen();
+		return 0;
+	case WIRE_WAIT:
+		wait_for(con->client, (pid_t)p->arg[0]);
 		return 0;
 	case WIRE_LEAVE:
 		return mm_keep_pinned(con->client->mm, p->arg[0], p->arg[1]);
@@ -617,19 +650,30 @@ static int serve_packet(struct connection *con, bool first, struct wire_packet *
 	return err;
 }
 
-/*
- * Descriptors that come are the caller's, too: no child of this process may have them.
- * Return: is somebody there?  Of who was killed nothing is carried out that had not begun.
- */
-static bool begin_when_readable(int fd)
+/* Descriptors that come are the caller's, too: no child of this process may have them. */
+static void begin_when_readable(int fd)
 {
-	static const struct timespec now;
 	struct pollfd wait = { .fd = fd, .events = POLLIN | POLLRDHUP };
 
 	while (sys_ppoll(&wait, 1, NULL) == -EINTR)
 		;
 	fork_serve_begin();
+}
+
+/* Of who was killed nothing is carried out that had not begun: whoever waits for that comes after what is counted. */
+static bool begin_call(struct connection *con)
+{
+	static const struct timespec now;
+	struct pollfd wait = { .fd = con->sock, .events = POLLRDHUP };
+
+	atomic_fetch_add(&con->client->calls, 1);
 	return sys_ppoll(&wait, 1, &now) >= 0 && !(wait.revents & (POLLHUP | POLLRDHUP | POLLERR));
+}
+
+static void end_call(struct connection *con)
+{
+	atomic_fetch_sub(&con->client->calls, 1);
+	fork_serve_end();
 }
 
 static void *serve_thread(void *arg)
@@ -642,10 +686,11 @@ static void *serve_thread(void *arg)
 
 	kfree(arg);
 	do {
-		err = begin_when_readable(con.sock) ? wire_receive(con.sock, &packet, data, WIRE_DATA, fds) : -EPIPE;
+		begin_when_readable(con.sock);
+		err = begin_call(&con) ? wire_receive(con.sock, &packet, data, WIRE_DATA, fds) : -EPIPE;
 		if (!err)
 			err = serve_packet(&con, start.first, &packet, data, fds);
-		fork_serve_end();
+		end_call(&con);
 	} while (!err);
 	fd_private_close(con.sock);
 	client_put(con.client);

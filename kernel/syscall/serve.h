@@ -25,6 +25,11 @@ int serve_process(int sock, int nr_fds);
  * Any thread, no lock; again and again.  If it cannot be, they do not.
  */
 void serve_listen(void);
+/**
+ * serve_wait_for - process @pid has ended: until what it was calling here is carried out, or two seconds have gone
+ * Of what it asked for before it ended, and had not begun, nothing is carried out.  Any thread, no lock.
+ */
+void serve_wait_for(pid_t pid);
 /** serve_accounts - how many pages stand on the accounts of @pid, this process or one that it serves (mm/locked_vm.h); 0. */
 void serve_accounts(pid_t pid, u64 *ret_locked, u64 *ret_pinned);
 /** serve_before_open - called before a path is opened for another process, if set: look what changed in the machine. */

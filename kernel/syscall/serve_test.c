@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/fs/chrdev.h"
@@ -80,6 +81,7 @@ struct pinned {
 
 static struct {
 	atomic_int released, flushed, turn;
+	atomic_int waiting; /* for their turn */
 	atomic_int done; /* who reads it after the last operation sees what all of them did */
 	u8 bytes[256], bar[BAR_BYTES];
 	struct pinned pinned;
@@ -219,9 +221,11 @@ static long dev_phys_is_bar(unsigned long arg)
 
 static long dev_turn(int turn)
 {
+	atomic_fetch_add(&dev.waiting, 1);
 	while (atomic_load(&dev.turn) != turn)
 		usleep(100);
 	atomic_fetch_add(&dev.turn, 1);
+	atomic_fetch_sub(&dev.waiting, 1);
 	return 0;
 }
 
@@ -1025,6 +1029,84 @@ static void children_call_at_once(void **state)
 	assert_int_equal(atomic_load(&dev.turn), 4);
 }
 
+/* ---- who is killed in a call ---- */
+
+static pid_t killed;
+
+static void calls_until_it_is_killed(void)
+{
+	call(T_TURN, 5);
+	EXPECT(false);
+}
+
+static void *comes_to_turn_5(void *arg)
+{
+	usleep(50000);
+	atomic_store(&dev.turn, 5);
+	return arg;
+}
+
+static void kill_one_in_a_call(void)
+{
+	int status;
+
+	killed = served(calls_until_it_is_killed);
+	while (!atomic_load(&dev.waiting))
+		usleep(100);
+	assert_int_equal(kill(killed, SIGKILL), 0);
+	assert_int_equal(waitpid(killed, &status, 0), killed);
+	assert_int_equal(status, SIGKILL);
+}
+
+static void waits_for_the_killed(void)
+{
+	proxy_wait_for(killed);
+	EXPECT(call(T_TURN, 6) == 0);
+}
+
+static void a_call_ends_after_its_caller(void **state)
+{
+	pthread_t thread;
+
+	kill_one_in_a_call();
+	assert_int_equal(pthread_create(&thread, NULL, comes_to_turn_5, NULL), 0);
+	serve_wait_for(killed);
+	assert_int_equal(atomic_load(&dev.turn), 6);
+	pthread_join(thread, NULL);
+	all_quiet();
+}
+
+static void a_child_waits_for_its_sibling(void **state)
+{
+	pthread_t thread;
+
+	kill_one_in_a_call();
+	assert_int_equal(pthread_create(&thread, NULL, comes_to_turn_5, NULL), 0);
+	went_well(served(waits_for_the_killed));
+	assert_int_equal(atomic_load(&dev.turn), 7);
+	pthread_join(thread, NULL);
+	all_quiet();
+}
+
+/* Nobody waits for ever; nor for who calls nothing, or is none of ours. */
+static void a_call_never_ends(void **state)
+{
+	struct timespec since, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &since);
+	serve_wait_for(getpid());
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	assert_true(now.tv_sec - since.tv_sec <= 1);
+	kill_one_in_a_call();
+	clock_gettime(CLOCK_MONOTONIC, &since);
+	serve_wait_for(killed);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	assert_in_range(now.tv_sec - since.tv_sec, 1, 30);
+	assert_int_equal(atomic_load(&dev.waiting), 1);
+	atomic_store(&dev.turn, 5);
+	all_quiet();
+}
+
 static void grandchild(void)
 {
 	struct pinned pinned = { .uva = (uintptr_t)childs_page(0x51), .len = PAGE_SIZE };
@@ -1760,6 +1842,7 @@ static void guarded_test(void **state)
 	atomic_store(&dev.released, 0);
 	atomic_store(&dev.flushed, 0);
 	atomic_store(&dev.turn, 0);
+	atomic_store(&dev.waiting, 0);
 	test(state);
 }
 
@@ -1778,6 +1861,9 @@ int main(void)
 		GUARDED_TEST(a_child_pins_memory),
 		GUARDED_TEST(memory_outlives_a_child),
 		GUARDED_TEST(children_call_at_once),
+		GUARDED_TEST(a_call_ends_after_its_caller),
+		GUARDED_TEST(a_child_waits_for_its_sibling),
+		GUARDED_TEST(a_call_never_ends),
 		GUARDED_TEST(a_child_has_a_child),
 		GUARDED_TEST(the_parent_closes),
 		GUARDED_TEST(the_parent_closed_all),

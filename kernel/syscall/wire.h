@@ -35,6 +35,7 @@ enum wire_op {
 	WIRE_FLAGS,	/* arg: set?, the flags of F_SETFL.  Answer: ret: f_flags */
 	WIRE_ACCOUNTS,	/* arg: pid.  Answer: arg: locked_vm_pages, pinned_vm_pages */
 	WIRE_LISTEN,
+	WIRE_WAIT,	/* arg: pid, which has ended: until its calls have */
 	WIRE_LEAVE,	/* arg: first, last: addresses that pages are about to leave */
 	/* Asked during a call */
 	WIRE_COPY_FROM,	/* arg: uva, len.  Answer: data */

@@ -25,7 +25,6 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 
 #include "stress_sys.h"
 #include "tests/clients/census.h"
@@ -39,6 +38,7 @@
 #define THREAD_BYTES (8ull * PAGE) /* of I/O addresses */
 #define WINDOW_BYTES (MAX_THREADS * THREAD_BYTES)
 #define WINDOWS 900u
+#define PIDS (1u << 22) /* all there can be */
 
 static unsigned seconds = 4, children = 4, threads = 3, seed = 1;
 static const char *self;
@@ -51,16 +51,23 @@ static _Noreturn void broken(int line, const char *what)
 	_exit(1);
 }
 
-/* A device, as all processes have it inherited, and who uses it just now: the lock is shared by all. */
+/* Of all processes. */
+struct shared_lock {
+	pthread_mutex_t mutex; /* robust */
+	pid_t owner; /* mutex; who may be in a call, also when he is killed; 0 */
+};
+
+/* A device, as all processes have it inherited, and who uses it just now. */
 struct shared_device {
 	bool cdev;
 	int c, g, d; /* c: the container or the iommufd; g: -1 without */
 	uint32_t ioas;
-	pthread_mutex_t *lock;
+	struct shared_lock *lock;
 };
 
 static struct shared_device devices[2];
-static pthread_mutex_t *group_lock; /* group 1 is open by its holder */
+static struct shared_lock *group_lock; /* group 1 is open by its holder */
+static atomic_uchar *waited_for; /* by process: shared by all */
 
 struct worker {
 	unsigned rnd;
@@ -68,7 +75,6 @@ struct worker {
 	unsigned char *src, *dst; /* a page each */
 	void *bars[2];
 	int efd;
-	bool late; /* the last interrupt was not waited for */
 };
 
 static atomic_bool stop;
@@ -123,28 +129,37 @@ static void *page(void)
 
 /* ---- a device for oneself ---- */
 
-/*
- * Return: whether what the device does is certain.  A call that a process was in when it was killed may be carried out a moment
- * later: after such an owner the device is idle soon, but may have been told one thing more than we said.
- */
-static bool take(struct shared_device *dev, void *bar)
+/* The calls of an owner who was killed are at their end when somebody has waited for him. */
+static void lock(struct shared_lock *lock)
 {
-	int err = pthread_mutex_lock(dev->lock);
+	int err = pthread_mutex_lock(&lock->mutex);
+	double limit = now() + 60;
 
-	if (err == EOWNERDEAD) {
-		check(!pthread_mutex_consistent(dev->lock));
-		nap(200000);
-	} else {
-		check(!err);
+	check(!err || err == EOWNERDEAD);
+	while (err && lock->owner && !atomic_load(&waited_for[lock->owner])) {
+		check(now() < limit);
+		nap(100);
 	}
+	check(!err || !pthread_mutex_consistent(&lock->mutex));
+	lock->owner = getpid();
+}
+
+static void unlock(struct shared_lock *lock)
+{
+	lock->owner = 0;
+	check(!pthread_mutex_unlock(&lock->mutex));
+}
+
+static void take(struct shared_device *dev, void *bar)
+{
+	lock(dev->lock);
 	for (double limit = now() + 20; s_load(bar, 0x98) & 1;)
 		check(now() < limit);
-	return !err;
 }
 
 static void give(struct shared_device *dev)
 {
-	check(!pthread_mutex_unlock(dev->lock));
+	unlock(dev->lock);
 }
 
 static void transfer(void *bar, uint64_t src, uint64_t dst, uint32_t count, uint32_t cmd)
@@ -165,7 +180,6 @@ static void moves(struct worker *w, unsigned which)
 	struct shared_device *dev = &devices[which];
 	unsigned count = 1 + rnd(&w->rnd, PAGE), leaves = !rnd(&w->rnd, 3);
 	unsigned char want[PAGE];
-	bool certain;
 
 	for (unsigned i = 0; i < count; i++)
 		want[i] = (unsigned char)rnd(&w->rnd, 256);
@@ -177,12 +191,11 @@ static void moves(struct worker *w, unsigned which)
 		check(!s_munmap(w->src, PAGE));
 		w->src = page();
 	}
-	certain = take(dev, w->bars[which]);
+	take(dev, w->bars[which]);
 	transfer(w->bars[which], w->iova, BUFFER, count, 1);
 	transfer(w->bars[which], BUFFER, w->iova + 2 * PAGE, count, 3);
 	give(dev);
-	if (certain)
-		check(!memcmp(w->dst, want, count));
+	check(!memcmp(w->dst, want, count));
 	check(unmap(dev, w->iova, 4 * PAGE) == 2 * PAGE);
 	check(unmap(dev, w->iova, 4 * PAGE) == 0);
 }
@@ -201,16 +214,15 @@ static void registers(struct worker *w, unsigned which)
 {
 	struct shared_device *dev = &devices[which];
 	uint32_t id, value = rnd(&w->rnd, 1u << 20);
-	bool certain;
 
 	check(s_pread(dev->d, &id, 4, 0) == 4 && id == 0x010000ed && s_load(w->bars[which], 0) == id);
-	certain = take(dev, w->bars[which]);
+	take(dev, w->bars[which]);
 	if (rnd(&w->rnd, 2))
 		s_store(w->bars[which], 4, value);
 	else
 		check(s_pwrite(dev->d, &value, 4, 4) == 4);
-	check(s_load(w->bars[which], 4) == ~value || !certain);
-	check(s_pread(dev->d, &id, 4, 4) == 4 && (id == ~value || !certain));
+	check(s_load(w->bars[which], 4) == ~value);
+	check(s_pread(dev->d, &id, 4, 4) == 4 && id == ~value);
 	give(dev);
 }
 
@@ -218,19 +230,18 @@ static void interrupts(struct worker *w, unsigned which)
 {
 	struct shared_device *dev = &devices[which];
 	struct pollfd p = { .fd = w->efd, .events = POLLIN };
-	bool certain = take(dev, w->bars[which]);
 	uint64_t count;
 	int ready;
 
+	take(dev, w->bars[which]);
 	check(set_irq(dev->d, 9999) == -1 && errno == EBADF);
 	check(!set_irq(dev->d, w->efd));
-	check(read(w->efd, &count, 8) == -1 || w->late);
-	w->late = !certain;
+	check(read(w->efd, &count, 8) == -1 && errno == EAGAIN);
 	s_store(w->bars[which], 0x60, 1);
 	do
-		ready = poll(&p, 1, certain ? 20000 : 100);
+		ready = poll(&p, 1, 20000);
 	while (ready < 0 && errno == EINTR);
-	check(!certain || (ready == 1 && read(w->efd, &count, 8) == 8 && count == 1));
+	check(ready == 1 && read(w->efd, &count, 8) == 8 && count == 1);
 	s_store(w->bars[which], 0x64, 0xffffffff);
 	if (rnd(&w->rnd, 2))
 		check(!set_irq(dev->d, -1));
@@ -268,20 +279,14 @@ static void files(struct worker *w)
 /* A group opens once: whoever else is forked meanwhile must not get it. */
 static void alone(void)
 {
-	int err = pthread_mutex_lock(group_lock), g;
+	int g;
 
-	check(!err || (err == EOWNERDEAD && !pthread_mutex_consistent(group_lock)));
+	lock(group_lock);
 	g = s_open("/dev/vfio/1");
-	for (unsigned n = 0; g < 0 && n < 5000; n++) { /* a call of whoever was killed with the lock may end just now */
-		nap(1000);
-		g = s_open("/dev/vfio/1");
-	}
-	check(g >= 0 || err);
-	if (g >= 0) {
-		check(s_open("/dev/vfio/1") == -1 && errno == EBUSY);
-		s_close(g);
-	}
-	check(!pthread_mutex_unlock(group_lock));
+	check(g >= 0);
+	check(s_open("/dev/vfio/1") == -1 && errno == EBUSY);
+	s_close(g);
+	unlock(group_lock);
 }
 
 static void failures(const struct shared_device *dev)
@@ -421,8 +426,9 @@ static int waited(pid_t pid)
 {
 	int status;
 
-	while (waitpid(pid, &status, 0) != pid)
+	while (s_waitpid(pid, &status) != pid)
 		check(errno == EINTR);
+	atomic_store(&waited_for[pid], 1);
 	return status;
 }
 
@@ -483,6 +489,7 @@ static void child(enum ending ending, unsigned us, unsigned own)
 	pid_t pid;
 
 	window = own;
+	atomic_store(&waited_for[getpid()], 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the parent end early */
 	be_interrupted();
 	if (ending == IS_KILLED)
@@ -492,6 +499,7 @@ static void child(enum ending ending, unsigned us, unsigned own)
 		pid = s_fork();
 		check(pid >= 0);
 		if (!pid) {
+			atomic_store(&waited_for[getpid()], 0);
 			be_interrupted();
 			child_works_for(us);
 			s_end(0);
@@ -565,15 +573,23 @@ static unsigned all_children(double end)
 
 /* ---- the parent ---- */
 
-static pthread_mutex_t *shared_lock(void)
+static void *shared(size_t bytes)
 {
-	pthread_mutex_t *lock = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	check(mem != MAP_FAILED);
+	return mem;
+}
+
+static struct shared_lock *shared_lock(void)
+{
+	struct shared_lock *lock = shared(PAGE);
 	pthread_mutexattr_t attr;
 
-	check(lock != MAP_FAILED && !pthread_mutexattr_init(&attr));
+	check(!pthread_mutexattr_init(&attr));
 	check(!pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED));
 	check(!pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST));
-	check(!pthread_mutex_init(lock, &attr));
+	check(!pthread_mutex_init(&lock->mutex, &attr));
 	return lock;
 }
 
@@ -663,6 +679,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < 2; i++)
 		devices[i].lock = shared_lock();
 	group_lock = shared_lock();
+	waited_for = shared(PIDS);
 	before = begin();
 	open_all();
 	be_interrupted();

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -187,6 +188,17 @@ static inline int s_munmap(void *at, size_t len)
 	return ret;
 }
 
+/* What the front does about a wait: front/preload/wait.c. */
+static inline pid_t s_waitpid(pid_t pid, int *status)
+{
+	pid = waitpid(pid, status, 0);
+	if (pid > 0 && proxy_active())
+		proxy_wait_for(pid);
+	else if (pid > 0)
+		serve_wait_for(pid);
+	return pid;
+}
+
 /* Of a child. */
 static inline _Noreturn void s_end(int status)
 {
@@ -196,6 +208,7 @@ static inline _Noreturn void s_end(int status)
 }
 #else
 static inline pid_t s_fork(void) { return fork(); }
+static inline pid_t s_waitpid(pid_t pid, int *status) { return waitpid(pid, status, 0); }
 static inline int s_munmap(void *at, size_t len) { return munmap(at, len); }
 static inline _Noreturn void s_end(int status) { exit(status); }
 static inline int s_open(const char *path) { return open(path, O_RDWR | O_CLOEXEC); }
