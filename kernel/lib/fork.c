@@ -2,6 +2,7 @@
 #include "kernel/lib/fork.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #define SECONDS 2
@@ -12,9 +13,12 @@
 static pthread_rwlock_t served = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 /* But not before changes: one may have to be made before another ends, whose thread waits for a lock of the kernel. */
 static pthread_rwlock_t changes = PTHREAD_RWLOCK_INITIALIZER;
+static _Atomic pthread_t forker; /* who holds it to fork; 0 */
 
 bool fork_change_begin(void)
 {
+	if (atomic_load_explicit(&forker, memory_order_relaxed) == pthread_self())
+		return false;
 	return !pthread_rwlock_rdlock(&changes);
 }
 
@@ -47,11 +51,16 @@ unsigned fork_begin(void)
 {
 	unsigned held = lock(&served) ? SERVED : 0;
 
-	return lock(&changes) ? held | CHANGES : held;
+	if (!lock(&changes))
+		return held;
+	atomic_store_explicit(&forker, pthread_self(), memory_order_relaxed);
+	return held | CHANGES;
 }
 
 void fork_end(unsigned held, bool in_child)
 {
+	if (held & CHANGES || in_child)
+		atomic_store_explicit(&forker, 0, memory_order_relaxed);
 	if (in_child) { /* whoever else held one is not here */
 		served = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 		changes = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
