@@ -47,6 +47,7 @@ enum lock_rank {
 	LOCK_IOMMUFD_EVENTQ,   /* iommufd/eventq.c: one queue */
 	LOCK_IOMMUFD_MOCK,     /* iommufd/selftest_*.c: the mock IOMMU, its devices, access files */
 	LOCK_IOPF,	       /* io-pgfault.c: page requests that nobody answered yet */
+	LOCK_MM_MAPS,	       /* mm/process.c: another process's maps, while they are read */
 	LOCK_MM_PINS,	       /* mm/pins.c: what is pinned; held while pinned pages move */
 	LOCK_HW_MODEL,	       /* hw/<model>: a device model's own state */
 	LOCK_HW_MODEL_QUEUE,   /* hw/<model>: an inner one */

@@ -19,7 +19,15 @@
 
 static int open_maps(const struct mm *mm)
 {
-	return mm->process ? process_maps_fd(mm) : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	return mm->process ? process_maps_begin(mm) : sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+}
+
+static void close_maps(const struct mm *mm, int fd)
+{
+	if (mm->process)
+		process_maps_end(mm);
+	else if (fd >= 0)
+		sys_close(fd);
 }
 
 /* Nobody has more mappings; what another process says are its maps may be anything. */
@@ -41,8 +49,7 @@ char *mm_read_maps(const struct mm *mm)
 			kfree(text);
 		text = more;
 	}
-	if (fd >= 0 && !mm->process)
-		sys_close(fd);
+	close_maps(mm, fd);
 	if (text && n >= 0) {
 		text[len] = '\0';
 		return text;

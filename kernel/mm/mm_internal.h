@@ -30,7 +30,13 @@ int process_pin(struct mm *mm, u64 uva, u64 last, bool write, phys_addr_t *ret_p
 void process_unpin(unsigned slot, u64 uva, u64 len_bytes);
 int process_split_pin(unsigned slot, u64 uva, u64 len_bytes, u64 head_bytes);
 long process_pins_at(struct mm *mm, u64 uva);
-int process_maps_fd(const struct mm *mm);
+/**
+ * process_maps_begin - the descriptor of its maps, until process_maps_end(): others wait
+ * The host makes the text anew for each who reads at another offset than the one before, and meanwhile it may have become
+ * another: two who read by turns get lines that do not fit together.
+ */
+int process_maps_begin(const struct mm *mm);
+void process_maps_end(const struct mm *mm);
 
 /* A line of maps. */
 struct mapping {

@@ -46,6 +46,7 @@ struct process {
 	struct mm mm;
 	atomic_int refs;
 	int mem_fd, maps_fd;		    /* private; immutable */
+	struct mutex maps_lock;		    /* while maps_fd is read */
 	TAILQ_HEAD(, process_pin) pins;	    /* pins_lock, like all below */
 	TAILQ_HEAD(, kept) kept;	    /* no two of a slot overlap, and each touches a pin of its slot */
 };
@@ -71,6 +72,7 @@ struct mm *mm_of_process(int mem_fd, int maps_fd)
 	atomic_init(&p->refs, 1);
 	p->mem_fd = mem_fd;
 	p->maps_fd = maps_fd;
+	mutex_init(&p->maps_lock, LOCK_MM_MAPS);
 	TAILQ_INIT(&p->pins);
 	TAILQ_INIT(&p->kept);
 	return &p->mm;
@@ -96,13 +98,20 @@ void mmdrop(struct mm *mm)
 	mutex_unlock(&pins_lock);
 	vma_close_private(p->mem_fd);
 	vma_close_private(p->maps_fd);
+	mutex_destroy(&p->maps_lock);
 	mutex_destroy(&mm->vma_lock);
 	kfree(p);
 }
 
-int process_maps_fd(const struct mm *mm)
+int process_maps_begin(const struct mm *mm)
 {
+	mutex_lock(&mm->process->maps_lock);
 	return mm->process->maps_fd;
+}
+
+void process_maps_end(const struct mm *mm)
+{
+	mutex_unlock(&mm->process->maps_lock);
 }
 
 static struct process *process_at(unsigned slot)

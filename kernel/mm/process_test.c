@@ -92,6 +92,30 @@ static int map_file_twice(void)
 	return mremap(page(FILE_LAST), 0, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page(ELSE_FIRST)) == MAP_FAILED;
 }
 
+/* As much as two or three reads of its maps, and never the same for long. */
+static void *changes(void *arg)
+{
+	enum { NR = 200 };
+	u8 *at = arg;
+
+	for (unsigned i = 0;; i++) {
+		u8 *one = at + i * 7 % NR * 2 * PAGE_SIZE;
+
+		if (munmap(one, PAGE_SIZE) || mmap(one, PAGE_SIZE, i / NR % 2 ? PROT_READ : PROT_NONE,
+						   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != one)
+			_exit(1);
+	}
+	return NULL;
+}
+
+static int change_mappings(void)
+{
+	u8 *low = mmap(mem - (1 << 24), 400 * PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	return low == MAP_FAILED || low > mem || pthread_create(&thread, NULL, changes, low);
+}
+
 static void __attribute__((noreturn)) childs_life(int order, int done)
 {
 	int (*fn)(void);
@@ -250,6 +274,37 @@ static void what_is_mapped_can_be_pinned(void **state)
 	assert_int_equal(tell(&c, unmap_all), 0);
 	assert_int_equal(try_pin(&c, RW, 1, true), -EFAULT);
 	end_and_drop(&c);
+}
+
+static struct child busy;
+
+static void *pins_again_and_again(void *arg)
+{
+	phys_addr_t pa;
+
+	for (int i = 0; i < 300; i++) {
+		if (mm_pin(busy.mm, (uintptr_t)page(RW), 2 * PAGE_SIZE, true, &pa))
+			return arg;
+		mm_unpin(pa, 2 * PAGE_SIZE);
+	}
+	return NULL;
+}
+
+/* Several threads read one descriptor of its maps, which change. */
+static void its_mappings_change(void **state)
+{
+	pthread_t threads[3];
+	void *bad;
+
+	busy = begin();
+	assert_int_equal(tell(&busy, change_mappings), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, pins_again_and_again, &busy), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+	end_and_drop(&busy);
 }
 
 /* Who did not hand over what it takes: its memory cannot be reached. */
@@ -623,6 +678,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUARDED_TEST(what_is_mapped_can_be_pinned),
+		GUARDED_TEST(its_mappings_change),
 		GUARDED_TEST(without_its_maps),
 		GUARDED_TEST(devices_reach_the_child),
 		GUARDED_TEST(pins_are_split),
