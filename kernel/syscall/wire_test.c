@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 
 #include "kernel/lib/nomem_test.h"
 #include "kernel/syscall/wire.h"
+#include "kernel/syscall/wire_test.h"
 
 static const int no_fds[2] = { -1, -1 };
 static int pair[2];
@@ -36,17 +36,6 @@ static int end(void **state)
 	fd_private_close(pair[0]);
 	fd_private_close(pair[1]);
 	return fd_private_next(0) == -1 ? 0 : -1;
-}
-
-static int open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static void packets_keep_their_bounds(void **state)
