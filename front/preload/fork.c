@@ -269,6 +269,7 @@ static void in_child(void)
 		return;
 	__atomic_store_n(&front_in_child, true, __ATOMIC_RELEASE);
 	front_signal_in_child();
+	front_pass_in_child();
 	decode_in_child();
 	fork_end(0, true);
 	if (!forking)

@@ -121,6 +121,8 @@ void front_fork_init(void);
 
 /* ---- pass.c ---- */
 
+/** front_pass_in_child - after fork: another thread may have been about to find somebody's kernel. */
+void front_pass_in_child(void);
 /** front_take_inherited - at the start of a program: has it descriptors of another process's files? */
 void front_take_inherited(void);
 

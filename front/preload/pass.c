@@ -116,10 +116,16 @@ static bool has_no_kernel(void)
 	return !vma;
 }
 
+static pthread_mutex_t finding = PTHREAD_MUTEX_INITIALIZER; /* whose kernel this process is to have */
+
+void front_pass_in_child(void)
+{
+	finding = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
 /* The file of another process that @fd is of, with a reference; NULL.  The first decides whose kernel this process has. */
 static struct file *find(int fd)
 {
-	static pthread_mutex_t finding = PTHREAD_MUTEX_INITIALIZER;
 	struct file *file = NULL;
 
 	if (!front_kernel_elsewhere() && front_attached())
