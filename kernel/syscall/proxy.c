@@ -338,6 +338,7 @@ static s64 call_file(const struct file *file, struct wire_packet *packet, const 
 	ret = call(packet, data, len, room, NULL, -EBADF);
 	if (!packet->len)
 		return ret;
+	explain_begin(); /* what was said here, of a copy that failed, is said there too */
 	if (ret < 0)
 		return fail(ret, "%s", room.buf);
 	explain_note("%s", room.buf);

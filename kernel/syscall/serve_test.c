@@ -165,6 +165,8 @@ static void calls_ioctls(void)
 	memset(map, 'x', 2 * PAGE_SIZE);
 
 	EXPECT(call(T_DOUBLE, 0) == -EFAULT);
+	EXPECT(call(T_DOUBLE, 8) == -EFAULT && says("[0x8-0xf]"));
+	EXPECT(!strstr(strstr(explain_last(), "[0x8-0xf]") + 1, "[0x8-0xf]")); /* once */
 	EXPECT(call(T_DOUBLE, 1ul << 47) == -EFAULT);
 	EXPECT(call(T_DOUBLE, (unsigned long)(map + 2 * PAGE_SIZE - 4)) == -EFAULT);
 	EXPECT(call(T_DOUBLE, (unsigned long)read_only) == -EFAULT);
