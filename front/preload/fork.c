@@ -271,7 +271,7 @@ static void in_child(void)
 	front_signal_in_child();
 	front_pass_in_child();
 	decode_in_child();
-	fork_end(0, true);
+	fork_end(forking ? forking->held : 0, true);
 	if (!forking)
 		take_nothing();
 	else if (!forking->idle)

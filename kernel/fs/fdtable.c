@@ -102,10 +102,17 @@ int fd_install(int fd, struct file *file)
 	return 0;
 }
 
+static struct file *take_out(int fd)
+{
+	FORK_CHANGE;
+	return atomic_exchange_explicit(&table[fd], NULL, memory_order_acq_rel);
+}
+
+/* What a fork looks at stays in the table until it is through: it never has the last reference. */
 void fd_uninstall(int fd)
 {
 	if (fd_is_ours(fd))
-		fput(atomic_exchange_explicit(&table[fd], NULL, memory_order_acq_rel));
+		fput(take_out(fd));
 }
 
 void fd_uninstall_range(unsigned first, unsigned last)

@@ -62,6 +62,12 @@ void fork_end(unsigned held, bool in_child)
 	if (held & CHANGES || in_child)
 		atomic_store_explicit(&forker, 0, memory_order_relaxed);
 	if (in_child) { /* whoever else held one is not here */
+#ifdef __SANITIZE_THREAD__ /* to which a lock that is made anew is the old one */
+		if (held & CHANGES)
+			pthread_rwlock_unlock(&changes);
+		if (held & SERVED)
+			pthread_rwlock_unlock(&served);
+#endif
 		served = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 		changes = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
 		return;

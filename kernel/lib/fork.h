@@ -11,8 +11,9 @@
  * under some of them:
  *
  *	- a served call: takes the first, for all its time
- *	- a change: takes the second; inside come locks that nobody holds who begins a change
- *	- a fork: takes both, in this order
+ *	- a change: takes the second, shared; inside may come any lock, as no other change has to wait for it
+ *	- a fork: takes both, in this order, and then no lock that anybody holds who begins a change: it looks at files and
+ *	  mappings, which nobody takes away meanwhile, so that it never has a last reference and releases nothing
  */
 #ifndef KERNEL_LIB_FORK_H
 #define KERNEL_LIB_FORK_H
