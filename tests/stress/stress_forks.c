@@ -322,25 +322,55 @@ static void step(struct worker *w)
 	}
 }
 
+static void worker_begin(struct worker *w, unsigned number)
+{
+	*w = (struct worker){
+		.rnd = seed * 7919 + window * MAX_THREADS + number,
+		.iova = IOVA + window % WINDOWS * WINDOW_BYTES + number * THREAD_BYTES,
+		.src = page(),
+		.dst = page(),
+		.efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+	};
+	for (unsigned i = 0; i < 2; i++) {
+		w->bars[i] = s_map_bar(devices[i].d, PAGE);
+		check(w->bars[i]);
+	}
+}
+
+static void worker_end(struct worker *w)
+{
+	for (unsigned i = 0; i < 2; i++)
+		s_unmap_bar(w->bars[i], PAGE);
+	close(w->efd);
+	munmap(w->src, PAGE);
+	munmap(w->dst, PAGE);
+}
+
 static void *work(void *arg)
 {
-	const unsigned number = (unsigned)(uintptr_t)arg;
-	struct worker w = { .rnd = seed * 7919 + window * MAX_THREADS + number, .src = page(), .dst = page() };
+	struct worker w;
 
-	w.iova = IOVA + window % WINDOWS * WINDOW_BYTES + number * THREAD_BYTES;
-	w.efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	for (unsigned i = 0; i < 2; i++) {
-		w.bars[i] = s_map_bar(devices[i].d, PAGE);
-		check(w.bars[i]);
-	}
+	worker_begin(&w, (unsigned)(uintptr_t)arg);
 	while (!atomic_load(&stop) && now() < until)
 		step(&w);
-	for (unsigned i = 0; i < 2; i++)
-		s_unmap_bar(w.bars[i], PAGE);
-	close(w.efd);
-	munmap(w.src, PAGE);
-	munmap(w.dst, PAGE);
+	worker_end(&w);
 	return NULL;
+}
+
+static void each_step_once(void)
+{
+	struct worker w;
+
+	worker_begin(&w, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		config_space(&w, &devices[i]);
+		registers(&w, i);
+		interrupts(&w, i);
+		failures(&devices[i]);
+		moves(&w, i);
+	}
+	files(&w);
+	worker_end(&w);
 }
 
 static void start_threads(pthread_t at[MAX_THREADS], double how_long)
@@ -351,11 +381,16 @@ static void start_threads(pthread_t at[MAX_THREADS], double how_long)
 		check(!pthread_create(&at[i], NULL, work, (void *)(uintptr_t)i));
 }
 
+static void join_threads(const pthread_t at[MAX_THREADS])
+{
+	for (unsigned i = 0; i < threads; i++)
+		check(!pthread_join(at[i], NULL));
+}
+
 static void stop_threads(const pthread_t at[MAX_THREADS])
 {
 	atomic_store(&stop, true);
-	for (unsigned i = 0; i < threads; i++)
-		check(!pthread_join(at[i], NULL));
+	join_threads(at);
 }
 
 /* ---- children ---- */
@@ -376,15 +411,6 @@ static void be_interrupted(void)
 	check(!sigaction(SIGALRM, &action, NULL) && !setitimer(ITIMER_REAL, &often, NULL));
 }
 
-static void works_for(unsigned us)
-{
-	pthread_t at[MAX_THREADS];
-
-	start_threads(at, us * 1e-6);
-	for (unsigned i = 0; i < threads; i++)
-		check(!pthread_join(at[i], NULL));
-}
-
 /* ThreadSanitizer knows no threads of a child that was forked from one of several. */
 static void child_works_for(unsigned us)
 {
@@ -393,7 +419,10 @@ static void child_works_for(unsigned us)
 	until = now() + us * 1e-6;
 	work(NULL);
 #else
-	works_for(us);
+	pthread_t at[MAX_THREADS];
+
+	start_threads(at, us * 1e-6);
+	join_threads(at);
 #endif
 }
 
@@ -635,7 +664,7 @@ static struct census begin(void)
 	pid_t pid;
 
 	open_all();
-	works_for(50000);
+	each_step_once();
 	pid = s_fork();
 	check(pid >= 0);
 	if (!pid) {
@@ -690,7 +719,7 @@ int main(int argc, char **argv)
 	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
 	check(settles(before));
 	open_all();
-	works_for(50000);
+	each_step_once();
 	close_all();
 	printf("%u children\n", count);
 	return 0;
