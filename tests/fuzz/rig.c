@@ -89,6 +89,7 @@ static void remove_dir(void)
 static void make_machine(void)
 {
 	struct machine_config *cfg = machine_config_new();
+	const char *tmp = getenv("TMPDIR");
 	int err = 0;
 
 	rig_must(cfg);
@@ -99,7 +100,8 @@ static void make_machine(void)
 	rig_must(!machine_config_add(cfg, "platdev"));
 	rig_must(!machine_config_add(cfg, "pl330"));
 	rig_must(!machine_config_add(cfg, "pcitest,addr=" RIG_PCITEST ",group=9"));
-	rig_must(mkdir(dir, 0700) == 0);
+	snprintf(dir, sizeof(dir), "%.30s/softvfio-fuzz-XXXXXX", tmp ? tmp : "/tmp");
+	rig_must(mkdtemp(dir)); /* one that was killed has left its own */
 	explain_begin();
 	err = machine_create(dir, cfg);
 	if (err)
@@ -131,8 +133,6 @@ static u8 *pages(unsigned n, int prot)
 
 void rig_up(void)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	rig_arena = pages(RIG_PAGES, PROT_READ | PROT_WRITE);
 	rig_shadow = pages(RIG_PAGES, PROT_READ | PROT_WRITE);
 	rig_ubuf = pages(RIG_UBUF_BYTES / PAGE_SIZE, PROT_READ | PROT_WRITE);
@@ -141,7 +141,6 @@ void rig_up(void)
 	explain_set_sink(sink);
 	if (!getenv("FUZZ_NO_TRACE"))
 		trace_open(open(getenv("FUZZ_VERBOSE") ? "/dev/stderr" : "/dev/null", O_WRONLY | O_CLOEXEC));
-	snprintf(dir, sizeof(dir), "%.30s/softvfio-fuzz-%d", tmp ? tmp : "/tmp", getpid());
 	make_machine();
 	atexit(remove_dir);
 	rig_pattern();
