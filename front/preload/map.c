@@ -248,7 +248,7 @@ static void *map_other(void *addr, size_t len, int prot, int flags, int fd, off_
 static void *map_over_ours(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	FORK_CHANGE;
-	int saved = errno, err = forget_range((u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
+	int saved = errno, err = forget_areas((u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
 
 	return err ? (void *)front_return(err, saved) : map_other(addr, len, prot, flags, fd, off);
 }
@@ -288,19 +288,29 @@ static int munmap_pinned(u64 start, u64 len)
 	return err;
 }
 
-EXPORT int munmap(void *addr, size_t len)
+static int munmap_other(void *addr, size_t len)
 {
 	u64 start = (u64)(uintptr_t)addr;
-	bool pinned = mm_pins_near(start, len);
-	int saved = errno, err;
+	int saved = errno;
 
-	if (likely(!touches_ours(start, len) && !pinned) || !IS_ALIGNED(start, PAGE_SIZE))
-		return REAL(munmap)(addr, len);
+	if (unlikely(mm_pins_near(start, len)) && IS_ALIGNED(start, PAGE_SIZE))
+		return (int)front_return(munmap_pinned(start, len), saved);
+	return REAL(munmap)(addr, len);
+}
+
+static int munmap_ours(void *addr, size_t len)
+{
 	FORK_CHANGE;
-	err = forget_range(start, ALIGN_UP((u64)len, PAGE_SIZE));
-	if (err)
-		return (int)front_return(err, saved);
-	return pinned ? (int)front_return(munmap_pinned(start, len), saved) : REAL(munmap)(addr, len);
+	int saved = errno, err = forget_areas((u64)(uintptr_t)addr, ALIGN_UP((u64)len, PAGE_SIZE));
+
+	return err ? (int)front_return(err, saved) : munmap_other(addr, len);
+}
+
+EXPORT int munmap(void *addr, size_t len)
+{
+	if (unlikely(touches_ours((u64)(uintptr_t)addr, len)) && IS_ALIGNED((u64)(uintptr_t)addr, PAGE_SIZE))
+		return munmap_ours(addr, len);
+	return munmap_other(addr, len);
 }
 ALIAS(softvfio_munmap, munmap);
 
@@ -464,17 +474,21 @@ static bool mremap_near_pins(u64 old, u64 old_len, u64 new_len, int flags, u64 t
 static void *mremap_other(void *addr, size_t old_len, size_t new_len, int flags, void *to)
 {
 	u64 old = (u64)(uintptr_t)addr;
-	int saved = errno, err = 0;
+	int saved = errno;
 	void *ret;
 
+	if (likely(!mremap_near_pins(old, old_len, new_len, flags, (u64)(uintptr_t)to)))
+		return REAL(mremap)(addr, old_len, new_len, flags, to);
+	ret = mremap_pinned(old, old_len, new_len, flags, (u64)(uintptr_t)to);
+	return (void *)front_return((long)ret, saved);
+}
+
+static void *mremap_over_ours(void *addr, size_t old_len, size_t new_len, int flags, void *to)
+{
 	FORK_CHANGE;
-	if ((flags & MREMAP_FIXED) && IS_ALIGNED((u64)(uintptr_t)to, PAGE_SIZE))
-		err = forget_range((u64)(uintptr_t)to, ALIGN_UP((u64)new_len, PAGE_SIZE));
-	if (!err && mremap_near_pins(old, old_len, new_len, flags, (u64)(uintptr_t)to)) {
-		ret = mremap_pinned(old, old_len, new_len, flags, (u64)(uintptr_t)to);
-		return (void *)front_return((long)ret, saved);
-	}
-	return err ? (void *)front_return(err, saved) : REAL(mremap)(addr, old_len, new_len, flags, to);
+	int saved = errno, err = forget_areas((u64)(uintptr_t)to, ALIGN_UP((u64)new_len, PAGE_SIZE));
+
+	return err ? (void *)front_return(err, saved) : mremap_other(addr, old_len, new_len, flags, to);
 }
 
 EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
@@ -492,6 +506,9 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	}
 	if (unlikely(touches_ours(old, old_len ? old_len : 1)))
 		vma = vma_find(mm_self(), old);
+	if (unlikely(!vma && (flags & MREMAP_FIXED) && touches_ours((u64)(uintptr_t)to, new_len)) &&
+	    IS_ALIGNED((u64)(uintptr_t)to, PAGE_SIZE))
+		return mremap_over_ours(addr, old_len, new_len, flags, to);
 	if (likely(!vma))
 		return mremap_other(addr, old_len, new_len, flags, to);
 	ret = remap(vma, old, old_len, new_len, flags, (u64)(uintptr_t)to);
