@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "census.h"
 #include "preload_test.h"
@@ -640,6 +641,63 @@ static void *forks_too(void *arg)
 }
 
 /* A program of its own: the machine's devices, and a container and an iommufd that nobody else has. */
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static pid_t child_ends(int status)
+{
+	pid_t pid = fork();
+
+	ok(pid >= 0);
+	if (!pid)
+		_exit(status);
+	return pid;
+}
+
+/* The library looks at all of them (front/preload/wait.c), and the answers are the system's. */
+static void waited_for_in_all_ways(void)
+{
+	struct rusage usage = { 0 };
+	siginfo_t info = { 0 };
+	int status = 0;
+	pid_t pid;
+
+	pid = child_ends(1);
+	ok(wait(&status) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	pid = child_ends(2);
+	ok(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 2);
+	pid = child_ends(3);
+	ok(wait3(&status, 0, &usage) == pid && WEXITSTATUS(status) == 3 && usage.ru_maxrss > 0);
+	pid = child_ends(0);
+	ok(wait4(pid, NULL, 0, NULL) == pid);
+	pid = child_ends(4);
+	ok(!waitid(P_PID, pid, &info, WEXITED | WNOWAIT) && info.si_pid == pid && info.si_code == CLD_EXITED && info.si_status == 4);
+	ok(!waitid(P_ALL, 0, NULL, WEXITED));
+	pid = child_ends(5);
+	ok(syscall(SYS_wait4, pid, &status, 0, NULL) == pid && WEXITSTATUS(status) == 5);
+	pid = child_ends(6);
+	ok(!syscall(SYS_waitid, P_PID, pid, &info, WEXITED, NULL) && info.si_status == 6);
+	pid = child_ends(7);
+	memset(&usage, 0, sizeof(usage));
+	ok(!syscall(SYS_waitid, P_PID, pid, &info, WEXITED, &usage) && info.si_status == 7 && usage.ru_maxrss > 0);
+
+	pid = fork();
+	if (!pid)
+		for (;;)
+			pause();
+	ok(!waitpid(pid, &status, WNOHANG) && !waitid(P_PID, pid, &info, WEXITED | WNOHANG) && !info.si_pid);
+	kill(pid, SIGSTOP);
+	ok(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	kill(pid, SIGKILL);
+	ok(wait4(pid, (int *)8, 0, NULL) == -1 && errno == EFAULT);
+	ok(wait(&status) == -1 && errno == ECHILD);
+	ok(waitpid(pid, NULL, 0) == -1 && errno == ECHILD);
+	ok(wait3(NULL, 0, NULL) == -1 && errno == ECHILD);
+	ok(waitid(P_ALL, 0, &info, WEXITED) == -1 && errno == ECHILD);
+	ok(waitid(P_ALL, 0, &info, 0) == -1 && errno == EINVAL);
+	ok(waitpid(pid, NULL, 1 << 16) == -1 && errno == EINVAL);
+	ok(syscall(SYS_wait4, pid, NULL, 0, NULL) == -1 && errno == ECHILD);
+}
+
 static int user(void)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
@@ -693,6 +751,8 @@ int main(int argc, char **argv)
 	works();
 	ok(heard(opens, NULL, text, sizeof(text)) == 0);
 	says(text, "a group opens once");
+	waited_for_in_all_ways();
+	works();
 	programs_use();
 	there_and_back();
 	leave_memory();
