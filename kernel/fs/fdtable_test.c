@@ -523,7 +523,7 @@ static void a_fork_takes_whole_numbers(void **state)
 		fork_end(held, !pid);
 		if (!pid)
 			_exit(known_alone());
-		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_int_equal(status, 0);
 	}
 	atomic_store(&stop, true);

@@ -182,7 +182,7 @@ static void no_fork_waits_for_ever(void **state)
 		_exit(now() - since > 1.5);
 	}
 	fork_end(held, false);
-	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	atomic_store(&stage, 2);
 	pthread_join(thread, NULL);

@@ -269,7 +269,7 @@ static void let_go(struct vfio_device *vdev)
 	vfio_device_put(vdev);
 }
 
-void vfio_df_cdev_release(struct vfio_device_file *df)
+void vfio_df_cdev_release(struct vfio_device_file *df, struct file *file)
 {
 	struct vfio_device *vdev = df->vdev;
 	bool bound = atomic_load(&df->access_granted);
@@ -281,6 +281,7 @@ void vfio_df_cdev_release(struct vfio_device_file *df)
 		mutex_unlock(&vdev->dev_set->lock);
 		iommufd_ctx_put(df->iommufd);
 		vfio_group_unblock(vdev->group, df->group_fd);
+		sys_flock(file_node_fd(file), LOCK_UN); /* a thread may close that a moment later (fs/share.c) */
 	}
 	let_go(vdev);
 }

@@ -208,7 +208,7 @@ static void vfio_device_release(struct file *file)
 		group_device_close(df);
 		drop_what_is_held(df->vdev, df->group_file, df->iommufd);
 	} else {
-		vfio_df_cdev_release(df);
+		vfio_df_cdev_release(df, file);
 	}
 	kfree(df);
 }

@@ -152,7 +152,7 @@ void vfio_debugfs_del_device(struct vfio_device *vdev);
 int vfio_device_cdev_add(struct vfio_device *vdev);
 void vfio_device_cdev_del(struct vfio_device *vdev);
 /** vfio_df_cdev_release - a file of such a node goes: all that vfio_device_release() has to do for it. */
-void vfio_df_cdev_release(struct vfio_device_file *df);
+void vfio_df_cdev_release(struct vfio_device_file *df, struct file *file);
 long vfio_df_bind_iommufd(struct vfio_device_file *df, struct file *file, void __user *arg);
 long vfio_df_attach_pt(struct vfio_device_file *df, void __user *arg);
 long vfio_df_detach_pt(struct vfio_device_file *df, void __user *arg);
