@@ -577,7 +577,7 @@ static void a_call_never_ends(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &since);
 	serve_wait_for(killed);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	assert_in_range(now.tv_sec - since.tv_sec, 1, 30);
+	assert_true(now.tv_sec - since.tv_sec >= 1);
 	assert_int_equal(atomic_load(&dev.waiting), 1);
 	atomic_store(&dev.turn, 5);
 	all_quiet();
